@@ -1,0 +1,32 @@
+"""What can go wrong, as a small hierarchy. Each message says what was wrong and what to do about it.
+
+The command line prints the message and exits with status 2; a page shows it and keeps the rest of the screen.
+"""
+
+
+class EntvizError(Exception):
+    """Base of every error that a user can mend; its message is a sentence meant for the user."""
+
+
+class ModelError(EntvizError):
+    """The model cannot be found, is not a causal language model, or cannot be read safely."""
+
+
+class TextError(EntvizError):
+    """The text cannot be read, is empty, or is too short to fill a window."""
+
+
+class BlockError(EntvizError):
+    """A block, level or prune set does not exist in the model, or nothing would be left of it."""
+
+
+class OptionError(EntvizError):
+    """A metric, criterion or number is not one that entviz knows or can use here."""
+
+
+class ExportError(EntvizError):
+    """A pruned model cannot be written in the format or to the place asked for."""
+
+
+class Cancelled(EntvizError):
+    """Work was stopped on request; raised from inside a progress report."""
