@@ -1,0 +1,168 @@
+"""The view as a link: model, text, windows, estimators, level and prune set in the address bar, both ways.
+
+The frame calls :func:`read` before any widget and :func:`write` after; a page that changes a choice outside a
+widget's callback calls :func:`write` itself. What comes in is someone else's writing: each value is checked and
+bounded, and one that will not do becomes a sentence and the default, never an exception.
+"""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import streamlit as st
+
+from entviz.corpus import passages
+from entviz.errors import EntvizError
+from entviz.blocks import PruneSet
+from entviz.models import CATALOG
+from pages.parts import selection
+
+LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off
+_PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
+_TOO_LONG: Final = "own"  # stands for a text that the link could not carry
+_MODEL: Final = re.compile(r"[\w./~:\\ -]+")
+_WRITTEN: Final = "address.written"
+
+
+def read() -> list[str]:
+    """Take over what the address bar asks for; returns sentences about what could not be taken over.
+
+    Only what changed since :func:`write` counts (a link opened, Back pressed), and nothing does in a run that a
+    widget started: the address bar is then older than the widget.
+    """
+    written: dict[str, str] = st.session_state.get(_WRITTEN, {})
+    if st.session_state.pop("view.touched", False):
+        return []
+    messages: list[str] = []
+    for name, take in _READERS.items():
+        value = st.query_params.get(name)
+        if value is None or value == written.get(name):
+            continue
+        try:
+            choices = take(value)
+        except ValueError as error:
+            messages.append(str(error))
+        else:
+            selection.put(**choices)
+    st.session_state.pop("view.touched", None)
+    return messages
+
+
+def write() -> None:
+    """Make the address bar say what is shown; parameters that are not ours are left as they are."""
+    ours = parameters()
+    now = st.query_params.to_dict()
+    wanted = {name: value for name, value in now.items() if name not in _READERS} | ours
+    st.session_state[_WRITTEN] = ours
+    if wanted != now:
+        st.query_params.from_dict(wanted)
+
+
+def parameters(**changes: Any) -> dict[str, str]:
+    """The view as query parameters, with ``changes`` to it: ``st.page_link(..., query_params=parameters(drop="attn.5"))``."""
+    view = {name: changes.get(name, selection.get(name)) for name in selection.DEFAULTS}
+    found = {
+        "model": view["model"],
+        "text": _pack_text(view),
+        "windows": str(view["windows"]),
+        "length": str(view["length"]),
+        "metrics": ",".join(view["metrics"]),
+        "level": ",".join(view["level"]),
+        "drop": str(view["drop"]),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def cannot_carry() -> str | None:
+    """Why a link to this view would not show the same text, as a sentence; None when it would."""
+    if parameters().get("text") != _TOO_LONG:
+        return None
+    return (
+        f"A link carries a text of your own up to {LINKED_CHARACTERS:,} characters; this one is longer, "
+        "so whoever opens the link will be asked for it."
+    )
+
+
+def _pack_text(view: dict[str, Any]) -> str:
+    name = view["text_name"]
+    if name not in (selection.TYPED, selection.UPLOADED):
+        return str(name)
+    text: str = view["typed_text"] if name == selection.TYPED else view["uploaded_text"]
+    if len(text) > LINKED_CHARACTERS:
+        return _TOO_LONG
+    return _PACKED + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
+
+
+def _take_text(value: str) -> dict[str, Any]:
+    if value in passages():
+        return {"text_name": value}
+    if value == _TOO_LONG:
+        raise ValueError(
+            "The link was made with a text too long for it to carry. Choose it in the sidebar to see the same view."
+        )
+    if not value.startswith(_PACKED):
+        raise ValueError(f"The link names a text that is not here. The texts are {', '.join(passages())}.")
+    try:
+        packed = base64.b64decode(value[1:] + "=" * (-len(value[1:]) % 4), altchars=b"-_", validate=True)
+        # Bounded while it unpacks: a few hundred bytes can stand for gigabytes.
+        text = zlib.decompressobj().decompress(packed, 4 * LINKED_CHARACTERS + 1).decode()
+    except (binascii.Error, zlib.error, ValueError):
+        raise ValueError("The text in the link is damaged, perhaps cut off. Copy the link again.") from None
+    if len(text) > LINKED_CHARACTERS:
+        raise ValueError(f"The text in the link is longer than {LINKED_CHARACTERS:,} characters and was left out.")
+    return {"text_name": selection.TYPED, "typed_text": text}
+
+
+def _take_model(value: str) -> dict[str, Any]:
+    if value in CATALOG:
+        return {"model": value, "asked_model": ""}
+    if len(value) > selection.MODEL_CHARACTERS or not _MODEL.fullmatch(value):
+        raise ValueError("The model in the link is neither a known name, nor a hub id, nor a directory.")
+    # A link must not make this machine fetch or open something by itself: the frame asks first.
+    return {} if value == selection.get("model") else {"asked_model": value}
+
+
+def _take_number(name: str, title: str, bounds: tuple[int, int]) -> Callable[[str], dict[str, Any]]:
+    def take(value: str) -> dict[str, Any]:
+        low, high = bounds
+        number = int(value) if re.fullmatch(r"[0-9]{1,6}", value) else -1
+        if not low <= number <= high:
+            raise ValueError(f"The {title} in the link must be a whole number from {low} to {high}.")
+        return {name: number}
+
+    return take
+
+
+def _take_names(name: str, title: str, known: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
+    def take(value: str) -> dict[str, Any]:
+        asked = set(value.split(",")) if len(value) <= 200 else {""}
+        if not asked <= set(known):
+            raise ValueError(f"The {title} in the link must be some of {', '.join(known)}.")
+        return {name: tuple(one for one in known if one in asked)}
+
+    return take
+
+
+def _take_drop(value: str) -> dict[str, Any]:
+    try:
+        if len(value) > 4000:
+            raise ValueError
+        return {"drop": str(PruneSet.parse(value))}
+    except (EntvizError, ValueError):
+        raise ValueError(
+            "The prune set in the link cannot be read. It looks like attn.5,layer.7: kinds layer, attn or mlp."
+        ) from None
+
+
+_READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+    "model": _take_model,
+    "text": _take_text,
+    "windows": _take_number("windows", "number of windows", selection.WINDOWS_RANGE),
+    "length": _take_number("length", "window length", selection.LENGTH_RANGE),
+    "metrics": _take_names("metrics", "estimators", selection.METRICS),
+    "level": _take_names("level", "kinds of block", selection.KINDS),
+    "drop": _take_drop,
+}

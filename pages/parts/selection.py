@@ -1,0 +1,227 @@
+"""What the sidebar picked: the model, the text, and how the text is cut into windows.
+
+::
+
+    selection = current()                   # plain data, good as a key
+    job = workbench().analyze(selection.request(), metrics, session())
+
+Choices live in ``st.session_state`` under keys of their own (``view.model`` ...), never under a widget's key: a
+widget's value dies when its page is left, and a shared link must be able to set a choice before any widget exists.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import streamlit as st
+
+from entviz.corpus import Passage, decode_text, passages
+from entviz.errors import TextError
+from entviz.models import CATALOG, DEFAULT_MODEL
+from entviz.workbench import Request
+
+TYPED: Final = "typed"
+UPLOADED: Final = "uploaded"
+OTHER_MODEL: Final = "other"
+DEFAULT_TEXT: Final = "news"
+ENTROPY_METRICS: Final = ("bucket", "knn", "renyi")
+METRICS: Final = (*ENTROPY_METRICS, "cosine")
+KINDS: Final = ("layer", "attn", "mlp")
+
+WINDOWS_RANGE: Final = (1, 64)
+LENGTH_RANGE: Final = (32, 1024)
+TYPED_CHARACTERS: Final = 100_000
+UPLOAD_MEGABYTES: Final = 2
+MODEL_CHARACTERS: Final = 300
+
+DEFAULTS: Final[dict[str, Any]] = {
+    "model": DEFAULT_MODEL,
+    "other_model": "",  # what is written in the field beside "Another model"
+    "asked_model": "",  # a model that a link asks for and nobody has agreed to load yet
+    "text_name": DEFAULT_TEXT,
+    "typed_text": "",
+    "uploaded_text": "",
+    "uploaded_name": "",
+    "windows": 4,
+    "length": 128,
+    "metrics": ("bucket", "knn", "cosine"),
+    "level": KINDS,
+    "drop": "",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked at: plain, hashable data. ``text_name`` is a passage's name, ``"typed"`` or ``"uploaded"``."""
+
+    model: str
+    text_name: str
+    text: str
+    windows: int
+    window_length: int
+
+    @property
+    def text_title(self) -> str:
+        """The text's name for a sentence on the screen, such as "the news passage"."""
+        if self.text_name == TYPED:
+            return "your text"
+        if self.text_name == UPLOADED:
+            return "your file"
+        return f"the {passages()[self.text_name].name} passage"
+
+    def request(self) -> Request:
+        """The same, as the workbench wants it."""
+        return Request(self.model, self.text, self.windows, self.window_length)
+
+
+def get(name: str) -> Any:
+    """One choice of this session (see ``DEFAULTS`` for the names), or its default."""
+    return st.session_state.get(f"view.{name}", DEFAULTS[name])
+
+
+def put(**choices: Any) -> None:
+    """Set choices of this session. Call it from a widget's ``on_change``, so that the whole run sees them."""
+    for name, value in choices.items():
+        if name not in DEFAULTS:
+            raise KeyError(name)
+        st.session_state[f"view.{name}"] = value
+    st.session_state["view.touched"] = True  # tells address.read() that the address bar is older than this
+
+
+def bound(name: str, key: str, convert: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+    """Arguments that tie a widget to a choice: ``st.number_input("Windows", **bound("windows", "pick.windows"))``.
+
+    The widget shows the choice, and a change of the widget sets it. ``convert`` turns the widget's value into the
+    choice's (and is not applied the other way).
+    """
+    value = get(name)
+    shown = list(value) if isinstance(value, tuple) else value
+    # Writing an unchanged value would throw away what a person is typing while a job's end redraws the page.
+    if st.session_state.get(key) != shown:
+        st.session_state[key] = shown
+    return {"key": key, "on_change": lambda: put(**{name: convert(st.session_state[key])})}
+
+
+def current() -> Selection:
+    """What the sidebar shows now."""
+    name = get("text_name")
+    if name == TYPED:
+        text = get("typed_text")
+    elif name == UPLOADED:
+        text = get("uploaded_text")
+    else:
+        text = passages()[name].text
+    return Selection(get("model"), name, text, get("windows"), get("length"))
+
+
+def missing(selection: Selection) -> str | None:
+    """What a person has still to do before anything can be measured, as a sentence; None when nothing."""
+    if selection.text_name == TYPED and not selection.text.strip():
+        return "There is no text yet: type or paste some into the field in the sidebar."
+    if selection.text_name == UPLOADED and not selection.text.strip():
+        return "There is no text yet: upload a .txt file in the sidebar."
+    return None
+
+
+def draw_pickers() -> None:
+    """The pickers, into the sidebar; called by the frame once a run, before the page."""
+    with st.sidebar:
+        _draw_model_picker()
+        _draw_text_picker()
+        with st.expander("Advanced", icon=":material/tune:"):
+            st.number_input(
+                "Windows",
+                *WINDOWS_RANGE,
+                **bound("windows", "pick.windows", int),
+                help="How many runs of tokens are measured, taken one after another from the start of the text. "
+                "The band in a chart is the spread over them.",
+            )
+            st.number_input(
+                "Window length (tokens)",
+                *LENGTH_RANGE,
+                step=32,
+                **bound("length", "pick.length", int),
+                help="Each window goes through the model as one sequence. An entropy depends on it: compare only "
+                "curves of the same window length.",
+            )
+
+
+def _draw_model_picker() -> None:
+    in_catalog = get("model") in CATALOG and not st.session_state.get("view.wants_other", False)
+    choice = CATALOG[get("model")].name if in_catalog else OTHER_MODEL
+    if st.session_state.get("pick.model") != choice:
+        st.session_state["pick.model"] = choice
+    st.selectbox(
+        "Model",
+        [*CATALOG, OTHER_MODEL],
+        format_func=lambda name: "Another model" if name == OTHER_MODEL else CATALOG[name].title,
+        key="pick.model",
+        on_change=_choose_model,
+    )
+    if not in_catalog:
+        st.text_input(
+            "Hub id or directory",
+            max_chars=MODEL_CHARACTERS,
+            placeholder="Qwen/Qwen3-0.6B",
+            help="Any decoder-only language model that transformers can load from safetensors or GGUF files "
+            "without running code of its own.",
+            **bound("other_model", "pick.other_model", str.strip) | {"on_change": _choose_other_model},
+        )
+
+
+def _choose_model() -> None:
+    name = st.session_state["pick.model"]
+    st.session_state["view.wants_other"] = name == OTHER_MODEL
+    put(**({} if name == OTHER_MODEL else {"model": name}))
+
+
+def _choose_other_model() -> None:
+    name = st.session_state["pick.other_model"].strip()
+    put(other_model=name, **({"model": name} if name else {}))
+
+
+def _draw_text_picker() -> None:
+    known: dict[str, Passage] = passages()
+    titles = {name: passage.title for name, passage in known.items()}
+    titles |= {TYPED: "Type or paste a text", UPLOADED: "Upload a text file"}
+    st.selectbox("Text", list(titles), format_func=titles.__getitem__, **bound("text_name", "pick.text"))
+    name = get("text_name")
+    if name == TYPED:
+        st.text_area(
+            "Your text",
+            height=180,
+            max_chars=TYPED_CHARACTERS,
+            placeholder="Paste a few paragraphs, then press Ctrl+Enter.",
+            **bound("typed_text", "pick.typed_text"),
+        )
+    elif name == UPLOADED:
+        _draw_upload()
+    else:
+        with st.expander("Read the text", icon=":material/article:"), st.container(height=220, border=False):
+            st.text(known[name].text)
+
+
+def _draw_upload() -> None:
+    st.file_uploader(
+        "Text file",
+        type=["txt", "md"],
+        max_upload_size=UPLOAD_MEGABYTES,
+        key="pick.upload",
+        on_change=_take_upload,
+        help=f"Plain text, up to {UPLOAD_MEGABYTES} MB. It stays on this machine.",
+    )
+    if message := st.session_state.get("view.upload_error"):
+        st.error(message, icon=":material/error:")
+    if get("uploaded_name"):
+        st.caption(f"In use: {len(get('uploaded_text')):,} characters of your file.")
+
+
+def _take_upload() -> None:
+    file = st.session_state["pick.upload"]
+    st.session_state["view.upload_error"] = None
+    if file is None:
+        return
+    try:
+        put(uploaded_text=decode_text(file.getvalue()), uploaded_name=file.name)
+    except TextError as error:
+        st.session_state["view.upload_error"] = str(error)
