@@ -1,0 +1,120 @@
+"""From the last hidden states to next-token logits: the final norm and the unembedding of any decoder.
+
+    head = examine_head(...)                 # done by entviz.anatomy.examine
+    logits = head.logits(hidden)             # (..., vocabulary)
+
+In most models the logits are the unembedding matrix times the normed state, and ``head.unembedding`` is that matrix;
+where the model scales or caps its logits (Cohere, Granite, Gemma 2) it is None and the model's own code is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from entviz.errors import ModelError
+from entviz.surgery import replaced
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The final norm and the unembedding, found in a model."""
+
+    model: PreTrainedModel
+    norms: tuple[nn.Module, ...]  # what the model's body does after its last layer, in order
+    unembedding: nn.Linear | None  # None where logits are not a linear function of the normed state
+
+    def normed(self, hidden: Tensor) -> Tensor:
+        """Hidden states after the last layer (..., width) as the unembedding reads them."""
+        for norm in self.norms:
+            hidden = norm(hidden)
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Next-token logits (..., vocabulary) of hidden states after the last layer (..., width)."""
+        return self.unembed(self.normed(hidden))
+
+    def unembed(self, normed: Tensor) -> Tensor:
+        """Next-token logits (..., vocabulary) of states that :meth:`normed` returned."""
+        if self.unembedding is not None:
+            return self.unembedding(normed)
+        return _own_logits(self.model, normed)
+
+
+class _Body(nn.Module):
+    """Stands for a model's body and answers with hidden states made elsewhere."""
+
+    def __init__(self, normed: Tensor) -> None:
+        super().__init__()
+        self.normed = normed
+
+    def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutputWithPast:
+        return BaseModelOutputWithPast(last_hidden_state=self.normed)
+
+
+def _own_logits(model: PreTrainedModel, normed: Tensor) -> Tensor:
+    flat = normed.reshape(1, -1, normed.shape[-1])
+    view = replaced(model, {model.base_model_prefix: _Body(flat)})
+    ids = torch.zeros(flat.shape[:2], dtype=torch.long, device=flat.device)
+    logits = view(input_ids=ids, use_cache=False).logits
+    return logits.reshape(*normed.shape[:-1], logits.shape[-1])
+
+
+def examine_head(
+    model: PreTrainedModel,
+    layers_path: str,
+    recorders: Callable[[], nn.ModuleList],
+    token_ids: Tensor,
+    hidden: Tensor,
+) -> Head:
+    """Find what follows the last layer, and check it against the model's own logits.
+
+    ``recorders`` makes stand-ins for the layers that hand their input on; ``hidden`` (windows, tokens, width) is what
+    then reaches the final norm. Raises ``ModelError`` where what was found does not give the model's logits.
+    """
+    parent = layers_path.rpartition(".")[0]
+    children = dict(model.get_submodule(parent).named_children())
+    order: list[str] = []
+
+    class Spy(nn.Module):
+        def __init__(self, name: str, child: nn.Module) -> None:
+            super().__init__()
+            self.__dict__.update(child_name=name, child=child)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.__dict__["child"], name)
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            order.append(self.__dict__["child_name"])
+            return self.__dict__["child"](*args, **kwargs)
+
+    stand_ins = recorders()
+    last = stand_ins[-1]
+    layers_name = layers_path.rpartition(".")[2]
+    spies: dict[str, nn.Module] = {
+        f"{parent}.{name}": Spy(name, child) for name, child in children.items() if name != layers_name
+    }
+    mark = Spy("", last)
+    stand_ins[-1] = mark
+    expected = replaced(model, {**spies, layers_path: stand_ins})(input_ids=token_ids, use_cache=False).logits
+    after = order[len(order) - order[::-1].index("") :]
+    norms = tuple(children[name] for name in after)
+    unembedding = model.get_output_embeddings()
+    candidates = [unembedding, None] if isinstance(unembedding, nn.Linear) else [None]
+    for candidate in candidates:
+        head = Head(model, norms, candidate)
+        tolerance = 1e-3 if expected.dtype == torch.float32 else 5e-2
+        found = head.logits(hidden)
+        if found.shape == expected.shape and torch.allclose(
+            found.float(), expected.float(), rtol=tolerance, atol=tolerance * float(expected.abs().max())
+        ):
+            return head
+    raise ModelError(
+        f"The logits of {type(model).__name__} are not made from its last hidden states in a way entviz knows."
+    )
