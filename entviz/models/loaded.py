@@ -1,0 +1,197 @@
+"""A model in memory, ready to be measured and shared by threads."""
+
+import copy
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+import xxhash
+
+from entviz.errors import ModelError, OptionError, TextError
+
+if TYPE_CHECKING:
+    from entviz.anatomy import Anatomy
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+# What a config says about the files rather than about the function that the model computes.
+_INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "auto_map")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A causal language model in evaluation mode whose weights take no gradient. It must never be changed.
+
+    Attributes:
+        name: what it was asked for as.
+        model: the transformers model.
+        optional_tokenizer: its tokenizer, or None where the model came without one.
+        fingerprint: 32 hexadecimal digits, a hash of the config and of every weight; equal for equal models.
+        layers: number of transformer layers.
+        width: number of dimensions of a hidden state.
+        vocabulary_size: number of token ids the model knows; ids from 0 to one less are valid.
+        device: where the embedding lies, so where token ids must go.
+        dtype: the type of the weights.
+    """
+
+    name: str
+    model: Any
+    optional_tokenizer: Any
+    fingerprint: str
+    layers: int
+    width: int
+    vocabulary_size: int
+    device: torch.device
+    dtype: torch.dtype
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _copies: dict[torch.dtype, "LoadedModel"] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, model: Any, tokenizer: Any = None, name: str = "model") -> "LoadedModel":
+        """Wrap a transformers causal language model that is already in memory.
+
+        The model is put into evaluation mode and its gradients are switched off.
+
+        Raises:
+            ModelError: if its config does not say how many layers, dimensions or token ids it has.
+        """
+        model.eval().requires_grad_(False)
+        config = model.config.get_text_config(decoder=True)
+        embedding = model.get_input_embeddings()
+        layers, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
+        if not layers or not width or embedding is None:
+            raise ModelError(
+                f"{name} does not look like a decoder-only transformer: its config names no number of layers or "
+                "no width. Choose a model of the Llama, GPT, Qwen or a similar family."
+            )
+        return cls(
+            name=name,
+            model=model,
+            optional_tokenizer=tokenizer,
+            fingerprint=fingerprint(model),
+            layers=layers,
+            width=width,
+            vocabulary_size=embedding.weight.shape[0],
+            device=embedding.weight.device,
+            dtype=embedding.weight.dtype,
+        )
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer.
+
+        Raises:
+            TextError: if the model came without one; token ids can still be given.
+        """
+        if self.optional_tokenizer is None:
+            raise TextError(
+                f"{self.name} came without a tokenizer, so it cannot read text. "
+                "Give token ids, or add the tokenizer's files to the model's directory."
+            )
+        return self.optional_tokenizer
+
+    @cached_property
+    def parameters(self) -> int:
+        """How many weights the model has, those that two places share counted once."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    @cached_property
+    def bytes(self) -> int:
+        """How much memory the weights take, in bytes."""
+        return sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
+
+    @property
+    def anatomy(self) -> "Anatomy":
+        """Where the model's layers, attentions and MLPs are; found on first use.
+
+        Raises:
+            ModelError: if the model is built in a way that entviz does not know.
+        """
+        with self._lock:
+            return self._anatomy
+
+    @cached_property
+    def _anatomy(self) -> "Anatomy":
+        from entviz.anatomy import examine
+
+        return examine(self.model)
+
+    def in_dtype(self, dtype: str) -> "LoadedModel":
+        """Return this model with weights of another type: itself, or a copy that is made once and kept.
+
+        The copy shares no weight with the original. Buffers that are computed rather than learned (rotary
+        frequencies) keep their precision, as they do when transformers loads a model in that type.
+
+        Raises:
+            OptionError: if there is no such type.
+        """
+        wanted = parse_dtype(dtype)
+        if wanted == self.dtype:
+            return self
+        with self._lock:
+            if wanted not in self._copies:
+                self._copies[wanted] = LoadedModel.of(
+                    _cast(self.model, wanted), self.optional_tokenizer, self.name
+                )
+            return self._copies[wanted]
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """Return the torch type of that name.
+
+    Raises:
+        OptionError: if it is not float32, bfloat16 or float16.
+    """
+    if name not in DTYPES:
+        raise OptionError(f"There is no weight type {name!r}. Choose one of {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def fingerprint(model: Any) -> str:
+    """Return 32 hexadecimal digits that identify what the model computes: its config and every byte of its weights.
+
+    Any changed weight changes it. xxh3 runs at the speed of memory, so this needs no sampling.
+    """
+    config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
+    hasher = xxhash.xxh3_128(json.dumps(config, sort_keys=True, default=str).encode())
+    for name, tensor in _tensors(model):
+        hasher.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        hasher.update(flat.view(torch.uint8).numpy().data)
+    return hasher.hexdigest()
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters and buffers by name, in an order that does not depend on how the model was built."""
+    yield from sorted(model.named_parameters())
+    yield from sorted(model.named_buffers())
+
+
+def _cast(model: Any, dtype: torch.dtype) -> Any:
+    persistent = set(model.state_dict())
+    kept = model._get_dtype_plan(dtype)
+    memo: dict[int, Any] = {}
+    for name, weight in model.named_parameters():
+        target = dtype if weight.is_floating_point() and not _is_kept(name, kept) else weight.dtype
+        memo[id(weight)] = torch.nn.Parameter(weight.detach().to(target, copy=True), requires_grad=False)
+    for name, buffer in model.named_buffers():
+        learned = name in persistent and buffer.is_floating_point()
+        memo[id(buffer)] = buffer.detach().to(dtype if learned else buffer.dtype, copy=True)
+    # With every tensor in the memo, the copy's peak is the new weights alone.
+    twin = copy.deepcopy(model, memo)
+    twin.config.dtype = dtype
+    return twin
+
+
+def _is_kept(name: str, plan: dict[str, torch.dtype]) -> bool:
+    import re
+
+    return any(re.search(pattern, name) for pattern in plan)

@@ -1,0 +1,27 @@
+"""What tests share: the default model, and tiny models of every kind of architecture."""
+
+import os
+
+# Tests run several processes on few cores; more threads in each would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from entviz.models import LoadedModel, load
+from tests.tiny import build
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> LoadedModel:
+    """The default model, as everyone gets it."""
+    return load("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[..., Any]:
+    """Builds tiny, randomly initialised transformers models: ``tiny_model("llama", layers=3)``."""
+    return build
