@@ -1,0 +1,183 @@
+"""Entropy at every site and cosine importance of every block of a model on a text.
+
+    analysis = analyze(load(), windows_from_text(text, tokenizer), metrics=("bucket", "cosine"))
+    analysis.sites        # one row a site and metric
+    analysis.blocks       # one row a block and metric: entropy increase, or importance for cosine
+
+Hidden states are measured as they pass and then forgotten, so memory does not grow with the text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+
+from entviz.batching import batches, windows_per_batch
+from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, sites_of
+from entviz.corpus import Windows
+from entviz.errors import OptionError
+from entviz.estimators import ESTIMATORS, Measure
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+
+METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")
+DEFAULT_METRICS = ("bucket", "knn", "renyi", "cosine")
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What :func:`analyze` found.
+
+    Attributes:
+        model: the name the model was loaded by.
+        layers: number of transformer layers L.
+        windows, window_length: how many windows of how many tokens were measured.
+        sites: a row for each site and entropy metric, in order of depth. Columns: site, kind (embed, attn, layer),
+            depth (0 for embed, i + 0.5 for attn.i, i + 1 for layer.i), metric, value (mean over windows, nats),
+            per_window (tuple of floats).
+        blocks: a row for each block and metric. Columns: block, kind, index, metric, value, per_window. For entropies
+            the entropy increase in nats; for cosine the importance, 1 - mean cosine similarity (no unit).
+        seconds: how long the measuring took.
+    """
+
+    model: str
+    layers: int
+    windows: int
+    window_length: int
+    sites: pd.DataFrame
+    blocks: pd.DataFrame
+    seconds: float
+
+    def turning_point(self, metric: str) -> int:
+        """The layer whose output has the lowest entropy: before it the model compresses, after it enriches.
+
+        Raises ``OptionError`` where no entropy of that name was measured.
+        """
+        curve = self.sites[(self.sites["metric"] == metric) & (self.sites["kind"] == "layer")]
+        if curve.empty:
+            raise OptionError(f"'{metric}' was not measured as an entropy here; measure it first.")
+        return int(curve["depth"].iloc[int(curve["value"].to_numpy().argmin())]) - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: model, windows, window_length, sites and blocks, the latter two with per-window values."""
+        return {
+            "model": self.model,
+            "windows": self.windows,
+            "window_length": self.window_length,
+            "sites": _records(self.sites, "site"),
+            "blocks": _records(self.blocks, "block"),
+        }
+
+
+def analyze(
+    loaded: LoadedModel,
+    windows: Windows,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    levels: Sequence[str] = KINDS,
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress = silent,
+) -> Analysis:
+    """Measure a model's residual stream on ``windows``.
+
+    Args:
+        metrics: which of bucket, knn, renyi, matrix, cosine.
+        levels: which of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
+        options: keyword arguments of estimators by name, for example ``{"knn": {"k": 5}}``.
+
+    Raises:
+        OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
+        BlockError: for an unknown level.
+    """
+    started = time.perf_counter()
+    levels, metrics = check_levels(levels), tuple(dict.fromkeys(metrics))
+    for metric in metrics:
+        if metric not in METRICS:
+            raise OptionError(f"'{metric}' is not a metric: choose from {', '.join(METRICS)}.")
+    if not metrics:
+        raise OptionError(f"No metric given: choose from {', '.join(METRICS)}.")
+    anatomy = loaded.anatomy
+    every_site = levels != ("layer",)
+    measure = Measure(tuple(metric for metric in metrics if metric != "cosine"), options or {})
+    measure.check_tokens(windows.token_ids.shape[1])
+    entropies: dict[tuple[str, str], list[float]] = {}
+    importances: dict[str, list[float]] = {}
+
+    def visit(site: str, states: torch.Tensor) -> None:
+        for metric, values in measure.site(states.float()).items():
+            entropies.setdefault((site, metric), []).extend(values.tolist())
+
+    def compare(layer: int, sites: Mapping[str, torch.Tensor]) -> None:
+        for kind, values in measure.cosine(sites["before"].float(), sites.get("middle"), sites["after"].float()).items():
+            importances.setdefault(f"{kind}.{layer}", []).extend(values.tolist())
+
+    size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
+    count = len(windows.token_ids)
+    progress(0, count * anatomy.layers)
+    with torch.inference_mode():
+        for first, token_ids in batches(windows.token_ids, size):
+            hidden, calls = anatomy.begin(token_ids.to(loaded.device))
+            visit("embed", hidden)
+            for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
+                sites = {"before": hidden}
+                if every_site:
+                    sites["middle"], hidden = step.trace(hidden, call)
+                    visit(f"attn.{i}", sites["middle"])
+                else:
+                    hidden = step.run(hidden, call)
+                sites["after"] = hidden
+                visit(f"layer.{i}", hidden)
+                if "cosine" in metrics:
+                    compare(i, sites)
+                progress(first * anatomy.layers + (i + 1) * len(token_ids), count * anatomy.layers)
+    return Analysis(
+        model=loaded.name,
+        layers=anatomy.layers,
+        windows=count,
+        window_length=windows.token_ids.shape[1],
+        sites=_site_table(anatomy.layers, entropies, measure.names),
+        blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, metrics),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _site_table(
+    layers: int, entropies: Mapping[tuple[str, str], list[float]], metrics: Iterable[str]
+) -> pd.DataFrame:
+    rows = []
+    for metric in metrics:
+        for number, site in enumerate(site_names(layers)):
+            if (site, metric) in entropies:
+                values = tuple(entropies[site, metric])
+                rows.append((site, site.partition(".")[0], number / 2, metric, sum(values) / len(values), values))
+    return pd.DataFrame(rows, columns=["site", "kind", "depth", "metric", "value", "per_window"])
+
+
+def _block_table(
+    blocks: Iterable[Block],
+    entropies: Mapping[tuple[str, str], list[float]],
+    importances: Mapping[str, list[float]],
+    metrics: Iterable[str],
+) -> pd.DataFrame:
+    rows = []
+    for metric in metrics:
+        for block in blocks:
+            if metric == "cosine":
+                values = tuple(importances[str(block)])
+            else:
+                before, after = (entropies[site, metric] for site in sites_of(block))
+                values = tuple(late - early for early, late in zip(before, after, strict=True))
+            rows.append((str(block), block.kind, block.index, metric, sum(values) / len(values), values))
+    return pd.DataFrame(rows, columns=["block", "kind", "index", "metric", "value", "per_window"])
+
+
+def _records(table: pd.DataFrame, name: str) -> list[dict[str, Any]]:
+    return [
+        {name: row[0], "metric": row[1], "value": row[2], "per_window": list(row[3])}
+        for row in zip(table[name], table["metric"], table["value"], table["per_window"], strict=True)
+    ]

@@ -1,0 +1,153 @@
+"""Greedy continuation of a prompt by a model without its dropped blocks.
+
+    generation = generate(loaded, "Once upon a time", PruneSet.parse("attn.7"), max_new_tokens=24)
+    generation.text
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from entviz.blocks import PruneSet
+from entviz.errors import OptionError, TextError
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+
+MOST_NEW_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A greedy continuation.
+
+    Attributes:
+        token_ids: the prompt's token ids and those that were generated.
+        prompt_tokens: how many of them are the prompt.
+        text: all of it, decoded.
+        drop: the prune set.
+        prefill_seconds: time to read the prompt and choose the first token.
+        decode_seconds: time for all tokens after the first.
+    """
+
+    token_ids: list[int]
+    prompt_tokens: int
+    text: str
+    drop: PruneSet
+    prefill_seconds: float
+    decode_seconds: float
+
+    @property
+    def new_tokens(self) -> int:
+        """How many tokens were generated."""
+        return len(self.token_ids) - self.prompt_tokens
+
+    @property
+    def prefill_tokens_per_second(self) -> float:
+        """Prompt tokens read a second."""
+        return self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
+
+    @property
+    def decode_tokens_per_second(self) -> float:
+        """Tokens generated a second after the first; 0 where there was no second one."""
+        return (self.new_tokens - 1) / self.decode_seconds if self.decode_seconds else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: token_ids (prompt included), text, drop and speeds."""
+        return {
+            "token_ids": self.token_ids,
+            "text": self.text,
+            "drop": [str(block) for block in self.drop],
+            "prompt_tokens": self.prompt_tokens,
+            "prefill_tokens_per_second": self.prefill_tokens_per_second,
+            "decode_tokens_per_second": self.decode_tokens_per_second,
+        }
+
+
+def generate(
+    loaded: LoadedModel,
+    prompt: str,
+    drop: PruneSet,
+    *,
+    max_new_tokens: int = 24,
+    use_cache: bool = True,
+    progress: Progress = silent,
+) -> Generation:
+    """Continue ``prompt`` with the likeliest token each time, until an end-of-text token or ``max_new_tokens``.
+
+    ``use_cache=False`` runs the whole sequence anew for each token; both ways give the same tokens. ``progress`` gets
+    the :class:`Generation` so far after each token.
+
+    Raises:
+        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+        TextError: for an empty prompt, or a model without a tokenizer.
+        OptionError: for a number of tokens that is not between 1 and 2048.
+    """
+    drop.check(loaded.layers)
+    if not 1 <= max_new_tokens <= MOST_NEW_TOKENS:
+        raise OptionError(f"Ask for 1 to {MOST_NEW_TOKENS} new tokens, not {max_new_tokens}.")
+    token_ids: list[int] = loaded.tokenizer(prompt).input_ids
+    if not token_ids:
+        raise TextError("The prompt is empty: write a few words for the model to continue.")
+    return _continue(loaded, token_ids, drop, max_new_tokens, use_cache, progress)
+
+
+def _continue(
+    loaded: LoadedModel, prompt: list[int], drop: PruneSet, max_new_tokens: int, use_cache: bool, progress: Progress
+) -> Generation:
+    anatomy, stops = loaded.anatomy, end_tokens(loaded)
+    cache = DynamicCache(config=loaded.model.config) if use_cache else None
+    token_ids, fresh = list(prompt), list(prompt)
+    started = time.perf_counter()
+    prefilled = None
+    for count in range(1, max_new_tokens + 1):
+        with torch.inference_mode():
+            ids = torch.tensor([fresh if cache is not None else token_ids], device=loaded.device)
+            hidden = anatomy.run(ids, drop, cache)
+            if cache is not None:
+                _fill_holes(cache, drop, anatomy.layers, hidden)
+            chosen = int(anatomy.head.logits(hidden[:, -1]).argmax(-1).item())
+        now = time.perf_counter()
+        prefilled = prefilled or now
+        token_ids.append(chosen)
+        fresh = [chosen]
+        result = Generation(
+            token_ids=list(token_ids),
+            prompt_tokens=len(prompt),
+            text=loaded.tokenizer.decode(token_ids, skip_special_tokens=True),
+            drop=drop,
+            prefill_seconds=prefilled - started,
+            decode_seconds=now - prefilled,
+        )
+        progress(count, max_new_tokens, result)
+        if chosen in stops:
+            break
+    return result
+
+
+def end_tokens(loaded: LoadedModel) -> frozenset[int]:
+    """The token ids at which generation stops, as the model's own generation settings say."""
+    settings = getattr(loaded.model, "generation_config", None)
+    stop = getattr(settings, "eos_token_id", None)
+    if stop is None:
+        stop = loaded.model.config.get_text_config(decoder=True).eos_token_id
+    return frozenset([] if stop is None else stop if isinstance(stop, list) else [stop])
+
+
+def _fill_holes(cache: DynamicCache, drop: PruneSet, layers: int, hidden: Tensor) -> None:
+    """Count the tokens in the cache slots of attentions that were dropped.
+
+    transformers asks one slot, often that of layer 0, how many tokens the cache holds, and makes positions and masks
+    from the answer. A slot that a dropped attention left empty would say none; keys and values of width one make it
+    count, and nothing ever attends to them.
+    """
+    windows, tokens, _ = hidden.shape
+    filler = hidden.new_zeros(windows, 1, tokens, 1)
+    for layer in drop.attention:
+        if layer < layers:
+            cache.update(filler, filler, layer)

@@ -1,0 +1,265 @@
+"""What a prune set costs on a text: loss, divergence from the dense model, agreement with it, and what is saved.
+
+    evaluation = evaluate(loaded, windows, PruneSet.parse("attn.25,attn.26"))
+    evaluation.perplexity, evaluation.dense_perplexity, evaluation.kl, evaluation.top1_agreement
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from entviz.anatomy import Anatomy
+from entviz.batching import batches, windows_per_batch
+from entviz.blocks import PruneSet
+from entviz.corpus import Windows
+from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.pruning.running import run_pruned
+from entviz.pruning.states import StateCache
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What :func:`evaluate` found, so far. W windows of S tokens; the S-1 tokens after a window's first are scored.
+
+    Attributes:
+        drop: the prune set.
+        token_ids: (W, S) the windows done.
+        token_nll, dense_token_nll: (W, S-1) negative log-likelihood of each scored token, nats.
+        token_kl: (W, S-1) KL(dense || pruned) of the prediction at each position, nats.
+        agrees: (W, S-1) whether the likeliest next token is the dense model's.
+        windows_total: how many windows there will be once the evaluation is finished.
+        parameters_dense, parameters_pruned: weights in the model, and without the dropped blocks.
+        bytes_dense, bytes_pruned: the memory these take as loaded.
+        dtype: the number type the model ran in.
+    """
+
+    drop: PruneSet
+    token_ids: np.ndarray
+    token_nll: np.ndarray
+    dense_token_nll: np.ndarray
+    token_kl: np.ndarray
+    agrees: np.ndarray
+    windows_total: int
+    parameters_dense: int
+    parameters_pruned: int
+    bytes_dense: int
+    bytes_pruned: int
+    dtype: str
+
+    @property
+    def windows(self) -> int:
+        """Windows done so far."""
+        return len(self.token_nll)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens scored so far."""
+        return int(self.token_nll.size)
+
+    @property
+    def nll(self) -> float:
+        """Mean loss a token, nats."""
+        return float(self.token_nll.mean())
+
+    @property
+    def nll_standard_error(self) -> float:
+        """Standard error of :attr:`nll`, nats, counting tokens as independent."""
+        return _standard_error(self.token_nll)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss."""
+        return math.exp(min(self.nll, 700.0))
+
+    @property
+    def per_window_nll(self) -> list[float]:
+        """Mean loss a token of each window, nats."""
+        return [float(value) for value in self.token_nll.mean(axis=1)]
+
+    @property
+    def dense_nll(self) -> float:
+        """Mean loss a token of the dense model on the same windows, nats."""
+        return float(self.dense_token_nll.mean())
+
+    @property
+    def dense_perplexity(self) -> float:
+        """exp of the dense model's mean loss."""
+        return math.exp(min(self.dense_nll, 700.0))
+
+    @property
+    def kl(self) -> float:
+        """Mean KL(dense || pruned) over positions, nats."""
+        return float(self.token_kl.mean())
+
+    @property
+    def kl_standard_error(self) -> float:
+        """Standard error of :attr:`kl`, nats, counting positions as independent."""
+        return _standard_error(self.token_kl)
+
+    @property
+    def top1_agreement(self) -> float:
+        """The share of positions where the likeliest next token is the dense model's."""
+        return float(self.agrees.mean())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: drop, nll, perplexity, per_window_nll, dense, kl, top1_agreement, parameters, and more."""
+        return {
+            "drop": [str(block) for block in self.drop],
+            "nll": self.nll,
+            "perplexity": self.perplexity,
+            "per_window_nll": self.per_window_nll,
+            "nll_standard_error": self.nll_standard_error,
+            "dense": {"nll": self.dense_nll, "perplexity": self.dense_perplexity},
+            "kl": self.kl,
+            "top1_agreement": self.top1_agreement,
+            "parameters": {"dense": self.parameters_dense, "pruned": self.parameters_pruned},
+            "bytes": {"dense": self.bytes_dense, "pruned": self.bytes_pruned},
+            "windows": self.windows,
+            "window_length": int(self.token_ids.shape[1]),
+            "dtype": self.dtype,
+        }
+
+
+def evaluate(
+    loaded: LoadedModel,
+    windows: Windows,
+    drop: PruneSet,
+    *,
+    dtype: str = "float32",
+    cache: StateCache | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measure what dropping ``drop`` costs on ``windows``. The model is not changed.
+
+    Args:
+        dtype: the number type to run in; another than the model's makes a copy of its weights once.
+        cache: hidden states to start from, shared by calls; see :class:`entviz.pruning.states.StateCache`.
+        progress: gets an :class:`Evaluation` over the windows so far after each batch of windows.
+
+    Raises:
+        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+    """
+    drop.check(loaded.layers)
+    loaded = loaded.in_dtype(dtype)
+    anatomy = loaded.anatomy
+    cache = cache if cache is not None else StateCache(0)
+    result = _nothing_yet(loaded, windows, drop, dtype)
+    size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
+    total = len(windows.token_ids) * (anatomy.layers + 1)
+    with torch.inference_mode():
+        for first, token_ids in batches(windows.token_ids, size):
+            done = first * (anatomy.layers + 1)
+            text = _text_key(loaded, dtype, token_ids)
+            ids = token_ids.to(loaded.device)
+            report = _Report(progress, done, total, len(token_ids))
+            dense = _dense(anatomy, ids, text, cache, report)
+            scores = _scores(anatomy, ids, drop, dense, text, cache, report)
+            result = _extended(result, token_ids, dense, scores)
+            progress(done + len(token_ids) * (anatomy.layers + 1), total, result)
+    return result
+
+
+class _Report:
+    """Tells the caller's progress of each layer done, which is also where it may stop the work."""
+
+    def __init__(self, progress: Progress, done: int, total: int, windows: int) -> None:
+        self.progress, self.done, self.total, self.windows = progress, done, total, windows
+
+    def layer(self, layer: int) -> None:
+        self.progress(self.done + self.windows * layer, self.total)
+
+    def tick(self) -> None:
+        self.progress(self.done, self.total)
+
+
+def _dense(
+    anatomy: Anatomy, token_ids: Tensor, text: Hashable, cache: StateCache, report: _Report
+) -> DenseReference:
+    known = cache.get(("dense", text))
+    if known is not None:
+        return DenseReference(*known)
+    hidden = run_pruned(anatomy, token_ids, PruneSet(), cache=cache, text=text, after_layer=lambda _: report.tick())
+    made = dense_reference(anatomy.head, *_scored(hidden, token_ids), after_chunk=report.tick)
+    cache.put(("dense", text), *made.tensors())
+    return made
+
+
+def _scores(
+    anatomy: Anatomy,
+    token_ids: Tensor,
+    drop: PruneSet,
+    dense: DenseReference,
+    text: Hashable,
+    cache: StateCache,
+    report: _Report,
+) -> Scores:
+    if not drop:
+        return Scores(dense.nll, torch.zeros_like(dense.nll), torch.ones_like(dense.best, dtype=torch.bool))
+    key = ("scores", text, drop)
+    known = cache.get(key)
+    if known is not None:
+        return Scores(*known)
+    hidden = run_pruned(anatomy, token_ids, drop, cache=cache, text=text, after_layer=report.layer)
+    made = score(anatomy.head, *_scored(hidden, token_ids), dense, after_chunk=report.tick)
+    cache.put(key, made.nll, made.kl, made.agrees)
+    return made
+
+
+def _scored(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """The positions that predict a token of the window, and the token that each has to predict."""
+    return hidden[:, :-1].flatten(0, 1), token_ids[:, 1:].flatten().to(hidden.device)
+
+
+def _text_key(loaded: LoadedModel, dtype: str, token_ids: Tensor) -> Hashable:
+    digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
+    return loaded.fingerprint, dtype, tuple(token_ids.shape), digest
+
+
+def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: str) -> Evaluation:
+    gone = loaded.anatomy.parameters(drop).values()
+    length = windows.token_ids.shape[1]
+    empty = np.empty((0, length - 1))
+    return Evaluation(
+        drop=drop,
+        token_ids=np.empty((0, length), dtype=np.int64),
+        token_nll=empty,
+        dense_token_nll=empty,
+        token_kl=empty,
+        agrees=empty.astype(bool),
+        windows_total=len(windows.token_ids),
+        parameters_dense=loaded.parameters,
+        parameters_pruned=loaded.parameters - sum(parameter.numel() for parameter in gone),
+        bytes_dense=loaded.bytes,
+        bytes_pruned=loaded.bytes - sum(parameter.numel() * parameter.element_size() for parameter in gone),
+        dtype=dtype,
+    )
+
+
+def _extended(result: Evaluation, token_ids: Tensor, dense: DenseReference, scores: Scores) -> Evaluation:
+    shape = (token_ids.shape[0], token_ids.shape[1] - 1)
+
+    def grown(old: np.ndarray, new: Tensor) -> np.ndarray:
+        return np.concatenate([old, new.cpu().numpy().reshape(-1, *old.shape[1:])])
+
+    return replace(
+        result,
+        token_ids=grown(result.token_ids, token_ids),
+        token_nll=grown(result.token_nll, scores.nll.reshape(shape)),
+        dense_token_nll=grown(result.dense_token_nll, dense.nll.reshape(shape)),
+        token_kl=grown(result.token_kl, scores.kl.reshape(shape)),
+        agrees=grown(result.agrees, scores.agrees.reshape(shape)),
+    )
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else math.nan
