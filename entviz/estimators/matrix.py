@@ -1,0 +1,100 @@
+"""Matrix-based entropy: how evenly a window's tokens spread over directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from entviz.estimators.states import windows_of_states
+
+
+@dataclass(frozen=True)
+class MatrixEntropy:
+    """Von Neumann entropy of the Gram matrix.
+
+    With lambda_j the eigenvalues of X X^T / trace(X X^T), H = -sum_j lambda_j log lambda_j, from 0 (all tokens lie
+    on one line through the origin) to log min(tokens, width). States that are all zero have entropy 0.
+
+    Source: Skean et al. 2025, "Layer by Layer: Uncovering Hidden Representations in Language Models"
+    (arXiv 2502.02013), equation 1 in the limit alpha -> 1, which is von Neumann's entropy; see also Giraldo,
+    Rao and Principe 2015, "Measures of Entropy from Data Using Infinitely Divisible Kernels".
+
+    Example:
+        >>> import torch
+        >>> from entviz.estimators.matrix import MatrixEntropy
+        >>> round(MatrixEntropy()(torch.eye(8).unsqueeze(0)).item(), 4)  # log 8
+        2.0794
+    """
+
+    name: ClassVar[str] = "matrix"
+    title: ClassVar[str] = "Matrix"
+    unit: ClassVar[str] = "nats"
+    source: ClassVar[str] = "Skean et al. 2025, arXiv 2502.02013; Giraldo et al. 2015"
+    minimum_tokens: ClassVar[int] = 1
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Entropy of each window.
+
+        Args:
+            states: shape (windows, tokens, width), any floating-point type.
+
+        Returns:
+            float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
+
+        Raises:
+            OptionError: the states are not such a tensor, or hold no tokens.
+        """
+        eigenvalues, finite = _gram_eigenvalues(windows_of_states(states, self.minimum_tokens))
+        return torch.where(finite, _entropy_of_shares(eigenvalues), torch.nan)
+
+
+def effective_rank(states: Tensor) -> Tensor:
+    """How many directions a window's tokens take up, as a real number.
+
+    The exponential of the Shannon entropy of the singular values of X, normalized to add up to 1. (Singular values,
+    where ``MatrixEntropy`` normalizes their squares; exp of that one is a rank too, a lower one.)
+
+    Source: Roy and Vetterli 2007, "The effective rank: a measure of effective dimensionality", definition 1.
+
+    Args:
+        states: hidden states, shape (windows, tokens, width), any floating-point type.
+
+    Returns:
+        float64, shape (windows,), without unit, from 1 to min(tokens, width). A window that holds NaN or an
+        infinity has rank NaN.
+
+    Raises:
+        OptionError: the states are not such a tensor, or hold no tokens.
+
+    Example:
+        >>> import torch
+        >>> from entviz.estimators.matrix import effective_rank
+        >>> round(effective_rank(torch.eye(8).unsqueeze(0)).item(), 4)
+        8.0
+    """
+    eigenvalues, finite = _gram_eigenvalues(windows_of_states(states, 1))
+    return torch.where(finite, _entropy_of_shares(eigenvalues.sqrt()).exp(), torch.nan)
+
+
+def _gram_eigenvalues(states: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of X X^T, float64 (windows, min(tokens, width)), and which windows are finite, bool (windows,)."""
+    finite = states.isfinite().all(dim=2).all(dim=1)
+    # Scaling changes no share and keeps the squares far from overflow; the smaller of the two products has all
+    # the eigenvalues that are not zero.
+    precise = torch.where(finite[:, None, None], states, 0).double()
+    precise = precise / precise.abs().amax(dim=(1, 2), keepdim=True).clamp(
+        min=torch.finfo(torch.float64).tiny
+    )
+    tokens, width = states.shape[1:]
+    products = precise @ precise.mT if tokens <= width else precise.mT @ precise
+    return torch.linalg.eigvalsh(products).clamp(min=0), finite
+
+
+def _entropy_of_shares(amounts: Tensor) -> Tensor:
+    """Shannon entropy in nats of non-negative amounts (windows, n) as shares of their sum; 0 where all are zero."""
+    total = amounts.sum(dim=1, keepdim=True)
+    shares = amounts / torch.where(total > 0, total, 1.0)
+    return -torch.xlogy(shares, shares).sum(dim=1)

@@ -1,0 +1,91 @@
+"""Renyi entropy: how much tokens resemble one another under a Gaussian kernel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from entviz.estimators.options import positive_number
+from entviz.estimators.states import squared_distances, windows_of_states
+
+SMALLEST_SIMILARITY = 1e-10
+
+
+@dataclass(frozen=True)
+class Renyi:
+    """Kernel estimate of Renyi's entropy of order alpha.
+
+    Every dimension is standardized (unbiased deviation + 1e-10). With D the distances of all n^2 pairs of tokens,
+    each with itself too, and sigma their median, K = exp(-D^2 / (2 sigma^2)), nowhere below 1e-10, and
+
+        H = log(mean(K^(alpha - 1))) / (1 - alpha)
+
+    For alpha = 1 the rows of K are normalized to distributions p, and H = -sum(p log p) / n, the mean of their
+    Shannon entropies. The median of an even number of distances is the lower of the middle two.
+
+    Source: Renyi 1961, "On measures of entropy and information"; Yang et al. 2025 (arXiv 2504.03794), section 3.2.
+
+    Args:
+        alpha: the order, above 0 and at most 10.
+
+    Raises:
+        OptionError: ``alpha`` is not such a number.
+
+    Example:
+        >>> import torch
+        >>> from entviz.estimators.renyi import Renyi
+        >>> one_point = torch.ones(1, 4, 3)
+        >>> abs(Renyi()(one_point).item())  # four times the same token: no uncertainty
+        0.0
+    """
+
+    alpha: float = 4.0
+
+    name: ClassVar[str] = "renyi"
+    title: ClassVar[str] = "Rényi"
+    unit: ClassVar[str] = "nats"
+    source: ClassVar[str] = "Rényi 1961; Yang et al. 2025, arXiv 2504.03794, section 3.2"
+    minimum_tokens: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        positive_number("alpha", self.alpha, 10)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Entropy of each window.
+
+        Args:
+            states: shape (windows, tokens, width), any floating-point type.
+
+        Returns:
+            float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
+
+        Raises:
+            OptionError: the states are not such a tensor, or there is one token in a window.
+        """
+        states = windows_of_states(states, self.minimum_tokens)
+        return renyi_by_torch(states, float(self.alpha))
+
+
+def renyi_by_torch(states: Tensor, alpha: float) -> Tensor:
+    """The entropy of ``Renyi`` on any device. states: float32 (windows, tokens, width) -> float64 (windows,)."""
+    windows, tokens, _ = states.shape
+    # The mean is taken of differences from one token: those of a constant dimension are exactly zero.
+    shifted = states - states[:, :1]
+    shifted = shifted - shifted.mean(dim=1, keepdim=True)
+    deviation = (shifted.square().sum(dim=1, keepdim=True) / (tokens - 1)).sqrt_()
+    distances = squared_distances(shifted / (deviation + 1e-10))
+    pairs = distances.flatten(1)
+    # Squaring keeps the order, so the median of the squares is the square of the median.
+    median = pairs.median(dim=1, keepdim=True).values
+    exponent = pairs / (2 * median.clamp(min=torch.finfo(torch.float32).tiny))
+    exponent = exponent.clamp_(max=-math.log(SMALLEST_SIMILARITY)).double()
+    if alpha == 1:
+        similarity = exponent.neg().exp_().reshape(windows, tokens, tokens)
+        exponent = exponent.reshape(windows, tokens, tokens)
+        total = similarity.sum(dim=2)
+        return (total.log() + (similarity * exponent).sum(dim=2) / total).mean(dim=1)
+    return exponent.mul_(1 - alpha).exp_().mean(dim=1).log_() / (1 - alpha)
