@@ -1,6 +1,6 @@
 """The dashboard's frame: the page list, and the sidebar with the model and the text that every page shares.
 
-    streamlit run app.py
+Run it with ``streamlit run app.py``.
 """
 
 from pathlib import Path

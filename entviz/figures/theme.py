@@ -41,7 +41,12 @@ METRIC_TITLES: Final[dict[str, str]] = {
     "matrix": "Matrix",
     "lens": "Logit lens",
 }
-KIND_TITLES: Final[dict[str, str]] = {"layer": "Layer", "attn": "Attention", "mlp": "MLP", "embed": "Embedding"}
+KIND_TITLES: Final[dict[str, str]] = {
+    "layer": "Layer",
+    "attn": "Attention",
+    "mlp": "MLP",
+    "embed": "Embedding",
+}
 
 DENSE_COLOUR: Final = GREY  # the dense model, wherever it stands beside a pruned one
 PRUNED_COLOUR: Final = VERMILION
@@ -49,7 +54,7 @@ GRID_COLOUR: Final = "rgba(128,132,140,0.18)"
 LINE_COLOUR: Final = "rgba(128,132,140,0.75)"  # reads on white and on near-black
 STAGE_COLOURS: Final[tuple[str, str]] = ("rgba(86,180,233,0.10)", "rgba(230,159,0,0.10)")
 
-MARGIN: Final[dict[str, int]] = {"l": 64, "r": 12, "t": 44, "b": 48}
+MARGIN: Final[dict[str, int]] = {"l": 74, "r": 12, "t": 36, "b": 48}  # fixed, so that stacked charts line up
 FONT_SIZE: Final = 13
 HEIGHT: Final = 360
 
@@ -100,12 +105,19 @@ def style(
         hovermode=hovermode,
         hoverlabel={"align": "left", "namelength": -1},
         showlegend=legend,
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "title": {"text": ""},
+        },
         modebar={"orientation": "h"},
         bargap=0.25,
         dragmode="zoom",
     )
-    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": LINE_COLOUR, "automargin": True, "title_standoff": 8}
+    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": LINE_COLOUR, "automargin": False, "title_standoff": 10}
     figure.update_xaxes(**axis, title_text=x_title, zeroline=False)
     figure.update_yaxes(**axis, title_text=y_title)
     return figure

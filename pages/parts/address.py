@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import streamlit as st
 
+from entviz.blocks import PruneSet
 from entviz.corpus import passages
 from entviz.errors import EntvizError
-from entviz.blocks import PruneSet
 from entviz.models import CATALOG
 from pages.parts import selection
 
@@ -62,7 +62,10 @@ def write() -> None:
 
 
 def parameters(**changes: Any) -> dict[str, str]:
-    """The view as query parameters, with ``changes`` to it: ``st.page_link(..., query_params=parameters(drop="attn.5"))``."""
+    """The view as query parameters, with changes to it.
+
+    ``st.page_link("pages/prune.py", query_params=parameters(drop="attn.5"))`` leads to the same view, pruned.
+    """
     view = {name: changes.get(name, selection.get(name)) for name in selection.DEFAULTS}
     found = {
         "model": view["model"],
@@ -112,7 +115,9 @@ def _take_text(value: str) -> dict[str, Any]:
     except (binascii.Error, zlib.error, ValueError):
         raise ValueError("The text in the link is damaged, perhaps cut off. Copy the link again.") from None
     if len(text) > LINKED_CHARACTERS:
-        raise ValueError(f"The text in the link is longer than {LINKED_CHARACTERS:,} characters and was left out.")
+        raise ValueError(
+            f"The text in the link is longer than {LINKED_CHARACTERS:,} characters and was left out."
+        )
     return {"text_name": selection.TYPED, "typed_text": text}
 
 

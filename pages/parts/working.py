@@ -2,7 +2,10 @@
 
 ::
 
-    shown = show(workbench().analyze(request, metrics, session()), place="explore", label="Measuring")
+    shown = show(
+        lambda: workbench().analyze(selection.request(), metrics, session()),
+        place="explore", label="Measuring", about=selection,
+    )
     if shown.result is not None:
         st.plotly_chart(depth.entropy_curve(shown.result, "knn"))
 
@@ -11,26 +14,30 @@ done, then redraws the page once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.jobs import Job
+from pages.parts.markdown import escape
 
 Result = TypeVar("Result")
 POLL_SECONDS: Final = 0.4
-UNFINISHED: Final = ("queued", "running")
 
 
 @dataclass(frozen=True)
 class Shown(Generic[Result]):
-    """What to draw at a place: the newest result there is, whether it is this job's, and what was asked for then."""
+    """What to draw at a place: the newest result there is, whether it is this job's, and what was asked for then.
+
+    ``failed`` says that the job asked for now will bring no result.
+    """
 
     result: Result | None
     fresh: bool
     about: Any
+    failed: bool = False
 
 
 def session() -> str:
@@ -40,65 +47,93 @@ def session() -> str:
 
 
 def show(
-    job: Job[Result],
+    start: Callable[[], Job[Result]] | Job[Result],
     *,
     place: str,
     label: str,
     about: Any = None,
     draw_partial: Callable[[Any], None] | None = None,
 ) -> Shown[Result]:
-    """Draw where the job is and return what can be shown now. Never waits, never raises for a job's failure.
+    """Draw where a job is and return what can be shown now. Never waits, never raises for a job's failure.
 
-    ``place`` names a spot of the screen within this session: the last result shown there is kept and returned while
-    a newer job runs, fails or is cancelled. ``about`` is remembered with it (say, the selection). ``label`` says
-    what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, whenever it has one.
+    ``start`` asks for the job, and is not called once the person has stopped it, until it is started again (a job
+    that is passed itself cannot be kept from starting anew). ``place`` names a spot of the screen within this
+    session: the last result shown there is kept and returned while a newer job runs, fails or is stopped. ``about``
+    is plain data that says what is asked for, such as the selection; it is remembered with the result. ``label``
+    says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one.
     """
+    stopped = f"stopped.{place}"
+    if stopped in st.session_state and st.session_state[stopped] == about:
+        _offer_again(place)
+        return replace(last(place), failed=True)
+    st.session_state.pop(stopped, None)
+    job = start if isinstance(start, Job) else start()
     key = f"working.{place}"
-    if job.state == "done":
-        st.session_state[key] = Shown(job.result, True, about)
-    elif job.state in UNFINISHED:
-        _watch(job, place, label, draw_partial)
-    elif job.state == "failed":
-        st.error(str(job.error), icon=":material/error:")
+    view = job.snapshot()
+    if view.state == "done":
+        st.session_state[key] = Shown(view.result, True, about)
+    elif view.state == "failed":
+        st.error(escape(str(view.error)), icon=":material/error:")
+    elif view.state == "cancelled":
+        _offer_again(place)
     else:
-        _offer_again(job, place)
-    kept: Shown[Result] | None = st.session_state.get(key)
-    if kept is None:
-        return Shown(None, False, None)
-    return kept if job.state == "done" else Shown(kept.result, False, kept.about)
+        _watch(job, place, label, about, draw_partial)
+    kept: Shown[Result] = st.session_state.get(key, Shown(None, False, None))
+    return kept if view.state == "done" else replace(kept, fresh=False, failed=view.finished)
 
 
 def last(place: str) -> Shown[Any]:
     """What was last shown at a place, for a run in which there is no job to ask for."""
-    kept: Shown[Any] | None = st.session_state.get(f"working.{place}")
-    return Shown(None, False, None) if kept is None else Shown(kept.result, False, kept.about)
+    kept: Shown[Any] = st.session_state.get(f"working.{place}", Shown(None, False, None))
+    return replace(kept, fresh=False)
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _watch(job: Job[Any], place: str, label: str, draw_partial: Callable[[Any], None] | None) -> None:
+def _watch(
+    job: Job[Any], place: str, label: str, about: Any, draw_partial: Callable[[Any], None] | None
+) -> None:
     job.touch(session())
-    if job.state not in UNFINISHED:
+    view = job.snapshot()
+    if view.finished:
         st.rerun()
     bar, button = st.columns([5, 1], vertical_alignment="center", gap="small")
     with bar:
-        if job.state == "queued" and job.position:
-            st.progress(0.0, f"{label}: waiting for {job.position} other {_jobs(job.position)}")
-        elif job.total > 0:
-            done = min(job.done / job.total, 1.0)
+        if view.state == "queued" and view.position:
+            st.progress(0.0, f"{label}: {_turn(view.position)}")
+        elif view.total > 0:
+            done = min(view.done / view.total, 1.0)
             st.progress(done, f"{label}: {done:.0%}")
         else:
             st.progress(0.0, f"{label}: getting the model ready")
     with button:
-        st.button("Cancel", key=f"cancel.{place}", icon=":material/close:", on_click=job.cancel, width="stretch")
-    if draw_partial is not None and job.partial is not None:
-        draw_partial(job.partial)
+        st.button(
+            "Cancel",
+            key=f"cancel.{place}",
+            icon=":material/close:",
+            on_click=_stop,
+            args=(job, place, about),
+            width="stretch",
+        )
+    if draw_partial is not None and view.partial is not None:
+        draw_partial(view.partial)
 
 
-def _jobs(count: int) -> str:
-    return "job" if count == 1 else "jobs"
+def _stop(job: Job[Any], place: str, about: Any) -> None:
+    st.session_state[f"stopped.{place}"] = about
+    job.cancel(session())  # ends only this session's interest: another one may wait for the same result
 
 
-def _offer_again(job: Job[Any], place: str) -> None:
+def _turn(position: int) -> str:
+    return "next in line" if position == 1 else f"number {position} in line"
+
+
+def _offer_again(place: str) -> None:
     note, button = st.columns([5, 1], vertical_alignment="center", gap="small")
-    note.info("Stopped. What is below was measured before.", icon=":material/stop_circle:")
-    button.button("Start again", key=f"again.{place}", icon=":material/refresh:", width="stretch")
+    note.info("Stopped before it was done.", icon=":material/stop_circle:")
+    button.button(
+        "Start again",
+        key=f"again.{place}",
+        icon=":material/refresh:",
+        on_click=lambda: st.session_state.pop(f"stopped.{place}", None),
+        width="stretch",
+    )

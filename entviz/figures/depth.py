@@ -1,0 +1,303 @@
+"""Curves and bars across depth, made from an :class:`entviz.analysis.Analysis`'s two tables and nothing else.
+
+::
+
+    entropy_curve(analysis, "bucket")                               # entropy at every site, stages shaded
+    entropy_increase_bars(analysis, "bucket", ("attn", "mlp"))      # what each block adds, in nats
+    importance_bars(analysis, ("attn", "mlp"))                      # 1 − cosine similarity
+
+The horizontal axis is the layer index everywhere: the site ``layer.i`` and every block of layer i stand at i, the
+site ``attn.i`` half a step before it, the embedding at −1. Charts stacked on a page therefore line up.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from entviz.figures import theme
+from entviz.figures.reading import IMPORTANCE, number, stages
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+
+BAND_NAME: Final = "lowest to highest window"
+STAGE_NAMES: Final = ("stage 1: compresses", "stage 2: enriches")
+CURVE_HEIGHT: Final = 380
+ROW_HEIGHT: Final = 150  # of one kind's bars
+CUT_RATIO: Final = (
+    1.5  # a bar this many times the next longest one hides the rest, so the axis is cut below it
+)
+CUT_SHARE: Final = 0.1  # at most this share of the bars may run past a cut axis
+HEADROOM: Final = 0.42  # of the axis above a cut, where the cut bars' values are written
+
+
+def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None) -> go.Figure:
+    """Entropy (nats) at the sites of the residual stream, with the stages and the turning point.
+
+    ``level="layer"`` draws the embedding and the layers only, anything else every site. The band goes from the
+    lowest to the highest window. A curve without an interior minimum gets no stages.
+    """
+    sites = analysis.sites[analysis.sites["metric"] == metric]
+    if level == "layer":
+        sites = sites[sites["kind"] != "attn"]
+    sites = sites.sort_values("depth")
+    colour = theme.metric_colour(metric)
+    figure = go.Figure()
+    if analysis.windows > 1:
+        _add_band(figure, sites, colour)
+    attention = sites["kind"] == "attn"
+    figure.add_scatter(
+        x=sites["depth"] - 1,
+        y=sites["value"],
+        mode="lines+markers",
+        name="mean over windows",
+        line={"color": colour, "width": 2},
+        marker={
+            "size": np.where(attention, 4, 7),
+            "symbol": np.where(attention, "circle-open", "circle"),
+            "color": colour,
+        },
+        customdata=_hover(sites, "nats"),
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    _add_stages(figure, analysis, metric)
+    theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
+    figure.update_layout(legend={"y": -0.22, "yanchor": "top"})
+    _layer_axis(figure, analysis.layers, embedding=True)
+    return figure
+
+
+def entropy_increase_bars(
+    analysis: "Analysis", metric: str, kinds: Sequence[str], *, cut: bool = True
+) -> go.Figure:
+    """Entropy increase (nats) of every block of these kinds: one row of bars a kind, all on one scale.
+
+    With ``cut`` the axis ends where a few very long bars would flatten all others; their values are written beside.
+    """
+    rows = analysis.blocks[analysis.blocks["metric"] == metric]
+    return _bars(
+        rows, kinds, analysis.layers, y_title="Entropy increase (nats)", unit="nats", sign=True, cut=cut
+    )
+
+
+def importance_bars(
+    analysis: "Analysis", kinds: Sequence[str], *, similarity: bool = False, cut: bool = True
+) -> go.Figure:
+    """Importance, 1 − cosine similarity of a block's input and output (no unit); or the similarity itself."""
+    rows = analysis.blocks[analysis.blocks["metric"] == IMPORTANCE]
+    if similarity:
+        flipped = [tuple(1 - value for value in windows) for windows in rows["per_window"]]
+        rows = rows.assign(value=1 - rows["value"], per_window=flipped)
+        return _bars(
+            rows,
+            kinds,
+            analysis.layers,
+            y_title="Cosine similarity",
+            unit="similarity",
+            sign=False,
+            cut=False,
+        )
+    return _bars(
+        rows, kinds, analysis.layers, y_title="1 − cosine similarity", unit="importance", sign=False, cut=cut
+    )
+
+
+def _add_band(figure: go.Figure, sites: pd.DataFrame, colour: str) -> None:
+    windows = np.array(sites["per_window"].tolist())  # (sites, windows)
+    depth = sites["depth"].to_numpy() - 1
+    figure.add_scatter(
+        x=np.concatenate([depth, depth[::-1]]),
+        y=np.concatenate([windows.max(axis=1), windows.min(axis=1)[::-1]]),
+        fill="toself",
+        fillcolor=theme.with_opacity(colour, 0.22),
+        line={"width": 0},
+        mode="lines",
+        name=BAND_NAME,
+        hoverinfo="skip",
+    )
+
+
+def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str) -> None:
+    found = stages(analysis, metric)
+    if not found.two:
+        return
+    turn, last = found.turning_point, analysis.layers - 1
+    spans = ((-1.5, turn, "left", -1.5), (turn, last + 0.5, "right", last + 0.5))
+    for (start, end, anchor, at), name, colour in zip(spans, STAGE_NAMES, theme.STAGE_COLOURS, strict=True):
+        figure.add_shape(
+            type="rect",
+            x0=start,
+            x1=end,
+            y0=0,
+            y1=1,
+            yref="paper",
+            fillcolor=colour,
+            line_width=0,
+            layer="below",
+        )
+        figure.add_annotation(
+            text=name,
+            x=at,
+            y=1,
+            yref="paper",
+            xanchor=anchor,
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12},
+        )
+    figure.add_shape(
+        type="line",
+        x0=turn,
+        x1=turn,
+        y0=0,
+        y1=1,
+        yref="paper",
+        line={"color": theme.LINE_COLOUR, "width": 1.5, "dash": "dash"},
+        layer="below",
+        name="turning point",
+    )
+    row = analysis.sites[
+        (analysis.sites["metric"] == metric) & (analysis.sites["site"] == f"layer.{turn}")
+    ].iloc[0]
+    figure.add_scatter(
+        x=[turn],
+        y=[row["value"]],
+        mode="markers",
+        name="turning point",
+        showlegend=False,
+        marker={
+            "symbol": "diamond-open",
+            "size": 14,
+            "color": theme.metric_colour(metric),
+            "line": {"width": 2.5},
+        },
+        hoverinfo="skip",
+    )
+    beyond = turn > last / 2  # the label goes where the plot is wider
+    figure.add_annotation(
+        text=f"turning point: layer {turn}",
+        x=turn,
+        y=row["value"],
+        xanchor="right" if beyond else "left",
+        xshift=-14 if beyond else 14,
+        showarrow=False,
+        font={"size": 12},
+    )
+
+
+def _bars(
+    rows: pd.DataFrame,
+    kinds: Sequence[str],
+    layers: int,
+    *,
+    y_title: str,
+    unit: str,
+    sign: bool,
+    cut: bool = True,
+) -> go.Figure:
+    rows = rows[rows["kind"].isin(list(kinds))]
+    low, high = _limits(rows["value"].to_numpy()) if cut else (-np.inf, np.inf)
+    figure = make_subplots(rows=len(kinds), cols=1, shared_xaxes=True, vertical_spacing=0.24 / len(kinds))
+    for row, kind in enumerate(kinds, start=1):
+        part = rows[rows["kind"] == kind].sort_values("index")
+        figure.add_bar(
+            x=part["index"],
+            y=part["value"],
+            name=theme.kind_title(kind),
+            marker={"color": theme.kind_colour(kind), "line": {"width": 0}},
+            customdata=_hover(part.rename(columns={"block": "site"}), unit, sign=sign),
+            hovertemplate="%{customdata}<extra></extra>",
+            row=row,
+            col=1,
+        )
+        _name_cut_bars(figure, part, low, high, row, sign=sign)
+        figure.add_annotation(
+            text=f"<b>{theme.kind_title(kind)}</b>",
+            x=0,
+            y=1,
+            xref="x domain",
+            yref="y domain",
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12},
+            row=row,
+            col=1,
+        )
+    theme.style(figure, x_title="", y_title="", height=84 + ROW_HEIGHT * len(kinds), legend=False)
+    figure.update_xaxes(title_text="Layer", row=len(kinds), col=1)
+    figure.update_yaxes(title_text=y_title, row=(len(kinds) + 1) // 2, col=1)
+    if len(rows):
+        figure.update_yaxes(range=_range(rows["value"].to_numpy(), low, high), matches="y")
+    _layer_axis(figure, layers, embedding=False)
+    return figure
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Where to cut the axis below and above, so that a few long bars do not flatten the rest; infinite: no cut."""
+    sizes = np.sort(np.abs(values))[::-1]
+    limit = np.inf
+    for position in range(min(int(CUT_SHARE * len(sizes)), len(sizes) - 1)):
+        if sizes[position] > CUT_RATIO * sizes[position + 1] > 0:
+            limit = float(sizes[position + 1])
+    return -limit, limit
+
+
+def _range(values: np.ndarray, low: float, high: float) -> list[float]:
+    inside = values[(values >= low) & (values <= high)]
+    bottom, top = min(0.0, float(inside.min())), max(0.0, float(inside.max()))
+    span = (top - bottom) or 1.0
+    under = HEADROOM if (values < low).any() else 0.06
+    over = HEADROOM if (values > high).any() else 0.16
+    bottom = bottom - under * span if bottom < 0 or (values < low).any() else 0.0
+    return [bottom, top + over * span]
+
+
+def _name_cut_bars(
+    figure: go.Figure, part: pd.DataFrame, low: float, high: float, row: int, *, sign: bool
+) -> None:
+    """Write the value of each bar that runs past the cut axis beside it, since its length no longer says it."""
+    long = part[(part["value"] < low) | (part["value"] > high)]
+    taken, last = set(long["index"]), int(part["index"].max()) if len(part) else 0
+    for one in long.itertuples():
+        above = one.value > 0
+        # Beside the bar there is room, up where only cut bars reach; not where the neighbour is one of them.
+        right = one.index < last and one.index + 1 not in taken
+        figure.add_annotation(
+            text=number(float(one.value), sign=sign),
+            x=one.index + (1 if right else -1),
+            y=1 if above else 0,
+            yref="y domain",
+            yanchor="top" if above else "bottom",
+            textangle=-90,
+            showarrow=False,
+            font={"size": 11},
+            row=row,
+            col=1,
+        )
+
+
+def _hover(rows: pd.DataFrame, unit: str, *, sign: bool = False) -> list[str]:
+    found = []
+    for one in rows.itertuples():
+        text = f"<b>{one.site}</b><br>{number(float(one.value), sign=sign)} {unit}"
+        if len(one.per_window) > 1:
+            text += f"<br>windows: {number(min(one.per_window), sign=sign)} to {number(max(one.per_window), sign=sign)}"
+        found.append(text)
+    return found
+
+
+def _layer_axis(figure: go.Figure, layers: int, *, embedding: bool) -> None:
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if layers / step <= 12)
+    ticks = list(range(0, layers, step))
+    labels = [str(tick) for tick in ticks]
+    if embedding:
+        # Where every layer has its tick the word would touch the first number.
+        ticks, labels = [-1, *ticks], ["embed" if step > 1 else "e", *labels]
+        if step > 1:
+            labels[1] = ""
+    figure.update_xaxes(tickvals=ticks, ticktext=labels, range=[-1.5, layers - 0.5], showgrid=False)

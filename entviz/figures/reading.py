@@ -1,0 +1,152 @@
+"""What a curve says, as plain data and as sentences. Derived from an analysis's tables, like a figure.
+
+::
+
+    reading.stages(analysis, "bucket")     # Stages(turning_point=11, two=True, earliest=11, latest=11)
+    reading.sentence(analysis, "bucket", ("attn", "mlp"))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from entviz.figures import theme
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+
+IMPORTANCE: Final = "cosine"
+NAMED: Final = 3  # blocks that a sentence names
+_LOWEST_AT: Final = {
+    "embedding": "entropy is lowest at the embedding, so no layer compresses below it",
+    "first layer": "entropy is lowest after the first layer already, so a compressing stage would be one layer long",
+    "last layer": "entropy is lowest after the last layer, so nothing enriches after it",
+}
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Where a curve turns. ``two`` is False where its minimum lies at an end, so that there are no two stages.
+
+    ``lowest_at`` is ``"embedding"``, ``"first layer"``, ``"inside"`` or ``"last layer"``. ``earliest`` and ``latest``
+    are the lowest and highest layer at which a single window's curve has its minimum.
+    """
+
+    turning_point: int
+    two: bool
+    earliest: int
+    latest: int
+    lowest_at: str
+
+
+def stages(analysis: "Analysis", metric: str) -> Stages:
+    """The turning point (a layer index), whether two stages lie around it, and how far single windows disagree.
+
+    The ends are the embedding or the first layer, and the last layer: a minimum there leaves one stage without a
+    single layer to itself.
+    """
+    curve = layer_curve(analysis, metric)
+    turn = analysis.turning_point(metric)
+    layers = curve[curve["kind"] == "layer"]
+    windows = np.array(layers["per_window"].tolist())  # (layers, windows)
+    turns = windows.argmin(axis=0)
+    if curve.loc[curve["value"].idxmin(), "kind"] == "embed":
+        lowest_at = "embedding"
+    elif turn == 0:
+        lowest_at = "first layer"
+    else:
+        lowest_at = "inside" if turn < analysis.layers - 1 else "last layer"
+    return Stages(turn, lowest_at == "inside", int(turns.min()), int(turns.max()), lowest_at)
+
+
+def layer_curve(analysis: "Analysis", metric: str) -> pd.DataFrame:
+    """The rows of ``analysis.sites`` for one metric at the embedding and after each layer, by depth."""
+    rows = analysis.sites
+    return rows[(rows["metric"] == metric) & rows["kind"].isin(["embed", "layer"])].sort_values("depth")
+
+
+def lowest_blocks(
+    analysis: "Analysis", metric: str, kinds: Sequence[str], count: int = NAMED
+) -> pd.DataFrame:
+    """The blocks of these kinds with the lowest entropy increase (or importance), lowest first.
+
+    Where the curve has two stages only blocks of stage 2 count: what compresses in stage 1 lowers entropy by its job.
+    """
+    rows = analysis.blocks
+    rows = rows[(rows["metric"] == metric) & rows["kind"].isin(list(kinds))]
+    if metric != IMPORTANCE:
+        found = stages(analysis, metric)
+        if found.two:
+            rows = rows[rows["index"] > found.turning_point]
+    return rows.nsmallest(count, "value")
+
+
+def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
+    """One sentence over all chosen entropies: which of them see two stages, and where they turn."""
+    entropies = [metric for metric in metrics if metric != IMPORTANCE]
+    if not entropies:
+        return "Importance says how much a block turns its input's direction: 1 − cosine similarity."
+    found = {metric: stages(analysis, metric) for metric in entropies}
+    turning = [
+        f"{theme.metric_title(metric)} entropy turns at layer {one.turning_point}"
+        for metric, one in found.items()
+        if one.two
+    ]
+    flat = [theme.metric_title(metric) for metric, one in found.items() if not one.two]
+    if not turning:
+        return f"{_listed(flat)} entropy {'shows' if len(flat) == 1 else 'show'} no two stages here."
+    sentence = _listed(turning)
+    return (
+        f"{sentence}; {_listed(flat)} {'shows' if len(flat) == 1 else 'show'} no two stages."
+        if flat
+        else f"{sentence}."
+    )
+
+
+def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
+    """What one metric's chart says about this model, with how far its windows agree. Plain text."""
+    lowest = lowest_blocks(analysis, metric, kinds)
+    named = _listed(
+        [f"{row.block} ({number(row.value, sign=metric != IMPORTANCE)})" for row in lowest.itertuples()]
+    )
+    if metric == IMPORTANCE:
+        return f"The blocks that change their input least are {named}."
+    found = stages(analysis, metric)
+    if found.two:
+        where = f"after layer {found.turning_point}, the turning point"
+        start = f"Entropy is lowest {where} ({_agreement(analysis, found)})."
+        return f"{start} Of the blocks after it, {named} add least." if len(lowest) else start
+    return f"No two stages: {_LOWEST_AT[found.lowest_at]}. Least is added by {named}."
+
+
+def _agreement(analysis: "Analysis", found: Stages) -> str:
+    if analysis.windows == 1:
+        return "one window only, so take it with care"
+    if found.earliest == found.latest:
+        return f"the same in all {analysis.windows} windows"
+    return f"layer {found.earliest} to {found.latest} in single windows"
+
+
+def number(value: float, *, sign: bool = False) -> str:
+    """A value for the screen with about four significant digits, a real minus sign, and a plus if asked for."""
+    size = abs(value)
+    if size >= 1000:
+        text = f"{size:,.0f}"
+    elif size >= 100:
+        text = f"{size:.1f}"
+    elif size >= 1:
+        text = f"{size:.2f}"
+    else:
+        text = f"{size:.4f}"
+    if value < 0 and text.strip("0.,"):
+        return f"−{text}"
+    return f"+{text}" if sign else text
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

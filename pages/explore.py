@@ -1,0 +1,165 @@
+"""Explore: entropy and cosine similarity across the depth of the chosen model, on the chosen text."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.figures import depth, reading, tables, theme
+from entviz.models import CATALOG
+from entviz.workbench import workbench
+from pages.parts import selection, working
+from pages.parts.markdown import escape
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+
+PLACE: Final = "explore"
+ABOUT: Final = {
+    "bucket": "Each dimension's values are counted in 20 buckets of equal width; the entropies of the counts "
+    "are added up over dimensions. Yang et al., 2025.",
+    "knn": "From each token's distance to its 25th nearest token: the further apart tokens lie, the higher. "
+    "Kozachenko and Leonenko, 1987.",
+    "renyi": "Rényi entropy of order 4 from all pairwise distances between tokens, each dimension standardized. "
+    "Yang et al., 2025.",
+    "cosine": "1 − cosine similarity of a block's input and output, mean over tokens: how far the block turns "
+    "what it gets. Men et al., 2024; He et al., 2024.",
+}
+
+
+def draw() -> None:
+    st.header("Entropy across depth", anchor=False)
+    headline = st.container(gap="xsmall")
+    metrics, kinds = _draw_choices()
+    chosen = selection.current()
+    todo = selection.missing(chosen)
+    if todo:
+        st.info(todo, icon=":material/edit_note:")
+        shown = working.last(PLACE)
+    else:
+        # All metrics at once: they share the forward pass, so showing more or fewer later costs nothing.
+        shown = working.show(
+            lambda: workbench().analyze(chosen.request(), selection.METRICS, working.session()),
+            place=PLACE,
+            label="Measuring hidden states",
+            about=chosen,
+        )
+    if shown.result is None:
+        if not todo and not shown.failed:
+            _draw_waiting()
+        return
+    analysis: Analysis = shown.result
+    with headline:
+        st.markdown(f"**{reading.headline(analysis, metrics)}**")
+        st.caption(_measured_on(analysis, shown.about, shown.fresh))
+    if not metrics or not kinds:
+        st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
+        return
+    full_scale = st.session_state.get("explore.full_scale", False)
+    _draw_entropies(analysis, [name for name in metrics if name != reading.IMPORTANCE], kinds, full_scale)
+    if reading.IMPORTANCE in metrics:
+        _draw_importance(analysis, kinds, full_scale)
+    _draw_numbers(analysis, metrics, kinds)
+
+
+def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.pills(
+            "Estimators",
+            selection.METRICS,
+            selection_mode="multi",
+            format_func=theme.metric_title,
+            **selection.bound("metrics", "explore.metrics", _in_order(selection.METRICS)),
+        )
+        st.pills(
+            "Blocks",
+            selection.KINDS,
+            selection_mode="multi",
+            format_func=theme.kind_title,
+            **selection.bound("level", "explore.level", _in_order(selection.KINDS)),
+        )
+        st.toggle(
+            "Full scale",
+            key="explore.full_scale",
+            persist_state="session",
+            help="A few blocks change so much that the others would look flat. The bars' axis is then cut, and "
+            "the long bars have their value written beside them. Turn this on to see their whole length.",
+        )
+    return selection.get("metrics"), selection.get("level")
+
+
+def _in_order(names: Sequence[str]):  # noqa: ANN202
+    return lambda picked: tuple(name for name in names if name in picked)
+
+
+def _measured_on(analysis: "Analysis", about: selection.Selection, fresh: bool) -> str:
+    model = CATALOG[analysis.model].title if analysis.model in CATALOG else analysis.model
+    windows = "1 window" if analysis.windows == 1 else f"{analysis.windows} windows"
+    measured = f"{escape(model)} on {about.text_title}, {windows} of {analysis.window_length} tokens"
+    return f"Measured on {measured}." if fresh else f"Shown is the earlier result: {measured}."
+
+
+def _draw_entropies(
+    analysis: "Analysis", metrics: Sequence[str], kinds: Sequence[str], full_scale: bool
+) -> None:
+    level = "layer" if tuple(kinds) == ("layer",) else None
+    for start in range(0, len(metrics), 2):
+        pair = metrics[start : start + 2]
+        for column, metric in zip(st.columns(len(pair), gap="medium"), pair, strict=True):
+            with column:
+                said = reading.sentence(analysis, metric, kinds)
+                st.subheader(f"{theme.metric_title(metric)} entropy", anchor=False, help=ABOUT[metric])
+                st.markdown(said)
+                st.plotly_chart(
+                    depth.entropy_curve(analysis, metric, level=level),
+                    key=f"explore.curve.{metric}",
+                    config=theme.export_config(f"entviz-{metric}-entropy"),
+                    alt=said,
+                )
+                st.plotly_chart(
+                    depth.entropy_increase_bars(analysis, metric, kinds, cut=not full_scale),
+                    key=f"explore.increase.{metric}",
+                    config=theme.export_config(f"entviz-{metric}-increase"),
+                    alt=f"Entropy increase of each block in nats, {theme.metric_title(metric)}",
+                )
+
+
+def _draw_importance(analysis: "Analysis", kinds: Sequence[str], full_scale: bool) -> None:
+    title, switch = st.columns([3, 1], vertical_alignment="center")
+    title.subheader("Importance", anchor=False, help=ABOUT["cosine"])
+    similarity = switch.toggle("As similarity", key="explore.similarity", persist_state="session")
+    said = reading.sentence(analysis, reading.IMPORTANCE, kinds)
+    st.markdown(said)
+    st.plotly_chart(
+        depth.importance_bars(analysis, kinds, similarity=similarity, cut=not full_scale),
+        key="explore.importance",
+        config=theme.export_config("entviz-cosine-similarity" if similarity else "entviz-importance"),
+        alt=said,
+    )
+
+
+def _draw_numbers(analysis: "Analysis", metrics: Sequence[str], kinds: Sequence[str]) -> None:
+    sites = tables.site_table(analysis, metrics)
+    blocks = tables.block_table(analysis, metrics, kinds)
+    with st.container(horizontal=True, gap="small"):
+        for name, label, table in (("sites", "Sites as CSV", sites), ("blocks", "Blocks as CSV", blocks)):
+            st.download_button(
+                label,
+                table.to_csv(index=False),
+                file_name=f"entviz-{name}.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"explore.csv.{name}",
+            )
+    with st.expander("The numbers", icon=":material/table:"):
+        for tab, table in zip(st.tabs(["Blocks", "Sites"]), (blocks, sites), strict=True):
+            tab.dataframe(table, hide_index=True, height=320)
+
+
+def _draw_waiting() -> None:
+    for column in st.columns(2, gap="medium"):
+        column.skeleton(height=380)
+
+
+draw()
