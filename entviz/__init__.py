@@ -1,0 +1,79 @@
+"""entviz: how a decoder language model's entropy changes with depth, and what it costs to drop blocks.
+
+    import entviz
+    loaded = entviz.load("smollm2-135m")
+    windows = entviz.windows_from_text(text, loaded.tokenizer, windows=4, window_length=128)
+    analysis = entviz.analyze(loaded, windows)
+    ranking = entviz.rank(analysis, "entrodrop", estimator="knn", level="attn", budget=8)
+    entviz.evaluate(loaded, windows, ranking.drop).perplexity
+    entviz.generate(loaded, "Once upon a time", ranking.drop).text
+
+Importing the package is quick: torch and transformers are imported when a name that needs them is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from entviz.blocks import Block, PruneSet
+from entviz.errors import EntvizError
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis, analyze
+    from entviz.corpus import Windows, windows_from_text, windows_from_token_ids
+    from entviz.evaluation.generation import Generation, generate
+    from entviz.evaluation.loss import Evaluation, evaluate
+    from entviz.models.loaded import LoadedModel
+    from entviz.models.loading import load
+    from entviz.pruning.criteria import Ranking, rank
+    from entviz.pruning.states import StateCache
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Analysis": "entviz.analysis",
+    "analyze": "entviz.analysis",
+    "Windows": "entviz.corpus",
+    "windows_from_text": "entviz.corpus",
+    "windows_from_token_ids": "entviz.corpus",
+    "Generation": "entviz.evaluation.generation",
+    "generate": "entviz.evaluation.generation",
+    "Evaluation": "entviz.evaluation.loss",
+    "evaluate": "entviz.evaluation.loss",
+    "LoadedModel": "entviz.models.loaded",
+    "load": "entviz.models.loading",
+    "Ranking": "entviz.pruning.criteria",
+    "rank": "entviz.pruning.criteria",
+    "StateCache": "entviz.pruning.states",
+}
+
+__all__ = [
+    "Analysis",
+    "Block",
+    "EntvizError",
+    "Evaluation",
+    "Generation",
+    "LoadedModel",
+    "PruneSet",
+    "Ranking",
+    "StateCache",
+    "Windows",
+    "__version__",
+    "analyze",
+    "evaluate",
+    "generate",
+    "load",
+    "rank",
+    "windows_from_text",
+    "windows_from_token_ids",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names that need torch only once they are used."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'entviz' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

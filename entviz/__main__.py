@@ -1,0 +1,7 @@
+"""``python -m entviz``: the command line."""
+
+import sys
+
+from entviz.cli import main
+
+sys.exit(main())
