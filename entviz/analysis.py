@@ -21,7 +21,7 @@ from entviz.batching import batches, windows_per_batch
 from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, sites_of
 from entviz.corpus import Windows
 from entviz.errors import OptionError
-from entviz.estimators import ESTIMATORS, Measure
+from entviz.estimators import ESTIMATORS, Measure, cosine_importance
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 
@@ -103,8 +103,8 @@ def analyze(
         raise OptionError(f"No metric given: choose from {', '.join(METRICS)}.")
     anatomy = loaded.anatomy
     every_site = levels != ("layer",)
-    measure = Measure(tuple(metric for metric in metrics if metric != "cosine"), options or {})
-    measure.check_tokens(windows.token_ids.shape[1])
+    entropy_names = tuple(metric for metric in metrics if metric != "cosine")
+    measure = Measure(entropy_names, options)
     entropies: dict[tuple[str, str], list[float]] = {}
     importances: dict[str, list[float]] = {}
 
@@ -112,9 +112,9 @@ def analyze(
         for metric, values in measure.site(states.float()).items():
             entropies.setdefault((site, metric), []).extend(values.tolist())
 
-    def compare(layer: int, sites: Mapping[str, torch.Tensor]) -> None:
-        for kind, values in measure.cosine(sites["before"].float(), sites.get("middle"), sites["after"].float()).items():
-            importances.setdefault(f"{kind}.{layer}", []).extend(values.tolist())
+    def compare(block: str, before: torch.Tensor, after: torch.Tensor) -> None:
+        values = cosine_importance(before.float(), after.float())
+        importances.setdefault(block, []).extend(values.tolist())
 
     size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
     count = len(windows.token_ids)
@@ -124,23 +124,25 @@ def analyze(
             hidden, calls = anatomy.begin(token_ids.to(loaded.device))
             visit("embed", hidden)
             for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
-                sites = {"before": hidden}
+                before = hidden
                 if every_site:
-                    sites["middle"], hidden = step.trace(hidden, call)
-                    visit(f"attn.{i}", sites["middle"])
+                    middle, hidden = step.trace(before, call)
+                    visit(f"attn.{i}", middle)
+                    if "cosine" in metrics:
+                        compare(f"attn.{i}", before, middle)
+                        compare(f"mlp.{i}", middle, hidden)
                 else:
-                    hidden = step.run(hidden, call)
-                sites["after"] = hidden
+                    hidden = step.run(before, call)
                 visit(f"layer.{i}", hidden)
                 if "cosine" in metrics:
-                    compare(i, sites)
+                    compare(f"layer.{i}", before, hidden)
                 progress(first * anatomy.layers + (i + 1) * len(token_ids), count * anatomy.layers)
     return Analysis(
         model=loaded.name,
         layers=anatomy.layers,
         windows=count,
         window_length=windows.token_ids.shape[1],
-        sites=_site_table(anatomy.layers, entropies, measure.names),
+        sites=_site_table(anatomy.layers, entropies, entropy_names),
         blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, metrics),
         seconds=time.perf_counter() - started,
     )
