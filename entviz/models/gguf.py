@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from entviz.errors import ModelError
 from entviz.models.cache import cache_directory
+from entviz.models.checks import first_line
 
 # Raise it whenever a change here would write different files; older conversions are then made anew.
 CONVERSION_VERSION = 1
@@ -43,6 +44,7 @@ def converted(path: Path, expected_sha256: str | None = None) -> Path:
     """
     import transformers
 
+    _check_magic(path)
     digest = _remembered_sha256(path)
     if expected_sha256 is not None and digest != expected_sha256:
         raise ModelError(
@@ -99,6 +101,20 @@ def _remembered_sha256(path: Path) -> str:
     return digest
 
 
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read ({error.strerror or error}). Choose a file that you can open."
+        ) from error
+    if magic != b"GGUF":
+        raise ModelError(
+            f"{path} is not a GGUF file, whatever its name says. Download it again, or choose another."
+        )
+
+
 def _convert(path: Path, directory: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -110,16 +126,17 @@ def _convert(path: Path, directory: Path) -> None:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             path.parent,
-            gguf_file=path.name,
+            # Absolute, or a file of the same name in the working directory would be read instead.
+            gguf_file=str(path.absolute()),
             dtype=torch.float32,
             # Without this, weights stay packed wherever a kernel for it happens to be installed.
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=str(path.absolute()))
     except Exception as error:  # whatever fails in the reader, the file cannot be used
         raise ModelError(
-            f"{path} cannot be read as a GGUF language model ({_first_line(error)}). "
+            f"{path} cannot be read as a GGUF language model ({first_line(error)}). "
             "Use a whole file of an architecture that transformers reads, or the model's safetensors."
         ) from error
     finally:
@@ -135,11 +152,6 @@ def _convert(path: Path, directory: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
 
 
 def _flush(directory: Path) -> None:

