@@ -12,8 +12,12 @@ from entviz.models.checks import check_config, check_files, check_memory, first_
 _KEPT_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 
 
-class HubUnreachableError(ModelError):
-    """Neither the hub nor an earlier download of the model is there."""
+class HubUnreachableError(Exception):
+    """The hub does not answer and there is no earlier download; the message is the reason."""
+
+
+class NotOnHubError(Exception):
+    """The hub has no such model, or does not say so to this user."""
 
 
 def fetched(hub_id: str, bytes_each: int) -> Path:
@@ -27,8 +31,9 @@ def fetched(hub_id: str, bytes_each: int) -> Path:
         bytes_each: size of a loaded weight, to see whether the model will fit into memory.
 
     Raises:
-        ModelError: if there is no such model, it is gated, its files cannot be used, or it does not fit.
+        ModelError: if the model is gated, its files cannot be used, or it does not fit.
         HubUnreachableError: if the hub does not answer and nothing was downloaded before.
+        NotOnHubError: if the hub has no such model.
     """
     import huggingface_hub
     from huggingface_hub import errors
@@ -50,15 +55,12 @@ def fetched(hub_id: str, bytes_each: int) -> Path:
             "the Hugging Face hub, then log in once with the command: hf auth login"
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise ModelError(f"There is no model {hub_id!r} on the Hugging Face hub.") from error
+        raise NotOnHubError(hub_id) from error
     except Exception as error:  # the many ways in which a network, a server or a disk fails
         earlier = huggingface_hub.try_to_load_from_cache(hub_id, "config.json")
         if isinstance(earlier, str):
             return Path(earlier).parent
-        raise HubUnreachableError(
-            f"{hub_id} cannot be fetched from the Hugging Face hub ({first_line(error)}). "
-            "Check the connection and try again, or give the directory of a model that you have."
-        ) from error
+        raise HubUnreachableError(first_line(error)) from error
 
 
 def _needed(files: Iterable[str], name: str) -> list[str]:

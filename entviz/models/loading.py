@@ -19,7 +19,7 @@ from entviz.models.checks import (
     first_line,
 )
 from entviz.models.gguf import converted
-from entviz.models.hub import HubUnreachableError, fetched
+from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
 from entviz.models.loaded import LoadedModel, parse_dtype
 from entviz.models.quiet import quiet
 
@@ -80,42 +80,37 @@ def locate(name: str, bytes_each: int = 4) -> Path:
         return _locate_in_directory(path)
     if is_file:
         return _locate_file(path)
-    if (
-        not _HUB_ID.fullmatch(name)
-        or ".." in name
-        or "--" in name
-        or path.suffix in (".gguf", ".safetensors")
-    ):
-        raise ModelError(f"There is no model {name!r}: no such file or directory{_suggestion(name)}.")
+    not_an_id = ".." in name or "--" in name or path.suffix in (".gguf", ".safetensors")
+    if not_an_id or not _HUB_ID.fullmatch(name):
+        raise ModelError(f"There is no model {name!r}: no such file or directory.{_suggestion(name)}")
     try:
         return fetched(name, bytes_each)
     except HubUnreachableError as error:
-        if "/" not in name:  # nearly always a mistyped catalog name, so say that first
-            raise ModelError(
-                f"There is no model {name!r} in the catalog{_suggestion(name)}. {error}"
-            ) from error
-        raise
-    except ModelError as error:
-        if str(error).startswith("There is no model"):
-            raise ModelError(
-                f"There is no model {name!r}: not in the catalog, not as a directory, and not on the Hugging Face "
-                f"hub{_suggestion(name)}."
-            ) from error
-        raise
+        raise ModelError(
+            f"There is no model {name!r} in the catalog or as a directory, and the Hugging Face hub cannot be reached "
+            f"({error}).{_suggestion(name) or ' Check the name and the connection.'}"
+        ) from error
+    except NotOnHubError as error:
+        raise ModelError(
+            f"There is no model {name!r} in the catalog, as a directory, or on the Hugging Face hub."
+            f"{_suggestion(name) or ' Check the name.'}"
+        ) from error
 
 
 def _locate_entry(entry: CatalogEntry, bytes_each: int) -> Path:
-    if entry.packaged is None:
-        return fetched(entry.hub_id, bytes_each)
-    path = entry.packaged.path()
-    if path is not None:
+    path = entry.packaged.path() if entry.packaged is not None else None
+    if entry.packaged is not None and path is not None:
         return converted(path, entry.packaged.sha256)
     try:
         return fetched(entry.hub_id, bytes_each)
-    except HubUnreachableError as error:
-        raise ModelError(
-            f"{entry.title} is not installed, and the Hugging Face hub cannot be reached. "
+    except (HubUnreachableError, NotOnHubError) as error:
+        remedy = (
             f"Install it with the command: {entry.packaged.command}"
+            if entry.packaged is not None
+            else f"Check the connection, or choose {DEFAULT_MODEL}, which needs none."
+        )
+        raise ModelError(
+            f"{entry.title} is not on this computer, and the Hugging Face hub cannot be reached ({error}). {remedy}"
         ) from error
 
 
@@ -146,10 +141,8 @@ def _locate_file(path: Path) -> Path:
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), CATALOG, n=2, cutoff=0.5)
-    if close:
-        return f". Did you mean {' or '.join(close)}?".rstrip("?") + "?"
-    return f". The catalog has {', '.join(CATALOG)}"
+    close = difflib.get_close_matches(name.lower(), CATALOG, n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def _placement(device: str | None) -> Any:
