@@ -9,6 +9,7 @@ from typing import Final
 import streamlit as st
 
 from pages.parts import address, selection
+from pages.parts.markdown import escape
 
 st.set_page_config(
     page_title="entviz",
@@ -26,6 +27,14 @@ PAGES: Final = (
     ("learn", "Learn", ":material/school:"),
 )
 FOLDER: Final = Path(__file__).parent / "pages"
+# An entropy curve with its turning point, and the name; blue enough for a white and a near-black page.
+LOGO: Final = """
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 40" width="150" height="40">
+<path d="M4 9 C10 13 11 31 17 31 C23 31 25 16 38 10" fill="none" stroke="#2F87C6" stroke-width="4"
+stroke-linecap="round"/><circle cx="17" cy="31" r="5" fill="#E69F00"/>
+<text x="48" y="29" font-family="Source Sans Pro, Helvetica, Arial, sans-serif" font-size="27" font-weight="700"
+fill="#2F87C6">entviz</text></svg>
+"""
 
 page = st.navigation(
     [
@@ -35,10 +44,21 @@ page = st.navigation(
     ],
     expanded=True,
 )
+st.logo(LOGO, size="large")
 messages = address.read()
 selection.draw_pickers()
+with st.sidebar:
+    address.draw_link()
 address.write()
-for message in messages:
-    st.warning(message, icon=":material/link_off:")
+
+if messages:
+    st.warning("\n".join(f"- {escape(message)}" for message in messages), icon=":material/link_off:")
+if asked := selection.get("asked_model"):
+    # A link must not make this machine fetch or open something by itself.
+    with st.container(border=True):
+        st.markdown(f"The link asks for the model **{escape(asked)}**, which is not in the list. Load it?")
+        with st.container(horizontal=True):
+            st.button("Load it", type="primary", on_click=selection.accept_model, args=(asked,))
+            st.button("Keep the default", on_click=selection.put, kwargs={"asked_model": ""})
 page.run()
 address.write()

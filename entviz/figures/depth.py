@@ -67,6 +67,9 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
     _add_stages(figure, analysis, metric)
     theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
     figure.update_layout(legend={"y": -0.22, "yanchor": "top"})
+    windows = np.array(sites["per_window"].tolist())
+    span = float(np.ptp(windows)) or 1.0
+    figure.update_yaxes(range=[windows.min() - 0.14 * span, windows.max() + 0.06 * span])
     _layer_axis(figure, analysis.layers, embedding=True)
     return figure
 
@@ -177,13 +180,13 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str) -> None:
         },
         hoverinfo="skip",
     )
-    beyond = turn > last / 2  # the label goes where the plot is wider
+    # Under the minimum, where the curve never is.
     figure.add_annotation(
         text=f"turning point: layer {turn}",
         x=turn,
         y=row["value"],
-        xanchor="right" if beyond else "left",
-        xshift=-14 if beyond else 14,
+        yanchor="top",
+        yshift=-10,
         showarrow=False,
         font={"size": 12},
     )

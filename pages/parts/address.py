@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -24,29 +25,33 @@ LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mai
 _PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
 _TOO_LONG: Final = "own"  # stands for a text that the link could not carry
 _MODEL: Final = re.compile(r"[\w./~:\\ -]+")
-_WRITTEN: Final = "address.written"
+_WRITTEN: Final = "address.written"  # in the session's state: what write() last put into the address bar
+_MESSAGES: Final = "address.messages"
 
 
 def read() -> list[str]:
     """Take over what the address bar asks for; returns sentences about what could not be taken over.
 
     Only what changed since :func:`write` counts (a link opened, Back pressed), and nothing does in a run that a
-    widget started: the address bar is then older than the widget.
+    widget started: the address bar is then older than the widget. The sentences stay until such a run.
     """
-    written: dict[str, str] = st.session_state.get(_WRITTEN, {})
     if st.session_state.pop("view.touched", False):
+        st.session_state[_MESSAGES] = []
         return []
-    messages: list[str] = []
-    for name, take in _READERS.items():
-        value = st.query_params.get(name)
-        if value is None or value == written.get(name):
-            continue
+    written: dict[str, str] = st.session_state.get(_WRITTEN, {})
+    changed = {
+        name: value
+        for name, value in st.query_params.items()
+        if name in _READERS and value != written.get(name)
+    }
+    if changed:
+        st.session_state[_MESSAGES] = []
+    messages: list[str] = st.session_state.setdefault(_MESSAGES, [])
+    for name, value in changed.items():
         try:
-            choices = take(value)
+            selection.put(**_READERS[name](value))
         except ValueError as error:
             messages.append(str(error))
-        else:
-            selection.put(**choices)
     st.session_state.pop("view.touched", None)
     return messages
 
@@ -68,7 +73,7 @@ def parameters(**changes: Any) -> dict[str, str]:
     """
     view = {name: changes.get(name, selection.get(name)) for name in selection.DEFAULTS}
     found = {
-        "model": view["model"],
+        "model": view["asked_model"] or view["model"],
         "text": _pack_text(view),
         "windows": str(view["windows"]),
         "length": str(view["length"]),
@@ -79,14 +84,19 @@ def parameters(**changes: Any) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def cannot_carry() -> str | None:
-    """Why a link to this view would not show the same text, as a sentence; None when it would."""
-    if parameters().get("text") != _TOO_LONG:
-        return None
-    return (
-        f"A link carries a text of your own up to {LINKED_CHARACTERS:,} characters; this one is longer, "
-        "so whoever opens the link will be asked for it."
-    )
+def draw_link() -> None:
+    """A button that opens the link to this view, with a button to copy it."""
+    with st.popover("Link to this view", icon=":material/link:", width="stretch"):
+        # The address bar's own query may be one run old, so only its first part is used.
+        page = (st.context.url or "").partition("?")[0].rstrip("/")
+        st.code(f"{page}/?{urlencode(parameters(), safe=',/~')}", language=None, wrap_lines=True)
+        st.caption("The same model, text, estimators and prune set, for whoever opens it.")
+        if parameters().get("text") == _TOO_LONG:
+            st.warning(
+                f"A link carries a text of your own up to {LINKED_CHARACTERS:,} characters. This one is longer: "
+                "whoever opens the link will be asked for it.",
+                icon=":material/link_off:",
+            )
 
 
 def _pack_text(view: dict[str, Any]) -> str:

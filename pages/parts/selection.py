@@ -118,9 +118,16 @@ def missing(selection: Selection) -> str | None:
     """What a person has still to do before anything can be measured, as a sentence; None when nothing."""
     if selection.text_name == TYPED and not selection.text.strip():
         return "There is no text yet: type or paste some into the field in the sidebar."
+    if selection.text_name == TYPED and len(selection.text) > TYPED_CHARACTERS:
+        return f"The text is longer than {TYPED_CHARACTERS:,} characters: paste less of it, or upload it as a file."
     if selection.text_name == UPLOADED and not selection.text.strip():
         return "There is no text yet: upload a .txt file in the sidebar."
     return None
+
+
+def accept_model(name: str) -> None:
+    """Take a model that is not in the catalog, as if its name had been typed."""
+    put(model=name, other_model=name, asked_model="")
 
 
 def draw_pickers() -> None:
@@ -147,37 +154,41 @@ def draw_pickers() -> None:
 
 
 def _draw_model_picker() -> None:
-    in_catalog = get("model") in CATALOG and not st.session_state.get("view.wants_other", False)
-    choice = CATALOG[get("model")].name if in_catalog else OTHER_MODEL
+    model = get("model")
+    names = [*CATALOG, OTHER_MODEL]
+    choice = model if model in CATALOG and not st.session_state.get("view.wants_other") else OTHER_MODEL
     if st.session_state.get("pick.model") != choice:
         st.session_state["pick.model"] = choice
     st.selectbox(
         "Model",
-        [*CATALOG, OTHER_MODEL],
+        names,
         format_func=lambda name: "Another model" if name == OTHER_MODEL else CATALOG[name].title,
         key="pick.model",
         on_change=_choose_model,
     )
-    if not in_catalog:
+    if choice == OTHER_MODEL:
         st.text_input(
             "Hub id or directory",
             max_chars=MODEL_CHARACTERS,
             placeholder="Qwen/Qwen3-0.6B",
             help="Any decoder-only language model that transformers can load from safetensors or GGUF files "
-            "without running code of its own.",
-            **bound("other_model", "pick.other_model", str.strip) | {"on_change": _choose_other_model},
+            "without running code of its own. Press Enter to load it.",
+            **bound("other_model", "pick.other_model") | {"on_change": _choose_other_model},
         )
 
 
 def _choose_model() -> None:
     name = st.session_state["pick.model"]
     st.session_state["view.wants_other"] = name == OTHER_MODEL
-    put(**({} if name == OTHER_MODEL else {"model": name}))
+    if name != OTHER_MODEL:
+        put(model=name, asked_model="")
+    elif get("other_model"):
+        put(model=get("other_model"), asked_model="")
 
 
 def _choose_other_model() -> None:
     name = st.session_state["pick.other_model"].strip()
-    put(other_model=name, **({"model": name} if name else {}))
+    put(other_model=name, **({"model": name, "asked_model": ""} if name else {}))
 
 
 def _draw_text_picker() -> None:
@@ -190,7 +201,6 @@ def _draw_text_picker() -> None:
         st.text_area(
             "Your text",
             height=180,
-            max_chars=TYPED_CHARACTERS,
             placeholder="Paste a few paragraphs, then press Ctrl+Enter.",
             **bound("typed_text", "pick.typed_text"),
         )
