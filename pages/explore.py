@@ -1,6 +1,6 @@
 """Explore: entropy and cosine similarity across the depth of the chosen model, on the chosen text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -88,7 +88,7 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return selection.get("metrics"), selection.get("level")
 
 
-def _in_order(names: Sequence[str]):  # noqa: ANN202
+def _in_order(names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     return lambda picked: tuple(name for name in names if name in picked)
 
 
