@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -159,10 +159,10 @@ def evaluate(
     with torch.inference_mode():
         for first, token_ids in batches(windows.token_ids, size):
             done = first * (anatomy.layers + 1)
-            text = _text_key(loaded, dtype, token_ids)
+            text = text_key(loaded, dtype, token_ids)
             ids = token_ids.to(loaded.device)
             report = _Report(progress, done, total, len(token_ids))
-            dense = _dense(anatomy, ids, text, cache, report)
+            dense = dense_on(anatomy, ids, text, cache, report.tick)
             scores = _scores(anatomy, ids, drop, dense, text, cache, report)
             result = _extended(result, token_ids, dense, scores)
             progress(done + len(token_ids) * (anatomy.layers + 1), total, result)
@@ -182,14 +182,18 @@ class _Report:
         self.progress(self.done, self.total)
 
 
-def _dense(
-    anatomy: Anatomy, token_ids: Tensor, text: Hashable, cache: StateCache, report: _Report
+def dense_on(
+    anatomy: Anatomy, token_ids: Tensor, text: Hashable, cache: StateCache, tick: Callable[[], None]
 ) -> DenseReference:
+    """What the dense model predicts on token ids (windows, tokens), from the cache where it is there.
+
+    ``text`` is their :func:`text_key`; ``tick`` is called often, and may raise to stop.
+    """
     known = cache.get(("dense", text))
     if known is not None:
         return DenseReference(*known)
-    hidden = run_pruned(anatomy, token_ids, PruneSet(), cache=cache, text=text, after_layer=lambda _: report.tick())
-    made = dense_reference(anatomy.head, *_scored(hidden, token_ids), after_chunk=report.tick)
+    hidden = run_pruned(anatomy, token_ids, PruneSet(), cache=cache, text=text, after_layer=lambda _: tick())
+    made = dense_reference(anatomy.head, *scored_positions(hidden, token_ids), after_chunk=tick)
     cache.put(("dense", text), *made.tensors())
     return made
 
@@ -210,17 +214,18 @@ def _scores(
     if known is not None:
         return Scores(*known)
     hidden = run_pruned(anatomy, token_ids, drop, cache=cache, text=text, after_layer=report.layer)
-    made = score(anatomy.head, *_scored(hidden, token_ids), dense, after_chunk=report.tick)
+    made = score(anatomy.head, *scored_positions(hidden, token_ids), dense, after_chunk=report.tick)
     cache.put(key, made.nll, made.kl, made.agrees)
     return made
 
 
-def _scored(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+def scored_positions(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
     """The positions that predict a token of the window, and the token that each has to predict."""
     return hidden[:, :-1].flatten(0, 1), token_ids[:, 1:].flatten().to(hidden.device)
 
 
-def _text_key(loaded: LoadedModel, dtype: str, token_ids: Tensor) -> Hashable:
+def text_key(loaded: LoadedModel, dtype: str, token_ids: Tensor) -> Hashable:
+    """What a hidden state depends on besides the prune set: the weights, the number type, the token ids."""
     digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
     return loaded.fingerprint, dtype, tuple(token_ids.shape), digest
 

@@ -1,0 +1,157 @@
+"""Evaluate many prune sets on one text, computing what they share once.
+
+    costs = evaluate_many(loaded, windows, [PruneSet([block]) for block in all_blocks(loaded.layers)])
+    costs[3].nll, costs[3].kl
+
+Prune sets that agree on the first layers have the same hidden states there. The sets are therefore walked as a tree
+that branches where they first differ: a layer is run once for all sets below its branch, and at most one state a
+level of the tree is alive. Leaving out each of the blocks in turn costs about half of as many evaluations, and so do
+the candidates of a greedy step or the children of a search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from entviz.anatomy import Anatomy, Call
+from entviz.batching import batches, windows_per_batch
+from entviz.blocks import PruneSet
+from entviz.corpus import Windows
+from entviz.evaluation.loss import dense_on, scored_positions, text_key
+from entviz.evaluation.scoring import score
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.pruning.states import StateCache
+
+
+@dataclass(frozen=True, eq=False)
+class Cost:
+    """What one prune set costs. Arrays have one number a window: means over its scored tokens.
+
+    Attributes:
+        drop: the prune set.
+        window_nll: (windows,) loss, nats a token.
+        window_kl: (windows,) KL(dense || pruned), nats.
+        window_agreement: (windows,) share of positions where the likeliest token is the dense model's.
+    """
+
+    drop: PruneSet
+    window_nll: np.ndarray
+    window_kl: np.ndarray
+    window_agreement: np.ndarray
+
+    @property
+    def nll(self) -> float:
+        """Mean loss, nats a token."""
+        return float(self.window_nll.mean())
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss."""
+        return math.exp(min(self.nll, 700.0))
+
+    @property
+    def kl(self) -> float:
+        """Mean KL(dense || pruned), nats."""
+        return float(self.window_kl.mean())
+
+    @property
+    def top1_agreement(self) -> float:
+        """Share of positions where the likeliest token is the dense model's."""
+        return float(self.window_agreement.mean())
+
+
+def evaluate_many(
+    loaded: LoadedModel,
+    windows: Windows,
+    prune_sets: Sequence[PruneSet],
+    *,
+    dtype: str = "float32",
+    cache: StateCache | None = None,
+    progress: Progress = silent,
+) -> list[Cost]:
+    """Measure what each of ``prune_sets`` costs on ``windows``, in their order. The model is not changed.
+
+    ``cache`` keeps the dense model's predictions between calls; the numbers are those of
+    :func:`entviz.evaluation.loss.evaluate`. ``progress`` counts prune sets times windows.
+
+    Raises:
+        BlockError: where a prune set names a block that the model lacks, or leaves nothing of it.
+    """
+    for drop in prune_sets:
+        drop.check(loaded.layers)
+    loaded = loaded.in_dtype(dtype)
+    anatomy = loaded.anatomy
+    cache = cache if cache is not None else StateCache(0)
+    count = len(windows.token_ids)
+    found = np.zeros((3, len(prune_sets), count))
+    size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
+    done, total = 0, max(1, count * len(prune_sets))
+    with torch.inference_mode():
+        for first, token_ids in batches(windows.token_ids, size):
+            ids = token_ids.to(loaded.device)
+            here = slice(first, first + len(ids))
+
+            def tick(done: int = done) -> None:
+                progress(done, total)
+
+            dense = dense_on(anatomy, ids, text_key(loaded, dtype, token_ids), cache, tick)
+            hidden, calls = anatomy.begin(ids)
+            walk = _Walk(anatomy, calls, tick)
+            for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
+                scores = score(anatomy.head, *scored_positions(last, ids), dense, after_chunk=tick)
+                means = [part.double().reshape(len(ids), -1).mean(1) for part in (scores.nll, scores.kl, scores.agrees)]
+                for place in places:
+                    found[:, place, here] = torch.stack(means).cpu().numpy()
+                done += len(places) * len(ids)
+                progress(done, total)
+    return [
+        Cost(drop, found[0, place], found[1, place], found[2, place]) for place, drop in enumerate(prune_sets)
+    ]
+
+
+class _Walk:
+    """One batch of windows going down the tree of prune sets, depth first."""
+
+    def __init__(self, anatomy: Anatomy, calls: Sequence[Call], tick) -> None:  # type: ignore[no-untyped-def]
+        self.anatomy, self.calls, self.tick = anatomy, calls, tick
+
+    def leaves(
+        self, layer: int, hidden: Tensor, group: list[tuple[int, PruneSet]]
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """The places of the prune sets at each leaf, with the hidden states after the last layer there."""
+        for i in range(layer, self.anatomy.layers):
+            branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]] = {}
+            for member in group:
+                kept = (i not in member[1].attention, i not in member[1].mlp)
+                branches.setdefault(kept, []).append(member)
+            self.tick()
+            states = self._states(i, hidden, set(branches))
+            # The largest branch goes on in this loop, so that recursion is shallow: it is as deep as sets differ.
+            last = max(branches, key=lambda kept: len(branches[kept]))
+            for kept, members in branches.items():
+                if kept != last:
+                    yield from self.leaves(i + 1, states.pop(kept), members)
+            hidden, group = states[last], branches[last]
+        yield [place for place, _ in group], hidden
+
+    def _states(self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]) -> dict[tuple[bool, bool], Tensor]:
+        """Hidden states after layer ``i`` for each choice of (attention kept, MLP kept) that is wanted."""
+        step, call = self.anatomy.steps[i], self.calls[i]
+        both, attention_only = (True, True), (True, False)
+        if {both, attention_only} <= wanted:  # the attention is computed once for the two
+            middle, after = step.trace(hidden, call)
+            states = {both: after, attention_only: middle}
+        else:
+            states = {
+                kept: step.run(hidden, call, attention=True, mlp=kept[1]) for kept in wanted & {both, attention_only}
+            }
+        for kept in wanted - {both, attention_only}:
+            states[kept] = step.run(hidden, call, attention=False, mlp=kept[1])
+        return states
