@@ -64,12 +64,14 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
         customdata=_hover(sites, "nats"),
         hovertemplate="%{customdata}<extra></extra>",
     )
-    _add_stages(figure, analysis, metric)
-    theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
-    figure.update_layout(legend={"y": -0.22, "yanchor": "top"})
-    windows = np.array(sites["per_window"].tolist())
+    windows = np.array(sites["per_window"].tolist())  # (sites, windows)
     span = float(np.ptp(windows)) or 1.0
-    figure.update_yaxes(range=[windows.min() - 0.14 * span, windows.max() + 0.06 * span])
+    bottom, top = float(windows.min()) - 0.14 * span, float(windows.max()) + 0.06 * span
+    _add_stages(figure, analysis, metric, top)
+    theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
+    # The mode bar, which shows on hover, has its place above the names of the stages.
+    figure.update_layout(legend={"y": -0.22, "yanchor": "top"}, margin={"t": 60})
+    figure.update_yaxes(range=[bottom, top])
     _layer_axis(figure, analysis.layers, embedding=True)
     return figure
 
@@ -124,7 +126,7 @@ def _add_band(figure: go.Figure, sites: pd.DataFrame, colour: str) -> None:
     )
 
 
-def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str) -> None:
+def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float) -> None:
     found = stages(analysis, metric)
     if not found.two:
         return
@@ -152,20 +154,19 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str) -> None:
             showarrow=False,
             font={"size": 12},
         )
+    row = analysis.sites[
+        (analysis.sites["metric"] == metric) & (analysis.sites["site"] == f"layer.{turn}")
+    ].iloc[0]
     figure.add_shape(
         type="line",
         x0=turn,
         x1=turn,
-        y0=0,
-        y1=1,
-        yref="paper",
+        y0=row["value"],
+        y1=top,
         line={"color": theme.LINE_COLOUR, "width": 1.5, "dash": "dash"},
         layer="below",
         name="turning point",
     )
-    row = analysis.sites[
-        (analysis.sites["metric"] == metric) & (analysis.sites["site"] == f"layer.{turn}")
-    ].iloc[0]
     figure.add_scatter(
         x=[turn],
         y=[row["value"]],
@@ -180,8 +181,10 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str) -> None:
         },
         hoverinfo="skip",
     )
-    # Under the minimum, where the curve never is.
+    # Under the minimum, where the curve never is, and inside the plot where it is near an end.
+    anchor = "left" if turn < 0.2 * last else "right" if turn > 0.8 * last else "center"
     figure.add_annotation(
+        xanchor=anchor,
         text=f"turning point: layer {turn}",
         x=turn,
         y=row["value"],

@@ -54,7 +54,7 @@ GRID_COLOUR: Final = "rgba(128,132,140,0.18)"
 LINE_COLOUR: Final = "rgba(128,132,140,0.75)"  # reads on white and on near-black
 STAGE_COLOURS: Final[tuple[str, str]] = ("rgba(86,180,233,0.10)", "rgba(230,159,0,0.10)")
 
-MARGIN: Final[dict[str, int]] = {"l": 74, "r": 12, "t": 36, "b": 48}  # fixed, so that stacked charts line up
+MARGIN: Final[dict[str, int]] = {"l": 74, "r": 12, "t": 36, "b": 52}  # fixed, so that stacked charts line up
 FONT_SIZE: Final = 13
 HEIGHT: Final = 360
 
@@ -117,7 +117,7 @@ def style(
         bargap=0.25,
         dragmode="zoom",
     )
-    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": LINE_COLOUR, "automargin": False, "title_standoff": 10}
+    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": LINE_COLOUR, "automargin": False, "title_standoff": 18}
     figure.update_xaxes(**axis, title_text=x_title, zeroline=False)
     figure.update_yaxes(**axis, title_text=y_title)
     return figure
