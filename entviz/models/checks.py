@@ -122,6 +122,11 @@ def check_config(values: Any, name: str) -> Any:
             f"{name} is a {what}, not a causal language model. Choose a decoder-only model that predicts the next "
             "token, such as Llama, Qwen, Gemma or GPT-2."
         )
+    if values.get("transformers_weights"):
+        raise ModelError(
+            f"The config.json of {name} names a weight file of its own choice, which is not followed. "
+            f"Save the model again, so that its weights are in {WEIGHTS}."
+        )
     if values.get("quantization_config"):
         raise ModelError(
             f"{name} has quantized weights, whose hidden states cannot be measured as they are. "

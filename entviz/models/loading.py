@@ -71,10 +71,11 @@ def locate(name: str, bytes_each: int = 4) -> Path:
     entry = CATALOG.get(name)
     if entry is not None:
         return _locate_entry(entry, bytes_each)
-    path = Path(name).expanduser()
+    path = Path(name)
     try:
+        path = path.expanduser()
         is_directory, is_file = path.is_dir(), path.is_file()
-    except OSError:  # such as a name that is too long for a file
+    except (OSError, RuntimeError):  # a name that is too long for a file, a home of nobody
         is_directory = is_file = False
     if is_directory:
         return _locate_in_directory(path)
@@ -82,7 +83,7 @@ def locate(name: str, bytes_each: int = 4) -> Path:
         return _locate_file(path)
     not_an_id = ".." in name or "--" in name or path.suffix in (".gguf", ".safetensors")
     if not_an_id or not _HUB_ID.fullmatch(name):
-        raise ModelError(f"There is no model {name!r}: no such file or directory.{_suggestion(name)}")
+        raise ModelError(f"There is no model {name[:100]!r}: no such file or directory.{_suggestion(name)}")
     try:
         return fetched(name, bytes_each)
     except HubUnreachableError as error:

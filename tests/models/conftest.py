@@ -1,0 +1,13 @@
+"""A cache of its own for every test, so that none finds what another left."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache directory that entviz uses during the test."""
+    directory = tmp_path / "cache"
+    monkeypatch.setenv("ENTVIZ_CACHE", str(directory))
+    return directory
