@@ -16,45 +16,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
 from entviz.errors import OptionError
 from entviz.estimators.bucket import Bucket
-from entviz.estimators.cosine import cosine_importance
+from entviz.estimators.cosine import block_importances, cosine_importance
+from entviz.estimators.estimator import Estimator, check_tokens
 from entviz.estimators.knn import NearestNeighbours
 from entviz.estimators.matrix import MatrixEntropy, effective_rank
 from entviz.estimators.renyi import Renyi
 
-__all__ = ["ESTIMATORS", "Estimator", "Measure", "cosine_importance", "effective_rank", "estimator"]
-
-
-class Estimator(Protocol):
-    """What every estimator is: something with a name that turns hidden states into one entropy a window."""
-
-    @property
-    def name(self) -> str:
-        """The key in ``ESTIMATORS``."""
-
-    @property
-    def title(self) -> str:
-        """The name as a reader sees it."""
-
-    @property
-    def unit(self) -> str:
-        """The unit of the entropy."""
-
-    @property
-    def source(self) -> str:
-        """The paper, and where in it."""
-
-    @property
-    def minimum_tokens(self) -> int:
-        """How many tokens a window needs."""
-
-    def __call__(self, states: Tensor) -> Tensor:
-        """Entropy of each window: (windows, tokens, width) -> float64 (windows,)."""
+__all__ = [
+    "ESTIMATORS",
+    "Estimator",
+    "Measure",
+    "block_importances",
+    "cosine_importance",
+    "effective_rank",
+    "estimator",
+]
 
 
 ESTIMATORS: Mapping[str, Callable[..., Estimator]] = MappingProxyType(
@@ -114,9 +96,14 @@ class Measure:
         )
 
     @property
-    def minimum_tokens(self) -> int:
-        """How many tokens a window needs for all of the estimators."""
-        return max((each.minimum_tokens for each in self.estimators), default=1)
+    def names(self) -> tuple[str, ...]:
+        """The estimators' names, in the order given, each once."""
+        return tuple(each.name for each in self.estimators)
+
+    def check_tokens(self, tokens: int) -> None:
+        """Raise OptionError, as the estimators would, if windows of so many tokens are too short for one of them."""
+        for each in self.estimators:
+            check_tokens(each, tokens)
 
     def site(self, states: Tensor) -> dict[str, Tensor]:
         """Every estimator's entropies at one site.
@@ -131,3 +118,7 @@ class Measure:
             OptionError: the states are not such a tensor, or too short for one of the estimators.
         """
         return {each.name: each(states) for each in self.estimators}
+
+    def cosine(self, before: Tensor, middle: Tensor | None, after: Tensor) -> dict[str, Tensor]:
+        """Cosine importance of a layer and its blocks, by kind: see ``block_importances``."""
+        return block_importances(before, middle, after)

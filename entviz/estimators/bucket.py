@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from entviz.estimators import kernels
 from entviz.estimators.options import whole_number
 from entviz.estimators.states import windows_of_states
 
@@ -47,6 +48,7 @@ class Bucket:
     unit: ClassVar[str] = "nats"
     source: ClassVar[str] = "Yang et al. 2025, arXiv 2504.03794, section 3.2"
     minimum_tokens: ClassVar[int] = 1
+    remedy: ClassVar[str] = "use longer windows"
 
     def __post_init__(self) -> None:
         whole_number("buckets", self.buckets, 2, 4096)
@@ -63,7 +65,9 @@ class Bucket:
         Raises:
             OptionError: the states are not such a tensor, or hold no tokens.
         """
-        states = windows_of_states(states, self.minimum_tokens)
+        states = windows_of_states(states)
+        if kernels.apply_to(states):
+            return kernels.bucket(states, self.buckets)
         return bucket_by_torch(states, self.buckets)
 
 
@@ -71,7 +75,8 @@ def bucket_by_torch(states: Tensor, buckets: int) -> Tensor:
     """The entropy of ``Bucket`` on any device. states: float32 (windows, tokens, width) -> float64 (windows,)."""
     windows, tokens, width = states.shape
     lowest, highest = states.aminmax(dim=1, keepdim=True)
-    scale = buckets / (highest - lowest)
+    extent = highest - lowest
+    scale = buckets / extent
     scale = torch.where(scale.isfinite(), scale, 0.0)
     index = ((states - lowest) * scale).to(torch.int64).clamp_(0, buckets - 1)
     counts = torch.zeros(windows, buckets, width, dtype=torch.int32, device=states.device)
@@ -79,5 +84,5 @@ def bucket_by_torch(states: Tensor, buckets: int) -> Tensor:
     counts.scatter_add_(1, index, one.expand_as(index))
     occupied = counts.to(torch.float64)
     entropy = width * math.log(tokens) - torch.xlogy(occupied, occupied).sum(dim=(1, 2)) / tokens
-    finite = (lowest.isfinite() & highest.isfinite()).all(dim=2).squeeze(1)
+    finite = extent.isfinite().all(dim=2).squeeze(1)
     return torch.where(finite, entropy, torch.nan)

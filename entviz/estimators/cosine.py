@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from entviz.errors import OptionError
+from entviz.estimators import kernels
 from entviz.estimators.states import windows_of_states
 
 SMALLEST_NORM = 1e-8
@@ -37,17 +38,49 @@ def cosine_importance(before: Tensor, after: Tensor) -> Tensor:
         >>> cosine_importance(states, states @ torch.tensor([[0.0, 1.0], [-1.0, 0.0]])).item()  # a right angle
         1.0
     """
-    if before.shape != after.shape:
-        raise OptionError(
-            "Cosine importance compares states of one shape; "
-            f"these are {tuple(before.shape)} and {tuple(after.shape)}."
-        )
-    before, after = windows_of_states(before, 1), windows_of_states(after, 1)
-    return cosine_importance_by_torch(before, after)
+    return 1 - _mean_cosines(before, after)[0]
 
 
-def cosine_importance_by_torch(before: Tensor, after: Tensor) -> Tensor:
-    """``cosine_importance`` on any device. Both float32 (windows, tokens, width) -> float64 (windows,)."""
-    product = (before * after).sum(dim=2).double()
-    norms = [torch.linalg.vector_norm(states, dim=2).double() for states in (before, after)]
-    return 1 - (product / (norms[0].clamp(min=SMALLEST_NORM) * norms[1].clamp(min=SMALLEST_NORM))).mean(dim=1)
+def block_importances(before: Tensor, middle: Tensor | None, after: Tensor) -> dict[str, Tensor]:
+    """``cosine_importance`` of a layer and of its two blocks, each site read once.
+
+    Args:
+        before: hidden states before the layer, shape (windows, tokens, width), any floating-point type.
+        middle: hidden states between its attention and its MLP, of the same shape; None to do without.
+        after: hidden states after it, of the same shape.
+
+    Returns:
+        Importance of ``attn``, ``mlp`` and ``layer``, of ``layer`` alone without ``middle``; each float64 (windows,).
+
+    Raises:
+        OptionError: as ``cosine_importance`` does.
+
+    Example:
+        >>> import torch
+        >>> from entviz.estimators.cosine import block_importances
+        >>> states = torch.eye(3).unsqueeze(0)
+        >>> {kind: value.item() for kind, value in block_importances(states, states, -states).items()}
+        {'attn': 0.0, 'mlp': 2.0, 'layer': 2.0}
+    """
+    if middle is None:
+        return {"layer": 1 - _mean_cosines(before, after)[0]}
+    cosines = _mean_cosines(before, middle, after)
+    return {kind: 1 - cosine for kind, cosine in zip(("attn", "mlp", "layer"), cosines, strict=True)}
+
+
+def _mean_cosines(*sites: Tensor) -> list[Tensor]:
+    """Mean cosine over tokens: of x, y: [xy]; of x, y, z: [xy, yz, xz]. Each float64 (windows,)."""
+    if len({site.shape for site in sites}) > 1:
+        shapes = " and ".join(str(tuple(site.shape)) for site in sites)
+        raise OptionError(f"Cosine importance compares hidden states of one shape; these are {shapes}.")
+    checked = [windows_of_states(site) for site in sites]
+    if all(kernels.apply_to(site) for site in checked):
+        return kernels.mean_cosines(*checked)
+    return mean_cosines_by_torch(*checked)
+
+
+def mean_cosines_by_torch(*sites: Tensor) -> list[Tensor]:
+    """Mean cosines of two or three sites, as ``kernels.mean_cosines``, on any device."""
+    norms = [torch.linalg.vector_norm(site, dim=2).double().clamp(min=SMALLEST_NORM) for site in sites]
+    pairs = [(0, 1)] if len(sites) == 2 else [(0, 1), (1, 2), (0, 2)]
+    return [((sites[i] * sites[j]).sum(dim=2).double() / (norms[i] * norms[j])).mean(dim=1) for i, j in pairs]

@@ -9,11 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from entviz.estimators import kernels
+from entviz.estimators.estimator import check_tokens
 from entviz.estimators.options import whole_number
-from entviz.estimators.states import squared_distances, windows_of_states
+from entviz.estimators.states import gram, squared_distances, windows_of_states
 
-# A squared distance below this share of the two squared norms has lost too many of float32's digits to the
-# subtraction in |x|^2 + |y|^2 - 2<x, y>, and is measured again from the difference x - y.
+# A squared distance below this share of the two squared norms (which then are nearly equal) has lost too many of
+# float32's digits to the subtraction in |x|^2 + |y|^2 - 2<x, y>, and is measured again.
 CANCELLATION = 1e-3
 
 
@@ -50,6 +52,7 @@ class NearestNeighbours:
     title: ClassVar[str] = "k nearest neighbours"
     unit: ClassVar[str] = "nats"
     source: ClassVar[str] = "Kozachenko and Leonenko 1987; Yang et al. 2025, arXiv 2504.03794, section 3.2"
+    remedy: ClassVar[str] = "use longer windows or a smaller k"
 
     def __post_init__(self) -> None:
         whole_number("k", self.k, 1, 65536)
@@ -71,43 +74,61 @@ class NearestNeighbours:
         Raises:
             OptionError: the states are not such a tensor, or there are no more than k tokens in a window.
         """
-        states = windows_of_states(
-            states,
-            self.minimum_tokens,
-            f"use longer windows or a k below {max(states.shape[1:2], default=0)}",
-        )
+        states = windows_of_states(states)
+        check_tokens(self, states.shape[1])
         tokens, width = states.shape[1:]
-        squares, doubtful = kth_squared_distance_by_torch(states, self.k)
-        radii = squares.double().sqrt_()
-        if bool(doubtful.any()):
-            measure_again(states, self.k, radii, doubtful)
+        radii = kth_distance(states, self.k)
         volume = width / 2 * math.log(math.pi) - math.lgamma(width / 2 + 1)
         return width * radii.add_(1e-10).log_().mean(dim=1) + (volume + math.log(tokens) - math.log(self.k))
 
 
-def kth_squared_distance_by_torch(states: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Squared distance of each token to its k-th nearest other token, on any device.
+def kth_distance(states: Tensor, k: int) -> Tensor:
+    """Distance of each token to its k-th nearest other token.
 
     Args:
         states: float32, shape (windows, tokens, width).
-        k: which neighbour, from 1.
+        k: which neighbour, from 1 and below the number of tokens.
 
     Returns:
-        The squares, float32, and whether each has lost digits to cancellation (see ``CANCELLATION``), bool; both
-        of shape (windows, tokens). A square is NaN where the window holds a state that is not finite.
+        float64, shape (windows, tokens); NaN where the window holds a state that is not finite. As exact as float32
+        states are, also where tokens are very near to one another.
     """
-    distances = squared_distances(states)
+    squares, doubtful = _kth_squared_distance(states, k)
+    radii = squares.double().sqrt_()
+    if bool(doubtful.any()):
+        # Most often what the tokens have in common is large, in a few dimensions: without it little is left to cancel.
+        chosen = doubtful.any(dim=1).nonzero().flatten()
+        centred = states[chosen] - states[chosen].double().mean(dim=1, keepdim=True).float()
+        squares, doubtful = _kth_squared_distance(centred, k)
+        again = squares.double().sqrt_()
+        _measure_differences(centred, k, again, doubtful)
+        radii[chosen] = again
+    return radii
+
+
+def _kth_squared_distance(states: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The squares, float32 (windows, tokens), and whether each has lost digits to cancellation, bool."""
+    products = gram(states)
+    measure = kernels.kth_squared_distance if kernels.apply_to(states) else kth_squared_distance_by_torch
+    squares = measure(products, k)
+    return squares, squares <= 2 * CANCELLATION * products.diagonal(dim1=1, dim2=2)
+
+
+def kth_squared_distance_by_torch(products: Tensor, k: int) -> Tensor:
+    """Squared distance to the k-th nearest other token, on any device.
+
+    products: Gram matrices, float32 (windows, tokens, tokens) -> float32 (windows, tokens), NaN in a window that holds
+    a state that is not finite.
+    """
+    distances = squared_distances(products)
     finite = distances.diagonal(dim1=1, dim2=2).isfinite().all(dim=1, keepdim=True)
     distances.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    nearest = distances.topk(k, dim=2, largest=False, sorted=True)
-    squares, neighbour = nearest.values[..., -1], nearest.indices[..., -1]
-    norms = states.square().sum(dim=2)
-    doubtful = finite & (squares <= CANCELLATION * (norms + norms.gather(1, neighbour)))
-    return torch.where(finite, squares, torch.nan), doubtful
+    squares = distances.topk(k, dim=2, largest=False, sorted=True).values[..., -1]
+    return torch.where(finite, squares, torch.nan)
 
 
-def measure_again(states: Tensor, k: int, radii: Tensor, doubtful: Tensor) -> None:
-    """Replace doubtful radii by ones measured from coordinate differences, which is slow and exact.
+def _measure_differences(states: Tensor, k: int, radii: Tensor, doubtful: Tensor) -> None:
+    """Replace doubtful radii by ones measured from coordinate differences, which is exact and slow.
 
     Args:
         states: float32, shape (windows, tokens, width).
@@ -115,11 +136,10 @@ def measure_again(states: Tensor, k: int, radii: Tensor, doubtful: Tensor) -> No
         radii: float64, shape (windows, tokens); changed in place.
         doubtful: bool, shape (windows, tokens).
     """
-    tokens = states.shape[1]
+    rows_at_once = max(1, 2**22 // states.shape[1])
     for window in doubtful.any(dim=1).nonzero().flatten().tolist():
-        for rows in doubtful[window].nonzero().flatten().split(max(1, 2**22 // tokens)):
-            distances = torch.cdist(
-                states[window, rows], states[window], compute_mode="donot_use_mm_for_euclid_dist"
-            )
+        for rows in doubtful[window].nonzero().flatten().split(rows_at_once):
+            here = states[window]
+            distances = torch.cdist(here[rows], here, compute_mode="donot_use_mm_for_euclid_dist")
             distances[torch.arange(len(rows), device=rows.device), rows] = torch.inf
             radii[window, rows] = distances.kthvalue(k, dim=1).values.double()

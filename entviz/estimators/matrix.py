@@ -34,6 +34,7 @@ class MatrixEntropy:
     unit: ClassVar[str] = "nats"
     source: ClassVar[str] = "Skean et al. 2025, arXiv 2502.02013; Giraldo et al. 2015"
     minimum_tokens: ClassVar[int] = 1
+    remedy: ClassVar[str] = "use longer windows"
 
     def __call__(self, states: Tensor) -> Tensor:
         """Entropy of each window.
@@ -47,7 +48,7 @@ class MatrixEntropy:
         Raises:
             OptionError: the states are not such a tensor, or hold no tokens.
         """
-        eigenvalues, finite = _gram_eigenvalues(windows_of_states(states, self.minimum_tokens))
+        eigenvalues, finite = _gram_eigenvalues(windows_of_states(states))
         return torch.where(finite, _entropy_of_shares(eigenvalues), torch.nan)
 
 
@@ -75,7 +76,7 @@ def effective_rank(states: Tensor) -> Tensor:
         >>> round(effective_rank(torch.eye(8).unsqueeze(0)).item(), 4)
         8.0
     """
-    eigenvalues, finite = _gram_eigenvalues(windows_of_states(states, 1))
+    eigenvalues, finite = _gram_eigenvalues(windows_of_states(states))
     return torch.where(finite, _entropy_of_shares(eigenvalues.sqrt()).exp(), torch.nan)
 
 

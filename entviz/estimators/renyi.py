@@ -9,8 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from entviz.estimators import kernels
+from entviz.estimators.estimator import check_tokens
 from entviz.estimators.options import positive_number
-from entviz.estimators.states import squared_distances, windows_of_states
+from entviz.estimators.states import gram, squared_distances, windows_of_states
 
 SMALLEST_SIMILARITY = 1e-10
 
@@ -50,6 +52,7 @@ class Renyi:
     unit: ClassVar[str] = "nats"
     source: ClassVar[str] = "Rényi 1961; Yang et al. 2025, arXiv 2504.03794, section 3.2"
     minimum_tokens: ClassVar[int] = 2
+    remedy: ClassVar[str] = "use longer windows"
 
     def __post_init__(self) -> None:
         positive_number("alpha", self.alpha, 10)
@@ -66,7 +69,11 @@ class Renyi:
         Raises:
             OptionError: the states are not such a tensor, or there is one token in a window.
         """
-        states = windows_of_states(states, self.minimum_tokens)
+        states = windows_of_states(states)
+        check_tokens(self, states.shape[1])
+        if kernels.apply_to(states):
+            products = gram(kernels.standardized(states))
+            return kernels.renyi(products, float(self.alpha), SMALLEST_SIMILARITY)
         return renyi_by_torch(states, float(self.alpha))
 
 
@@ -77,7 +84,7 @@ def renyi_by_torch(states: Tensor, alpha: float) -> Tensor:
     shifted = states - states[:, :1]
     shifted = shifted - shifted.mean(dim=1, keepdim=True)
     deviation = (shifted.square().sum(dim=1, keepdim=True) / (tokens - 1)).sqrt_()
-    distances = squared_distances(shifted / (deviation + 1e-10))
+    distances = squared_distances(gram(shifted / (deviation + 1e-10)))
     pairs = distances.flatten(1)
     # Squaring keeps the order, so the median of the squares is the square of the median.
     median = pairs.median(dim=1, keepdim=True).values

@@ -8,34 +8,26 @@ from torch import Tensor
 from entviz.errors import OptionError
 
 
-def windows_of_states(states: Tensor, minimum_tokens: int, remedy: str = "use longer windows") -> Tensor:
+def windows_of_states(states: Tensor) -> Tensor:
     """Check hidden states and give them in the form that estimators compute on.
 
     Args:
         states: hidden states, shape (windows, tokens, width), of any floating-point type and memory layout.
-        minimum_tokens: how many tokens a window needs.
-        remedy: what the reader can do when there are fewer.
 
     Returns:
         The same numbers as float32, contiguous, without a gradient, on the same device. Nothing is copied
         where the states are all that already.
 
     Raises:
-        OptionError: the tensor is not three-dimensional floating point, or its windows are too short.
+        OptionError: the tensor is not three-dimensional floating point, or a window holds nothing.
     """
     if states.dim() != 3 or not states.is_floating_point():
         raise OptionError(
             "Hidden states must be a floating-point tensor of shape (windows, tokens, width); "
             f"these are {str(states.dtype).removeprefix('torch.')} of shape {tuple(states.shape)}."
         )
-    tokens, width = states.shape[1:]
-    if tokens < minimum_tokens:
-        raise OptionError(
-            f"A window of {tokens} {'token is' if tokens == 1 else 'tokens is'} too short: "
-            f"at least {minimum_tokens} are needed, so {remedy}."
-        )
-    if width < 1:
-        raise OptionError("Hidden states must have at least one dimension; these have width 0.")
+    if 0 in states.shape[1:]:
+        raise OptionError(f"These windows hold no hidden states: their shape is {tuple(states.shape)}.")
     return states.detach().to(torch.float32).contiguous()
 
 
@@ -55,21 +47,19 @@ def gram(states: Tensor) -> Tensor:
         return torch.bmm(states, states.mT)
 
 
-def squared_distances(states: Tensor) -> Tensor:
-    """Squared Euclidean distances of all pairs of tokens, from the Gram matrix.
+def squared_distances(products: Tensor) -> Tensor:
+    """Squared Euclidean distances of all pairs of tokens: |x - y|^2 = <x, x> + <y, y> - 2 <x, y>.
 
-    |x - y|^2 = <x, x> + <y, y> - 2 <x, y> loses digits where tokens are far nearer to each other than to the
-    origin; a caller that minds has to look at those pairs again.
+    The subtraction loses digits where tokens are far nearer to each other than to the origin; a caller that minds has
+    to look at those pairs again.
 
     Args:
-        states: float32, shape (windows, tokens, width).
+        products: the Gram matrices, float32, shape (windows, tokens, tokens).
 
     Returns:
-        float32, shape (windows, tokens, tokens), nowhere negative, zero on the diagonal, NaN where a state is
-        not finite.
+        float32, same shape, nowhere negative, zero on the diagonal, NaN where a state is not finite.
     """
-    products = gram(states)
-    norms = products.diagonal(dim1=1, dim2=2).clone()
-    distances = products.mul_(-2).add_(norms.unsqueeze(2)).add_(norms.unsqueeze(1)).clamp_(min=0)
+    norms = products.diagonal(dim1=1, dim2=2)
+    distances = (products * -2).add_(norms.unsqueeze(2)).add_(norms.unsqueeze(1)).clamp_(min=0)
     distances.diagonal(dim1=1, dim2=2).copy_(norms - norms)  # 0, or NaN where the state is not finite
     return distances

@@ -1,0 +1,184 @@
+"""Kernels that read distances off a Gram matrix and never write them down: |x - y|^2 = <x, x> + <y, y> - 2 <x, y>.
+
+Selection counts how many values lie below a threshold and halves the interval: each count is one pass of vector
+instructions over values that are in the nearest cache, and about ten passes do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, njit
+
+from entviz.estimators.kernels.compiling import float32_at, float32_of_bits, float64_at, kernel, take
+
+_BITS_OF_INFINITY = np.int32(0x7F800000)
+
+
+@njit(error_model="numpy")
+def _smallest(bits: np.ndarray, values: int, rank: int) -> np.int32:
+    """The rank-th smallest (from 1) of non-negative float32 values, as bits: their order is that of the values.
+
+    Infinities are not counted; there must be at least ``rank`` others.
+    """
+    low, high = np.int32(0x7FFFFFFF), np.int32(0)
+    for i in range(values):
+        low = min(low, bits[i])
+        high = max(high, bits[i] if bits[i] < _BITS_OF_INFINITY else np.int32(0))
+    low -= np.int32(1)
+    # Fewer than rank values are <= low, at least rank are <= high.
+    while high - low > 1:
+        middle = low + (high - low) // 2
+        below = np.int32(0)
+        for i in range(values):
+            below += np.int32(bits[i] <= middle)
+        if below == rank:
+            highest = np.int32(0)
+            for i in range(values):
+                highest = max(highest, bits[i] if bits[i] <= middle else np.int32(0))
+            return highest
+        if below < rank:
+            low = np.int32(middle)
+        else:
+            high = np.int32(middle)
+    return high
+
+
+@njit(error_model="numpy")
+def _norms(products: np.ndarray, tokens: int, norms: np.ndarray) -> bool:
+    """Copy the diagonal; whether all of it is finite."""
+    finite = True
+    for i in range(tokens):
+        norms[i] = products[i * tokens + i]
+        finite &= np.isfinite(norms[i])
+    return finite
+
+
+@njit(error_model="numpy", fastmath={"nsz", "contract"})
+def _squares(products: np.ndarray, norm: float, norms: np.ndarray, first: int, squares: np.ndarray) -> None:
+    """Squared distances of one token to tokens first, first + 1 and so on, as many as ``squares`` holds."""
+    for j in range(squares.size):
+        square = norm + norms[first + j] - np.float32(2) * products[first + j]
+        squares[j] = square if square > np.float32(0) else np.float32(0)
+
+
+@kernel
+def kth_nearest(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Per token the squared distance to its k-th nearest other token; NaN in a window that is not finite."""
+    head = carray(data, (8,))
+    items, windows, tokens, k, run = head[1], head[2], head[3], head[4], head[5]
+    size = tokens * tokens
+    products = carray(float32_at(head[6]), (windows * size,))
+    nearest = carray(float32_at(head[7]), (windows * tokens,))
+    runs = items // windows
+    norms = np.empty(tokens, np.float32)
+    squares = np.empty(tokens, np.float32)
+    bits = squares.view(np.int32)
+    while True:
+        item = take(data)
+        if item >= items:
+            break
+        window, first = item // runs, item % runs * run
+        of_window = products[window * size : (window + 1) * size]
+        finite = _norms(of_window, tokens, norms)
+        for token in range(first, min(tokens, first + run)):
+            if finite:
+                _squares(of_window[token * tokens : (token + 1) * tokens], norms[token], norms, 0, squares)
+                squares[token] = np.float32(np.inf)
+                nearest[window * tokens + token] = float32_of_bits(np.int32(_smallest(bits, tokens, k)))
+            else:
+                nearest[window * tokens + token] = np.float32(np.nan)
+
+
+@njit(error_model="numpy", fastmath={"nsz", "contract"})
+def _exp(x: np.float32) -> np.float32:
+    """e^x to float32's precision for -87 <= x <= 88, in operations that all have vector instructions."""
+    power = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    x = x - power * np.float32(0.693359375)  # log 2 in two parts, the first of few digits
+    x = x - power * np.float32(-2.12194440e-4)
+    y = np.float32(1.9875691500e-4)  # the coefficients of Cephes' expf
+    y = y * x + np.float32(1.3981999507e-3)
+    y = y * x + np.float32(8.3334519073e-3)
+    y = y * x + np.float32(4.1665795894e-2)
+    y = y * x + np.float32(1.6666665459e-1)
+    y = y * x + np.float32(5.0000001201e-1)
+    y = y * x * x + x + np.float32(1)
+    return y * float32_of_bits((np.int32(power) + np.int32(127)) << np.int32(23))
+
+
+@njit(error_model="numpy", fastmath={"nsz", "contract", "reassoc"})
+def _sum_of_powers(exponents: np.ndarray, scale: float, largest: float, order: float) -> np.float32:
+    """Sum of exp(-order * min(scale * exponent, largest))."""
+    total = np.float32(0)
+    for i in range(exponents.size):
+        exponent = -order * min(exponents[i] * scale, largest)
+        total += _exp(max(exponent, np.float32(-87)))
+    return total
+
+
+@njit(error_model="numpy", fastmath={"nsz", "contract", "reassoc"})
+def _mean_entropy_of_rows(pairs: np.ndarray, tokens: int, scale: float, largest: float) -> float:
+    """Mean over tokens of the entropy of K's row normalized to p; with K = exp(-e) it is log(sum K) + sum(p e)."""
+    sums = np.ones(tokens)  # K of a token and itself
+    weighted = np.zeros(tokens)
+    offset = 0
+    for i in range(tokens):
+        row_sum, row_weighted = 0.0, 0.0
+        for j in range(tokens - i - 1):
+            exponent = min(pairs[offset + j] * scale, largest)
+            similarity = _exp(-exponent)
+            row_sum += similarity
+            row_weighted += similarity * exponent
+            sums[i + 1 + j] += similarity
+            weighted[i + 1 + j] += similarity * exponent
+        sums[i] += row_sum
+        weighted[i] += row_weighted
+        offset += tokens - i - 1
+    total = 0.0
+    for i in range(tokens):
+        total += np.log(sums[i]) + weighted[i] / sums[i]
+    return total / tokens
+
+
+@njit(error_model="numpy")
+def _renyi(products: np.ndarray, tokens: int, alpha: float, smallest_similarity: float) -> float:
+    norms = np.empty(tokens, np.float32)
+    if not _norms(products, tokens, norms):
+        return np.nan
+    pairs = np.empty(tokens * (tokens - 1) // 2, np.float32)
+    offset = 0
+    for i in range(tokens - 1):
+        row = products[i * tokens : (i + 1) * tokens]
+        _squares(row, norms[i], norms, i + 1, pairs[offset : offset + tokens - i - 1])
+        offset += tokens - i - 1
+    # Of all n^2 distances n are zero and every other is there twice. Squaring keeps their order.
+    rank = ((tokens * tokens + 1) // 2 - tokens + 1) // 2
+    median = np.float32(0)
+    if rank > 0:
+        median = float32_of_bits(np.int32(_smallest(pairs.view(np.int32), pairs.size, rank)))
+    scale = np.float32(0.5) / max(median, np.float32(1.1754944e-38))
+    largest = np.float32(-np.log(smallest_similarity))
+    if alpha == 1:
+        return _mean_entropy_of_rows(pairs, tokens, scale, largest)
+    total = float(tokens)  # K = 1 for each token and itself
+    for start in range(0, pairs.size, 4096):  # short runs, so that float32 sums stay exact enough
+        total += 2 * np.float64(
+            _sum_of_powers(pairs[start : start + 4096], scale, largest, np.float32(alpha - 1))
+        )
+    return np.log(total / (tokens * tokens)) / (1 - alpha)
+
+
+@kernel
+def renyi(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Renyi entropy of each window from the Gram matrix of standardized states; an item is a window."""
+    head = carray(data, (6,))
+    windows, tokens = head[1], head[2]
+    size = tokens * tokens
+    products = carray(float32_at(head[3]), (windows * size,))
+    options = carray(float64_at(head[4]), (2,))
+    entropies = carray(float64_at(head[5]), (windows,))
+    while True:
+        window = take(data)
+        if window >= windows:
+            break
+        here = products[window * size : (window + 1) * size]
+        entropies[window] = _renyi(here, tokens, options[0], options[1])
