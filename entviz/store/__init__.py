@@ -1,0 +1,16 @@
+"""Results that were computed before, in memory and in a database, so that nothing is computed twice.
+
+    store = Store()                                          # ENTVIZ_DATABASE, or a file in the cache directory
+    key = result_key("evaluation", model=..., tokens=..., options={"drop": "attn.5"})
+    store.put(key, Run("evaluation", "smollm2-135m", ...), evaluation)
+    store.get(key)                                           # the evaluation, or None
+    store.runs(kind="evaluation")                            # what there is, newest first
+
+A result is a function of the model's fingerprint, the token ids, the options and the program, and is kept under the
+hash of these. A store never raises for what it finds: what cannot be read is removed, and then computed again.
+"""
+
+from entviz.store.keys import program, request_key, result_key
+from entviz.store.runs import Run, Store
+
+__all__ = ["Run", "Store", "program", "request_key", "result_key"]

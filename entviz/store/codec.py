@@ -1,0 +1,138 @@
+"""Results as bytes and back: a NumPy archive with a JSON header. Nothing in it can run code when it is read.
+
+    data, size = pack("evaluation", evaluation)
+    unpack("evaluation", data)
+
+Any dataclass can be packed that is registered in ``RESULTS`` and made of numbers, texts, lists, mappings by text,
+arrays, tables, blocks and prune sets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from entviz.blocks import Block, PruneSet
+
+# Where the class of each kind of result lives; imported when first met, as most of these modules need torch.
+RESULTS: dict[str, tuple[str, str]] = {
+    "analysis": ("entviz.analysis", "Analysis"),
+    "evaluation": ("entviz.evaluation.loss", "Evaluation"),
+    "generation": ("entviz.evaluation.generation", "Generation"),
+    "ranking": ("entviz.pruning.criteria", "Ranking"),
+}
+LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours
+_HEADER = "header"
+
+
+class UnreadableError(Exception):
+    """These bytes are not a result of that kind."""
+
+
+def pack(kind: str, result: Any) -> tuple[bytes, int]:
+    """The result as bytes, and roughly how many bytes it takes in memory.
+
+    Raises ``TypeError`` where something in it cannot be packed.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    header = json.dumps({"kind": kind, "fields": _fields(result, arrays)}).encode()
+    arrays[_HEADER] = np.frombuffer(header, np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue(), sum(array.nbytes for array in arrays.values())
+
+
+def unpack(kind: str, data: bytes) -> tuple[Any, int]:
+    """The result that was packed, and roughly how many bytes it takes in memory.
+
+    Raises ``UnreadableError`` where the bytes are damaged, or of another kind or an older form of the result.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST:
+                raise UnreadableError("it is too large")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        size = sum(array.nbytes for array in arrays.values())
+        header = json.loads(arrays.pop(_HEADER).tobytes())
+        if header["kind"] != kind:
+            raise UnreadableError(f"it is of the kind {header['kind']}")
+        module, name = RESULTS[kind]
+        fields = {key: _restored(value, arrays) for key, value in header["fields"].items()}
+        return getattr(import_module(module), name)(**fields), size
+    except Exception as error:
+        # Damaged bytes fail in the archive, the arrays, the header, the blocks or the class, each in its own way.
+        raise UnreadableError(str(error)) from error
+
+
+def _fields(result: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {
+        field.name: _plain(getattr(result, field.name), arrays)
+        for field in dataclasses.fields(result)
+        if field.init
+    }
+
+
+def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """``value`` as JSON, its arrays put aside. What JSON does not have is a list of its type's name and its content."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [type(value).__name__, [_plain(item, arrays) for item in value]]
+    if isinstance(value, dict):
+        return ["dict", {str(key): _plain(item, arrays) for key, item in value.items()}]
+    if isinstance(value, PruneSet | Block):
+        return [type(value).__name__, str(value)]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        name = f"array{len(arrays)}"
+        arrays[name] = value
+        return ["array", name]
+    if isinstance(value, pd.DataFrame):
+        if not isinstance(value.index, pd.RangeIndex):
+            raise TypeError("a table with an index of its own cannot be stored")
+        return ["table", {str(column): _column(value[column], arrays) for column in value}]
+    raise TypeError(f"{type(value).__name__} cannot be stored")
+
+
+def _column(column: pd.Series, arrays: dict[str, np.ndarray]) -> Any:
+    if column.dtype.kind in "biuf":
+        return _plain(column.to_numpy(), arrays)
+    cells = column.tolist()
+    if cells and all(isinstance(cell, tuple) and len(cell) == len(cells[0]) for cell in cells):
+        numbers = np.asarray(cells)
+        if (
+            numbers.ndim == 2 and numbers.dtype.kind in "biuf"
+        ):  # one number for each window, by far the most bytes
+            return ["tuples", _plain(numbers, arrays)]
+    return _plain(cells, arrays)
+
+
+def _restored(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if not isinstance(value, list):
+        return value
+    form, content = value
+    if form in ("list", "tuple"):
+        items = [_restored(item, arrays) for item in content]
+        return items if form == "list" else tuple(items)
+    if form == "dict":
+        return {key: _restored(item, arrays) for key, item in content.items()}
+    if form == "array":
+        return arrays[content]
+    if form == "tuples":
+        return [tuple(row) for row in _restored(content, arrays).tolist()]
+    if form == "table":
+        return pd.DataFrame({name: _restored(column, arrays) for name, column in content.items()})
+    if form == "PruneSet":
+        return PruneSet.parse(content)
+    if form == "Block":
+        return Block.parse(content)
+    raise UnreadableError(f"it holds a {form}")

@@ -1,0 +1,152 @@
+"""The tables that results are kept in, and opening the database that has them.
+
+``ENTVIZ_DATABASE`` names any database that SQLAlchemy can open; without it, it is a SQLite file in the cache
+directory. That file is entviz's own and is made anew where it is damaged. A database that was named is never removed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    URL,
+    Column,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    select,
+    text,
+)
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from entviz.models.cache import cache_directory
+
+log = logging.getLogger("entviz")
+
+FILE = "runs.sqlite"
+_BUSY_SECONDS = 10.0  # how long one process waits for another's write
+
+metadata = MetaData()
+
+texts = Table(
+    "entviz_texts",
+    metadata,
+    Column("key", String(40), primary_key=True, comment="hash of the text"),
+    Column("text", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+)
+
+runs = Table(
+    "entviz_runs",
+    metadata,
+    Column("key", String(40), primary_key=True, comment="hash of all that the result depends on"),
+    Column("kind", String(40), nullable=False, index=True, comment="analysis, evaluation, ..."),
+    Column("created", Float, nullable=False, index=True, comment="seconds since 1970, UTC"),
+    Column("used", Float, nullable=False, comment="the same, when it was last asked for"),
+    Column("model", Text, nullable=False, comment="the name it was asked for by"),
+    Column("fingerprint", String(64), nullable=False, comment="of the model's config and weights"),
+    Column("description", Text, nullable=False, comment="of the text, in a few words"),
+    Column("options", JSON, nullable=False, comment="what was asked for"),
+    Column("summary", JSON, nullable=False, comment="the main numbers"),
+    Column("program", Text, nullable=False, comment="what computed it"),
+    Column("text_key", String(40), ForeignKey("entviz_texts.key"), nullable=True, index=True),
+    Column("bytes", Integer, nullable=False, comment="of the result"),
+    Column("result", LargeBinary, nullable=False),
+)
+# All that is asked to make room, so that it is read from the index and not past the results.
+Index("entviz_runs_by_use", runs.c.used, runs.c.created, runs.c.key, runs.c.bytes)
+
+requests = Table(
+    "entviz_requests",
+    metadata,
+    Column(
+        "key", String(40), primary_key=True, comment="hash of what was asked for, before a model was loaded"
+    ),
+    Column("run_key", String(40), ForeignKey("entviz_runs.key"), nullable=False, index=True),
+)
+
+
+def open_database(url: str | None = None, *, suspected: bool = False) -> Engine | None:
+    """An engine with the tables in place, or None (and a line in the log) where the database cannot be used.
+
+    With ``suspected`` all of entviz's own file is checked, which takes a while.
+    """
+    named = url or os.environ.get("ENTVIZ_DATABASE")
+    if named:
+        try:
+            return _opened(named)
+        except Exception as error:  # noqa: BLE001 - missing drivers, wrong addresses, refused connections, ...
+            # The address may hold a password, so it is not repeated.
+            log.warning("The database cannot be used (%s); results are kept in memory.", type(error).__name__)
+            return None
+    path = cache_directory() / FILE
+    for last_try in (False, True):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _opened(URL.create("sqlite", database=str(path)), suspected)
+        except (SQLAlchemyError, OSError) as error:
+            if last_try or not is_damage(error):
+                log.warning("%s cannot be used (%s); results are kept in memory.", path, error)
+                return None
+            log.warning("%s is damaged or from another version; it is made anew.", path)
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return None
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a database says that its file is spoilt, rather than busy, full or not ours to write."""
+    words = (
+        "not a database",
+        "malformed",
+        "no such column",
+        "no such table",
+        "disk i/o error",
+        "has no column",
+    )
+    return isinstance(error, DatabaseError) and any(word in str(error.orig).lower() for word in words)
+
+
+def _opened(url: str | URL, suspected: bool = False) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        metadata.create_all(engine)
+        with engine.connect() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(select(table).limit(1)).fetchall()
+            if suspected:
+                found = connection.scalar(text("PRAGMA quick_check(1)"))
+                if found != "ok":
+                    raise DatabaseError("quick_check", None, Exception(f"malformed: {found}"))
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for setting in (
+        f"busy_timeout={int(_BUSY_SECONDS * 1000)}",
+        "auto_vacuum=FULL",  # what is removed makes the file smaller; takes effect in a new file only
+        "journal_mode=WAL",  # readers do not wait for the one who writes
+        "synchronous=NORMAL",
+        "journal_size_limit=16777216",
+    ):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()
