@@ -7,7 +7,8 @@ job.touch("tab-1")             # a page that polls says that it still waits
 job.wait(); job.result         # the result, or the error raised
 """
 
+from entviz.jobs.derived import Derived
 from entviz.jobs.job import Job, Snapshot
 from entviz.jobs.worker import QueueFull, Turn, Worker
 
-__all__ = ["Job", "QueueFull", "Snapshot", "Turn", "Worker"]
+__all__ = ["Derived", "Job", "QueueFull", "Snapshot", "Turn", "Worker"]

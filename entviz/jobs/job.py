@@ -77,7 +77,7 @@ class Job(Generic[T]):
 
     def snapshot(self) -> Snapshot[T]:
         """Everything about the job at one moment."""
-        view = self._view
+        view = self._look()
         if view.state == "queued" and self._worker is not None:
             position, seconds = self._worker._place(self)
             return replace(view, position=position, wait_seconds=seconds)
@@ -85,27 +85,27 @@ class Job(Generic[T]):
 
     @property
     def state(self) -> str:
-        return self._view.state
+        return self._look().state
 
     @property
     def finished(self) -> bool:
-        return self._view.finished
+        return self._look().finished
 
     @property
     def done(self) -> int:
-        return self._view.done
+        return self._look().done
 
     @property
     def total(self) -> int:
-        return self._view.total
+        return self._look().total
 
     @property
     def partial(self) -> object:
-        return self._view.partial
+        return self._look().partial
 
     @property
     def error(self) -> EntvizError | None:
-        return self._view.error
+        return self._look().error
 
     @property
     def position(self) -> int:
@@ -114,7 +114,7 @@ class Job(Generic[T]):
     @property
     def result(self) -> T:
         """The result. Raises the job's ``EntvizError`` where there is none, ``RuntimeError`` while unfinished."""
-        view = self._view
+        view = self._look()
         if view.error is not None:
             # Several readers may raise the same error: without this each would lengthen its traceback.
             raise view.error.with_traceback(None)
@@ -143,6 +143,9 @@ class Job(Generic[T]):
         """Stop the job; with a session given, only if no other session waits for it."""
         if self._worker is not None and not self.finished:
             self._worker._cancel(self, session)
+
+    def _look(self) -> Snapshot[T]:
+        return self._view
 
     def _finish(self, view: Snapshot[T]) -> None:
         self._view = view
