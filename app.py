@@ -58,7 +58,9 @@ if asked := selection.get("asked_model"):
     with st.container(border=True):
         st.markdown(f"The link asks for the model **{escape(asked)}**, which is not in the list. Load it?")
         with st.container(horizontal=True):
-            st.button("Load it", type="primary", on_click=selection.accept_model, args=(asked,))
-            st.button("Keep the default", on_click=selection.put, kwargs={"asked_model": ""})
+            st.button(
+                "Load it", key="link.load", type="primary", on_click=selection.accept_model, args=(asked,)
+            )
+            st.button("Not now", key="link.keep", on_click=selection.put, kwargs={"asked_model": ""})
 page.run()
 address.write()
