@@ -170,9 +170,10 @@ def fingerprint(model: Any) -> str:
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Parameters and buffers by name, in an order that does not depend on how the model was built."""
+    """Parameters and saved buffers by name, sorted. Buffers that are not saved follow from the config."""
+    saved = model.state_dict(keep_vars=True).keys()
     yield from sorted(model.named_parameters())
-    yield from sorted(model.named_buffers())
+    yield from sorted((name, buffer) for name, buffer in model.named_buffers() if name in saved)
 
 
 def _cast(model: Any, dtype: torch.dtype) -> Any:

@@ -1,0 +1,154 @@
+"""What a loaded model promises: nothing in it changes, its fingerprint tells models apart, copies share nothing."""
+
+import dataclasses
+import threading
+
+import pytest
+import torch
+
+from entviz.errors import ModelError, OptionError
+from entviz.models import LoadedModel, load
+from tests.models.files import edit_config, saved
+from tests.tiny import OPTIONS, build
+
+IDS = torch.arange(3, 23)[None]
+
+
+def test_model_is_ready_for_measuring():
+    loaded = LoadedModel.of(build("gpt2").train().requires_grad_(True), name="tiny")
+    assert not loaded.model.training
+    assert not any(weight.requires_grad for weight in loaded.model.parameters())
+    assert (loaded.layers, loaded.width, loaded.vocabulary_size) == (4, 32, 101)
+    assert loaded.device == torch.device("cpu")
+    assert loaded.dtype == torch.float32
+    assert loaded.bytes == 4 * loaded.parameters
+
+
+def test_shared_weights_count_once():
+    tied, untied = (LoadedModel.of(build("llama", tie_word_embeddings=tie)) for tie in (True, False))
+    assert untied.parameters - tied.parameters == 101 * 32
+
+
+def test_fields_cannot_be_set():
+    loaded = LoadedModel.of(build("llama"))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loaded.name = "other"  # type: ignore[misc]
+
+
+def test_fingerprint_is_that_of_equal_models(tmp_path):
+    fingerprints = {LoadedModel.of(build("llama", seed=3)).fingerprint for _ in range(2)}
+    saved(tmp_path, seed=3)
+    assert fingerprints == {load(str(tmp_path)).fingerprint}
+    assert all(len(value) == 32 for value in fingerprints)
+
+
+@pytest.mark.parametrize("architecture", list(OPTIONS))
+def test_fingerprint_tells_the_smallest_change(architecture):
+    before = LoadedModel.of(build(architecture)).fingerprint
+    for which in (0, -1):
+        model = build(architecture)
+        weight = list(model.parameters())[which]
+        weight.view(-1)[-1] = torch.nextafter(weight.view(-1)[-1], torch.tensor(9.0))
+        assert LoadedModel.of(model).fingerprint != before
+
+
+def test_fingerprint_tells_configs_and_types_apart(tmp_path):
+    saved(tmp_path)
+    fingerprints = {load(str(tmp_path)).fingerprint, load(str(tmp_path), dtype="bfloat16").fingerprint}
+    edit_config(tmp_path, rope_parameters={"rope_theta": 500.0, "rope_type": "default"})
+    fingerprints.add(load(str(tmp_path)).fingerprint)
+    edit_config(tmp_path, hidden_act="gelu")
+    fingerprints.add(load(str(tmp_path)).fingerprint)
+    assert len(fingerprints) == 4
+
+
+def test_fingerprint_tells_swapped_weights():
+    # Two layers exchanged hold the same bytes in another order.
+    before, model = LoadedModel.of(build("llama")).fingerprint, build("llama")
+    layers = model.model.layers
+    layers[1], layers[2] = layers[2], layers[1]
+    assert LoadedModel.of(model).fingerprint != before
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("architecture", list(OPTIONS))
+def test_copy_in_another_type_equals_a_load_in_it(tmp_path, architecture, dtype):
+    saved(tmp_path, architecture)
+    loaded = load(str(tmp_path))
+    dense = loaded.model(IDS).logits
+    copy, fresh = loaded.in_dtype(dtype), load(str(tmp_path), dtype=dtype)
+    assert copy.dtype == fresh.dtype == getattr(torch, dtype)
+    actual = dict(copy.model.named_parameters())
+    for name, weight in fresh.model.named_parameters():
+        assert weight.dtype == actual[name].dtype, name
+        assert torch.equal(weight, actual[name]), name
+    buffers = dict(copy.model.named_buffers())
+    for name, buffer in fresh.model.named_buffers():
+        assert torch.equal(buffer, buffers[name].to(buffer.dtype)), name
+    assert torch.equal(copy.model(IDS).logits, fresh.model(IDS).logits)
+    assert copy.fingerprint == fresh.fingerprint
+    assert torch.equal(loaded.model(IDS).logits, dense)
+
+
+@pytest.mark.parametrize("architecture", list(OPTIONS))
+def test_copy_shares_nothing_that_can_change(architecture):
+    loaded = LoadedModel.of(build(architecture))
+    before = loaded.fingerprint
+    copy = loaded.in_dtype("bfloat16")
+    theirs = {t.data_ptr() for t in (*copy.model.parameters(), *copy.model.buffers()) if t.numel()}
+    ours = {t.data_ptr() for t in (*loaded.model.parameters(), *loaded.model.buffers()) if t.numel()}
+    assert not ours & theirs
+    assert copy.model.config is not loaded.model.config
+    assert loaded.model.config.dtype == torch.float32
+    for weight in copy.model.parameters():
+        weight.zero_()
+    assert LoadedModel.of(loaded.model).fingerprint == before
+
+
+def test_copy_keeps_shared_weights_shared():
+    copy = LoadedModel.of(build("llama", tie_word_embeddings=True)).in_dtype("bfloat16")
+    assert copy.model.lm_head.weight is copy.model.model.embed_tokens.weight
+
+
+def test_copy_is_made_once_however_many_ask():
+    loaded = LoadedModel.of(build("llama", layers=8))
+    barrier, copies = threading.Barrier(8), []
+
+    def ask():
+        barrier.wait()
+        copies.append(loaded.in_dtype("bfloat16"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(copies) == 8
+    assert len({id(copy) for copy in copies}) == 1
+    assert loaded.in_dtype("float32") is loaded
+    with pytest.raises(OptionError, match="no weight type"):
+        loaded.in_dtype("float8")
+
+
+def test_anatomy_is_found_once_however_many_ask():
+    loaded = LoadedModel.of(build("llama"))
+    barrier, found = threading.Barrier(8), []
+
+    def ask():
+        barrier.wait()
+        found.append(loaded.anatomy)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len({id(anatomy) for anatomy in found}) == 1
+
+
+def test_model_without_layers_is_refused():
+    model = build("llama")
+    model.config.num_hidden_layers = 0
+    with pytest.raises(ModelError, match="decoder-only"):
+        LoadedModel.of(model)
