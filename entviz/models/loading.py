@@ -154,7 +154,7 @@ def _placement(device: str | None) -> Any:
         wanted = torch.device(device)
         if wanted.type == "cpu":
             return None
-        torch.empty(0, device=wanted)
+        torch.empty(1, device=wanted).item()  # a device without memory ("meta") fails here too
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise OptionError(f"There is no device {device!r} here. Choose cpu, or leave it out.") from error
     return {"": wanted}

@@ -303,7 +303,7 @@ def test_unknown_dtype(dtype):
         load(dtype=dtype)
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99", "tpu", "", "meta:x"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "tpu", "", "meta", "meta:x"])
 def test_unknown_device(device):
     with pytest.raises(OptionError, match="no device"):
         load(device=device)
