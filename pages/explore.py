@@ -8,7 +8,7 @@ import streamlit as st
 from entviz.figures import depth, reading, tables, theme
 from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import frame, selection, working
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ ABOUT: Final = {
 
 
 def draw() -> None:
+    frame.require()
     st.header("Entropy across depth", anchor=False)
     headline = st.container(gap="xsmall")
     metrics, kinds = _draw_choices()

@@ -19,6 +19,7 @@ from entviz.corpus import Passage, decode_text, passages
 from entviz.errors import TextError
 from entviz.models import CATALOG, DEFAULT_MODEL
 from entviz.workbench import Request
+from pages.parts import frame
 
 TYPED: Final = "typed"
 UPLOADED: Final = "uploaded"
@@ -104,6 +105,7 @@ def bound(name: str, key: str, convert: Callable[[Any], Any] = lambda value: val
 
 def current() -> Selection:
     """What the sidebar shows now."""
+    frame.require()
     name = get("text_name")
     if name == TYPED:
         text = get("typed_text")

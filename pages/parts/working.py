@@ -21,6 +21,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.jobs import Job
+from pages.parts import frame
 from pages.parts.markdown import escape
 
 Result = TypeVar("Result")
@@ -42,6 +43,7 @@ class Shown(Generic[Result]):
 
 def session() -> str:
     """This browser session's id, by which the workbench tells who still waits for a job."""
+    frame.require()
     context = get_script_run_ctx()
     return context.session_id if context else "no-session"
 
