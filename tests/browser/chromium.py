@@ -13,7 +13,7 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 WHAT_TO_DO = (
     "The browser tests need a Chromium, and none could be installed. Install one (Debian: apt-get install chromium; "
-    "elsewhere: playwright install --with-deps chromium), or name one: CHROMIUM=/path/to/chromium make test"
+    "elsewhere: .venv/bin/playwright install --with-deps chromium), or name one: CHROMIUM=/path/to/chromium make test"
 )
 
 
