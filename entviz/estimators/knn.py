@@ -12,11 +12,7 @@ from torch import Tensor
 from entviz.estimators import kernels
 from entviz.estimators.estimator import check_tokens
 from entviz.estimators.options import whole_number
-from entviz.estimators.states import gram, squared_distances, windows_of_states
-
-# A squared distance below this share of the two squared norms (which then are nearly equal) has lost too many of
-# float32's digits to the subtraction in |x|^2 + |y|^2 - 2<x, y>, and is measured again.
-CANCELLATION = 1e-3
+from entviz.estimators.states import CANCELLATION, gram, squared_distances, windows_of_states
 
 
 @dataclass(frozen=True)

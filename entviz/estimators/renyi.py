@@ -12,7 +12,7 @@ from torch import Tensor
 from entviz.estimators import kernels
 from entviz.estimators.estimator import check_tokens
 from entviz.estimators.options import positive_number
-from entviz.estimators.states import gram, squared_distances, windows_of_states
+from entviz.estimators.states import CANCELLATION, gram, squared_distances, windows_of_states
 
 SMALLEST_SIMILARITY = 1e-10
 
@@ -72,27 +72,47 @@ class Renyi:
         states = windows_of_states(states)
         check_tokens(self, states.shape[1])
         if kernels.apply_to(states):
-            products = gram(kernels.standardized(states))
-            return kernels.renyi(products, float(self.alpha), SMALLEST_SIMILARITY)
-        return renyi_by_torch(states, float(self.alpha))
+            states = kernels.standardized(states)
+            products = gram(states)
+            entropies, medians = kernels.renyi(products, float(self.alpha), SMALLEST_SIMILARITY)
+        else:
+            states = standardized_by_torch(states)
+            products = gram(states)
+            entropies, medians = renyi_by_torch(squared_distances(products), float(self.alpha))
+        # Where most pairs are far nearer than tokens are to the origin, the subtraction has left few digits of them.
+        doubtful = medians <= 2 * CANCELLATION * products.diagonal(dim1=1, dim2=2).mean(dim=1)
+        for window in doubtful.nonzero().flatten().tolist():
+            here = states[window].unsqueeze(0)
+            distances = torch.cdist(here, here, compute_mode="donot_use_mm_for_euclid_dist")
+            entropies[window] = renyi_by_torch(distances.square(), float(self.alpha))[0].squeeze()
+        return entropies
 
 
-def renyi_by_torch(states: Tensor, alpha: float) -> Tensor:
-    """The entropy of ``Renyi`` on any device. states: float32 (windows, tokens, width) -> float64 (windows,)."""
-    windows, tokens, _ = states.shape
+def standardized_by_torch(states: Tensor) -> Tensor:
+    """Every dimension of every window with mean 0 and deviation 1. float32 (windows, tokens, width), both."""
     # The mean is taken of differences from one token: those of a constant dimension are exactly zero.
     shifted = states - states[:, :1]
     shifted = shifted - shifted.mean(dim=1, keepdim=True)
-    deviation = (shifted.square().sum(dim=1, keepdim=True) / (tokens - 1)).sqrt_()
-    distances = squared_distances(gram(shifted / (deviation + 1e-10)))
-    pairs = distances.flatten(1)
+    deviation = (shifted.square().sum(dim=1, keepdim=True) / (states.shape[1] - 1)).sqrt_()
+    return shifted / (deviation + 1e-10)
+
+
+def renyi_by_torch(squares: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """The entropy of ``Renyi`` on any device.
+
+    Args:
+        squares: squared distances of standardized states, float32, shape (windows, tokens, tokens).
+        alpha: the order.
+
+    Returns:
+        The entropies, float64, and the medians of the squared distances, float32; both of shape (windows,).
+    """
     # Squaring keeps the order, so the median of the squares is the square of the median.
-    median = pairs.median(dim=1, keepdim=True).values
-    exponent = pairs / (2 * median.clamp(min=torch.finfo(torch.float32).tiny))
+    medians = squares.flatten(1).median(dim=1).values
+    exponent = squares / (2 * medians.clamp(min=torch.finfo(torch.float32).tiny))[:, None, None]
     exponent = exponent.clamp_(max=-math.log(SMALLEST_SIMILARITY)).double()
     if alpha == 1:
-        similarity = exponent.neg().exp_().reshape(windows, tokens, tokens)
-        exponent = exponent.reshape(windows, tokens, tokens)
+        similarity = exponent.neg().exp_()
         total = similarity.sum(dim=2)
-        return (total.log() + (similarity * exponent).sum(dim=2) / total).mean(dim=1)
-    return exponent.mul_(1 - alpha).exp_().mean(dim=1).log_() / (1 - alpha)
+        return (total.log() + (similarity * exponent).sum(dim=2) / total).mean(dim=1), medians
+    return exponent.mul_(1 - alpha).exp_().mean(dim=(1, 2)).log_() / (1 - alpha), medians

@@ -7,6 +7,11 @@ from torch import Tensor
 
 from entviz.errors import OptionError
 
+# A squared distance below this share of the two squared norms (which then are nearly equal) has lost too many of
+# float32's digits to the subtraction in |x|^2 + |y|^2 - 2<x, y>, and has to be
+# measured again.
+CANCELLATION = 1e-3
+
 
 def windows_of_states(states: Tensor) -> Tensor:
     """Check hidden states and give them in the form that estimators compute on.

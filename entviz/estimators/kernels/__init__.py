@@ -80,7 +80,7 @@ def bucket(states: Tensor, buckets: int) -> Tensor:
     """Bucket entropy. states: float32 (windows, tokens, width) -> float64 (windows,)."""
     windows, tokens, width = states.shape
     runs = -(-width // _DIMENSIONS_AT_ONCE)
-    table, totals = _count_log_count(tokens), np.empty((windows, runs))
+    table, totals = _count_log_count(tokens), np.full((windows, runs), np.nan)
     head = _head(
         windows * runs,
         *(windows, tokens, width, buckets, _DIMENSIONS_AT_ONCE),
@@ -111,7 +111,7 @@ def kth_squared_distance(products: Tensor, k: int) -> Tensor:
     """
     windows, tokens, _ = products.shape
     runs = -(-tokens // _TOKENS_AT_ONCE)
-    result = torch.empty(windows, tokens)
+    result = torch.full((windows, tokens), torch.nan)
     head = _head(
         windows * runs,
         *(windows, tokens, k, _TOKENS_AT_ONCE),
@@ -121,13 +121,21 @@ def kth_squared_distance(products: Tensor, k: int) -> Tensor:
     return result
 
 
-def renyi(products: Tensor, alpha: float, smallest_similarity: float) -> Tensor:
-    """Renyi entropy from Gram matrices of standardized states, float32 (windows, tokens, tokens) -> (windows,)."""
+def renyi(products: Tensor, alpha: float, smallest_similarity: float) -> tuple[Tensor, Tensor]:
+    """Renyi entropy from Gram matrices of standardized states, float32 (windows, tokens, tokens).
+
+    Returns:
+        The entropies, and the medians of the squared distances; both float64 (windows,).
+    """
     windows, tokens, _ = products.shape
-    options, entropies = np.array([alpha, smallest_similarity]), np.empty(windows)
-    head = _head(windows, tokens, products.data_ptr(), options.ctypes.data, entropies.ctypes.data)
+    options = np.array([alpha, smallest_similarity])
+    entropies, medians = np.full(windows, np.nan), np.full(windows, np.nan)
+    head = _head(
+        windows,
+        *(tokens, products.data_ptr(), options.ctypes.data, entropies.ctypes.data, medians.ctypes.data),
+    )
     team.run(_loaded().distances.renyi.address, head, 8 * products.numel())
-    return torch.from_numpy(entropies)
+    return torch.from_numpy(entropies), torch.from_numpy(medians)
 
 
 def mean_cosines(*sites: Tensor) -> list[Tensor]:
@@ -137,7 +145,7 @@ def mean_cosines(*sites: Tensor) -> list[Tensor]:
         Of sites x, y: [xy]. Of sites x, y, z: [xy, yz, xz]. Each float64 (windows,).
     """
     windows, tokens, width = sites[0].shape
-    cosines = np.empty((1 if len(sites) == 2 else 3, windows, tokens))
+    cosines = np.full((1 if len(sites) == 2 else 3, windows, tokens), np.nan)
     head = _head(
         -(-windows * tokens // _TOKENS_AT_ONCE),
         *(windows * tokens, width, _TOKENS_AT_ONCE),

@@ -140,10 +140,13 @@ def _mean_entropy_of_rows(pairs: np.ndarray, tokens: int, scale: float, largest:
 
 
 @njit(error_model="numpy")
-def _renyi(products: np.ndarray, tokens: int, alpha: float, smallest_similarity: float) -> float:
+def _renyi(
+    products: np.ndarray, tokens: int, alpha: float, smallest_similarity: float
+) -> tuple[float, float]:
+    """Entropy, and median of the squared distances."""
     norms = np.empty(tokens, np.float32)
     if not _norms(products, tokens, norms):
-        return np.nan
+        return np.nan, np.nan
     pairs = np.empty(tokens * (tokens - 1) // 2, np.float32)
     offset = 0
     for i in range(tokens - 1):
@@ -158,27 +161,28 @@ def _renyi(products: np.ndarray, tokens: int, alpha: float, smallest_similarity:
     scale = np.float32(0.5) / max(median, np.float32(1.1754944e-38))
     largest = np.float32(-np.log(smallest_similarity))
     if alpha == 1:
-        return _mean_entropy_of_rows(pairs, tokens, scale, largest)
+        return _mean_entropy_of_rows(pairs, tokens, scale, largest), np.float64(median)
     total = float(tokens)  # K = 1 for each token and itself
     for start in range(0, pairs.size, 4096):  # short runs, so that float32 sums stay exact enough
         total += 2 * np.float64(
             _sum_of_powers(pairs[start : start + 4096], scale, largest, np.float32(alpha - 1))
         )
-    return np.log(total / (tokens * tokens)) / (1 - alpha)
+    return np.log(total / (tokens * tokens)) / (1 - alpha), np.float64(median)
 
 
 @kernel
 def renyi(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Renyi entropy of each window from the Gram matrix of standardized states; an item is a window."""
-    head = carray(data, (6,))
+    """Renyi entropy and median of each window from the Gram matrix of standardized states; an item is a window."""
+    head = carray(data, (7,))
     windows, tokens = head[1], head[2]
     size = tokens * tokens
     products = carray(float32_at(head[3]), (windows * size,))
     options = carray(float64_at(head[4]), (2,))
     entropies = carray(float64_at(head[5]), (windows,))
+    medians = carray(float64_at(head[6]), (windows,))
     while True:
         window = take(data)
         if window >= windows:
             break
         here = products[window * size : (window + 1) * size]
-        entropies[window] = _renyi(here, tokens, options[0], options[1])
+        entropies[window], medians[window] = _renyi(here, tokens, options[0], options[1])

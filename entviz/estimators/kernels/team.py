@@ -20,6 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+# Waking another thread costs about as much as looking at so many numbers.
+NUMBERS_WORTH_A_THREAD = 32768
+
 Runner = Callable[[int, int, int], None]
 
 
@@ -32,7 +35,9 @@ def run(address: int, head: np.ndarray, work: int) -> None:
         work: about how many numbers there are to look at; few are not worth a second thread.
     """
     items = int(head[1])
-    threads = max(1, min(torch.get_num_threads(), items, work // 32768))
+    if items == 0:
+        return
+    threads = max(1, min(torch.get_num_threads(), items, work // NUMBERS_WORTH_A_THREAD))
     _runner()(address, head.ctypes.data, threads)
 
 
