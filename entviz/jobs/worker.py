@@ -150,6 +150,11 @@ class Worker:
                 if session in job._waiters:
                     self._cancel(job, session)
 
+    def forget_finished(self) -> None:
+        """Keep no finished jobs to be given back."""
+        with self._lock:
+            self._recent.clear()
+
     @property
     def unfinished(self) -> int:
         """How many jobs are queued or running."""

@@ -1,0 +1,23 @@
+"""What a page calls: ask for a result, get a job at once.
+
+    request = Request("smollm2-135m", text, windows=4, window_length=128)
+    job = workbench().evaluate(request, "attn.5,layer.7", session)
+    job.snapshot()                 # state, progress, and the evaluation so far
+
+A result that was computed before is there at once, without the model being loaded. There is one workbench in a
+process, :func:`workbench`. Its limits are taken from the environment when it is first used:
+
+    ENTVIZ_MODELS_KEPT=2           models in memory at a time; the least recently used is let go
+    ENTVIZ_STATES_MB               hidden states kept to start evaluations from (default 1000, or a tenth of memory)
+    ENTVIZ_STORE_MB=500            results on disk; the least recently used are removed
+    ENTVIZ_LIVE_JOBS=32            jobs that may have started and not finished
+    ENTVIZ_QUEUED_JOBS=200         jobs that may be unfinished in all
+    ENTVIZ_SESSION_JOBS=8          jobs that one browser session may have unfinished
+    ENTVIZ_DATABASE                where results are kept, as a SQLAlchemy URL (default: in the cache directory)
+    ENTVIZ_CACHE                   the cache directory
+"""
+
+from entviz.workbench.bench import Workbench, workbench
+from entviz.workbench.tasks import Request
+
+__all__ = ["Request", "Workbench", "workbench"]

@@ -1,0 +1,255 @@
+"""The workbench: models, results and the worker, put together for the pages."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from entviz.blocks import KINDS, PruneSet, check_levels
+from entviz.errors import EntvizError, OptionError
+from entviz.jobs import Derived, Job, Turn, Worker
+from entviz.store import Run, Store, request_key, result_key
+from entviz.workbench.identity import model_identity
+from entviz.workbench.rest import Rest, give_memory_back
+from entviz.workbench.shelf import Shelf
+from entviz.workbench.tasks import Analyze, Evaluate, Generate, Material, Request, Task, in_order
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.evaluation.generation import Generation
+    from entviz.evaluation.loss import Evaluation
+    from entviz.models import LoadedModel
+    from entviz.pruning.criteria import Ranking
+    from entviz.pruning.states import StateCache
+
+T = TypeVar("T")
+
+MEASURED = ("bucket", "knn", "renyi", "cosine")  # together, as they share the forward pass and much else
+INTERACTIVE, BACKGROUND = 1, -1  # before and after a session's other jobs
+REST_AFTER = 120.0  # seconds
+
+
+class Workbench:
+    """Loads models, computes results in jobs, and remembers both. All methods return at once and never raise.
+
+    ``session`` says who asks. A page that shows an unfinished job must ``touch(session)`` it every few seconds, or
+    ask again, which does the same; what nobody asks after is cancelled. Bad input gives a failed job.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker: Worker | None = None,
+        store: Store | None = None,
+        shelf: Shelf | None = None,
+        states_bytes: int | None = None,
+        rest_after: float = REST_AFTER,
+    ) -> None:
+        self.worker = worker or Worker()
+        self.store = store or Store()
+        self.shelf = shelf or Shelf()
+        self._states_bytes = states_bytes
+        self._states: StateCache | None = None
+        self._making = threading.Lock()
+        self._rest = Rest(rest_after, self._give_back)
+
+    def analyze(
+        self, request: Request, metrics: Sequence[str], session: str, *, levels: Sequence[str] = KINDS
+    ) -> Job[Analysis]:
+        """Entropy at every site and importance of every block."""
+        return self._asked(
+            lambda: Analyze(request, in_order(metrics, MEASURED), in_order(check_levels(levels), KINDS)),
+            session,
+            "analyze",
+        )
+
+    def rank(
+        self,
+        request: Request,
+        criterion: str,
+        estimator: str,
+        level: str,
+        budget: int,
+        session: str,
+        *,
+        protect: tuple[int, int] | None = None,
+        stage: int | None = None,
+    ) -> Job[Ranking]:
+        """Blocks in the order in which a criterion drops them; shares the analysis of the same text."""
+        metric = "cosine" if criterion == "cosine" else estimator
+        metrics = MEASURED if metric in MEASURED else (metric,)
+
+        def make(analysis: Analysis) -> Ranking:
+            from entviz.pruning.criteria import rank
+
+            return rank(
+                analysis,
+                criterion,
+                estimator=estimator,
+                level=level,
+                budget=budget,
+                protect=protect,
+                stage=stage,
+            )
+
+        return Derived(self.analyze(request, metrics, session), make)
+
+    def evaluate(
+        self, request: Request, drop: str, session: str, dtype: str = "float32", supersede: bool = True
+    ) -> Job[Evaluation]:
+        """What a prune set costs. The job's partial result is the evaluation of the windows so far.
+
+        With ``supersede`` the session no longer waits for the evaluation that it asked for before.
+        """
+        slot = "evaluate" if supersede else None
+        return self._asked(
+            lambda: Evaluate(request, PruneSet.parse(drop), dtype), session, slot, priority=INTERACTIVE
+        )
+
+    def generate(
+        self, request: Request, prompt: str, drop: str, max_new_tokens: int, session: str
+    ) -> Job[Generation]:
+        """A greedy continuation of ``prompt``. The job's partial result is the continuation so far."""
+        slot = "generate pruned" if drop.strip() else "generate dense"
+        return self._asked(
+            lambda: Generate(request.model, prompt, PruneSet.parse(drop), max_new_tokens), session, slot
+        )
+
+    def prepare(self, model: str, session: str) -> Job[None]:
+        """Load a model in the background, so that the first answer that needs it comes sooner."""
+        key = f"prepare {model_identity(model)} {model}"
+        if self.shelf.find(model) is not None:
+            return Job.answered(key, None)
+        return self._submit(key, partial(self._prepare, model), session, None, BACKGROUND)
+
+    def leave(self, session: str) -> None:
+        """The session is gone: what only it waited for is cancelled."""
+        self.worker.leave(session)
+
+    def close(self) -> None:
+        """Stop all work and close the store."""
+        self._rest.stop()
+        self.worker.close()
+        self.store.close()
+
+    # Inside
+
+    def _asked(
+        self, make: Callable[[], Task[T]], session: str, slot: str | None, priority: int = 0
+    ) -> Job[T]:
+        """The result of a task if it is known, or the job that computes it."""
+        try:
+            task = make()
+        except EntvizError as error:
+            return Job.refused("refused", error)
+        identity = model_identity(task.model)
+        options = task.options() | {"model": task.model}
+        key = request_key(task.kind, model=identity or "unknown", text=task.text, options=options)
+        known: T | None = self.store.answer(key) if identity is not None else None
+        if known is None:
+            work = partial(self._work, task, key if identity is not None else None)
+            return self._submit(key, work, session, slot, priority)
+        if slot is not None:
+            self.worker.withdraw(session, slot)
+        return Job.answered(key, known)
+
+    def _submit(
+        self, key: str, work: Callable[[Turn], T], session: str, slot: str | None, priority: int
+    ) -> Job[T]:
+        try:
+            return self.worker.submit(key, work, session=session, slot=slot, priority=priority)
+        except EntvizError as error:
+            return Job.refused(key, error)
+
+    def _work(self, task: Task[T], request: str | None, progress: Turn) -> T:
+        try:
+            loaded = self._model(task.model, progress)
+            windows = task.read(loaded)
+            options = task.options() | {"model": task.model}
+            key = result_key(task.kind, model=loaded.fingerprint, tokens=windows.fingerprint, options=options)
+            result: T | None = self.store.get(key)
+            if result is None:
+                result = task.compute(Material(loaded, windows, self._hidden_states()), progress)
+                run = Run(
+                    kind=task.kind,
+                    model=task.model,
+                    fingerprint=loaded.fingerprint,
+                    description=task.describe(),
+                    options=options,
+                    summary=task.summarize(result),
+                )
+                self.store.put(key, run, result, text=task.text)
+            if request is not None:
+                self.store.link(request, key)
+            return result
+        finally:
+            self._rest.disturb()
+
+    def _prepare(self, model: str, progress: Turn) -> None:
+        self._model(model, progress)
+        self._rest.disturb()
+
+    def _model(self, name: str, progress: Turn) -> LoadedModel:
+        loaded = self.shelf.find(name)
+        if loaded is None:
+            with progress.aside():  # loading may mean downloading, and others can compute meanwhile
+                loaded = self.shelf.get(name)
+        return loaded
+
+    def _hidden_states(self) -> StateCache:
+        from entviz.pruning.states import StateCache
+
+        with self._making:
+            if self._states is None:
+                self._states = StateCache(self._states_bytes)
+            return self._states
+
+    def _give_back(self) -> None:
+        if self.worker.unfinished:
+            self._rest.disturb()
+            return
+        if self._states is not None:
+            self._states.clear()
+        self.store.forget_memory()
+        self.worker.forget_finished()
+        give_memory_back()
+
+
+_ONE = threading.Lock()
+_workbench: Workbench | None = None
+
+
+def workbench() -> Workbench:
+    """The process's workbench, made when first asked for.
+
+    Raises ``OptionError`` where a limit in the environment is not a whole number above 0.
+    """
+    global _workbench
+    with _ONE:
+        if _workbench is None:
+            _workbench = Workbench(
+                worker=Worker(
+                    kept=16,  # results are in the store; this is for failures
+                    live=_limit("ENTVIZ_LIVE_JOBS", 32),
+                    queued=_limit("ENTVIZ_QUEUED_JOBS", 200),
+                    per_session=_limit("ENTVIZ_SESSION_JOBS", 8),
+                ),
+                store=Store(disk_bytes=_limit("ENTVIZ_STORE_MB", 500) * 10**6),
+                shelf=Shelf(_limit("ENTVIZ_MODELS_KEPT", 2)),
+                states_bytes=_limit("ENTVIZ_STATES_MB", 0) * 10**6 or None,
+            )
+            atexit.register(_workbench.close)
+        return _workbench
+
+
+def _limit(name: str, default: int) -> int:
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise OptionError(f"{name} is {value[:40]!r}: set it to a whole number above 0, or not at all.")
+    return int(value)

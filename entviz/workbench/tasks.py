@@ -1,0 +1,213 @@
+"""The kinds of work: what identifies each, what goes in, how it is computed, and what is worth listing of it.
+
+A new kind is a dataclass beside these, a line in ``entviz.store.codec.RESULTS`` and a method of the workbench.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from entviz.blocks import KINDS, PruneSet
+from entviz.errors import TextError
+from entviz.progress import Progress
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.corpus import Windows
+    from entviz.evaluation.generation import Generation
+    from entviz.evaluation.loss import Evaluation
+    from entviz.models import LoadedModel
+    from entviz.pruning.states import StateCache
+
+Result = TypeVar("Result", covariant=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A text as it goes through a model: ``windows`` consecutive windows of ``window_length`` tokens each."""
+
+    model: str
+    text: str
+    windows: int
+    window_length: int
+
+    def read(self, loaded: LoadedModel) -> Windows:
+        """The windows of token ids. Raises ``TextError`` where the text does not fill them."""
+        from entviz.corpus import windows_from_text
+
+        return windows_from_text(
+            self.text, loaded.tokenizer, windows=self.windows, window_length=self.window_length
+        )
+
+    def options(self) -> dict[str, Any]:
+        return {"windows": self.windows, "window_length": self.window_length}
+
+    def describe(self) -> str:
+        """The text's first words, and how it is cut."""
+        return f"{_shortened(self.text)} ({self.windows} x {self.window_length} tokens)"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is computed on: the model, the windows where there are any, and hidden states to start from."""
+
+    loaded: LoadedModel
+    windows: Windows
+    states: StateCache
+
+
+class Task(Protocol[Result]):
+    """One piece of work. It is plain data: the model comes in later, inside the job."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+    def options(self) -> dict[str, Any]:
+        """All that the result depends on besides the model and the text, as plain data."""
+        ...
+
+    def describe(self) -> str:
+        """A few words about the text, for a list of runs."""
+        ...
+
+    def read(self, loaded: LoadedModel) -> Windows:
+        """The token ids that the model will get."""
+        ...
+
+    def compute(self, material: Material, progress: Progress) -> Result: ...
+
+    def summarize(self, result: Any) -> dict[str, Any]:
+        """The main numbers, for a list of runs."""
+        ...
+
+
+@dataclass(frozen=True)
+class _OnText:
+    request: Request
+
+    @property
+    def model(self) -> str:
+        return self.request.model
+
+    @property
+    def text(self) -> str:
+        return self.request.text
+
+    def describe(self) -> str:
+        return self.request.describe()
+
+    def read(self, loaded: LoadedModel) -> Windows:
+        return self.request.read(loaded)
+
+
+@dataclass(frozen=True)
+class Analyze(_OnText):
+    """Measure entropies and importances."""
+
+    metrics: tuple[str, ...]
+    levels: tuple[str, ...] = KINDS
+    kind = "analysis"
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options() | {"metrics": list(self.metrics), "levels": list(self.levels)}
+
+    def compute(self, material: Material, progress: Progress) -> Analysis:
+        from entviz.analysis import analyze
+
+        return analyze(material.loaded, material.windows, self.metrics, self.levels, progress=progress)
+
+    def summarize(self, result: Analysis) -> dict[str, Any]:
+        metrics = dict.fromkeys(result.sites["metric"])
+        return {"turning_point": {metric: result.turning_point(metric) for metric in metrics}}
+
+
+@dataclass(frozen=True)
+class Evaluate(_OnText):
+    """Measure what a prune set costs."""
+
+    drop: PruneSet
+    dtype: str = "float32"
+    kind = "evaluation"
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options() | {"drop": str(self.drop), "dtype": self.dtype}
+
+    def compute(self, material: Material, progress: Progress) -> Evaluation:
+        from entviz.evaluation.loss import evaluate
+
+        return evaluate(
+            material.loaded,
+            material.windows,
+            self.drop,
+            dtype=self.dtype,
+            cache=material.states,
+            progress=progress,
+        )
+
+    def summarize(self, result: Evaluation) -> dict[str, Any]:
+        return {
+            "perplexity": result.perplexity,
+            "dense_perplexity": result.dense_perplexity,
+            "kl": result.kl,
+            "top1_agreement": result.top1_agreement,
+            "parameters": {"dense": result.parameters_dense, "pruned": result.parameters_pruned},
+        }
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Continue a prompt."""
+
+    model: str
+    prompt: str
+    drop: PruneSet
+    max_new_tokens: int
+    kind = "generation"
+
+    @property
+    def text(self) -> str:
+        return self.prompt
+
+    def options(self) -> dict[str, Any]:
+        return {"drop": str(self.drop), "max_new_tokens": self.max_new_tokens}
+
+    def describe(self) -> str:
+        return _shortened(self.prompt)
+
+    def read(self, loaded: LoadedModel) -> Windows:
+        from entviz.corpus import windows_from_token_ids
+
+        token_ids = loaded.tokenizer(self.prompt).input_ids
+        if not token_ids:
+            raise TextError("The prompt is empty: write a few words for the model to continue.")
+        return windows_from_token_ids([token_ids], loaded.vocabulary_size)
+
+    def compute(self, material: Material, progress: Progress) -> Generation:
+        from entviz.evaluation.generation import generate
+
+        return generate(
+            material.loaded, self.prompt, self.drop, max_new_tokens=self.max_new_tokens, progress=progress
+        )
+
+    def summarize(self, result: Generation) -> dict[str, Any]:
+        return {"text": _shortened(result.text, 400)}
+
+
+def in_order(metrics: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Metrics without repetition and in one order, so that the same choice is the same work."""
+    return tuple(
+        sorted(dict.fromkeys(metrics), key=lambda name: (known.index(name) if name in known else 99, name))
+    )
+
+
+def _shortened(text: str, most: int = 80) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
