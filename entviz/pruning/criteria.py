@@ -1,48 +1,22 @@
-"""Rules that rank blocks by how little they seem to matter.
+"""Rules that rank blocks by what an analysis measured of them, without trying what dropping them does.
 
-    ranking = rank(analysis, "entrodrop", estimator="knn", level="attn", budget=8)
-    ranking.drop                             # the prune set
+ranking = rank(analysis, "entrodrop", estimator="knn", level="attn", budget=8)
+ranking.drop                             # the prune set
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
-
 from entviz.analysis import Analysis
-from entviz.blocks import KINDS, Block, PruneSet
-from entviz.errors import BlockError, OptionError
+from entviz.errors import OptionError
+from entviz.pruning.ranking import Ranking, kinds_of, ranked, score_table
 
-CRITERIA = ("entrodrop", "cosine")
+MEASURED = ("entrodrop", "cosine", "block-influence")
 AUTHORS_PROTECTION = (2, 1)  # the first two layers and the last, as in the EntroDrop authors' code
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Blocks in the order in which a criterion would drop them.
-
-    Attributes:
-        criterion: its name.
-        order: the blocks that may be dropped, the least important first.
-        drop: the first ``budget`` of them.
-        scores: a row for each block of the level, by depth. Columns: block, kind, index, score, protected.
-    """
-
-    criterion: str
-    order: tuple[Block, ...]
-    drop: PruneSet
-    scores: pd.DataFrame
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data: criterion, order, drop (in order of rank), scores by block."""
-        return {
-            "criterion": self.criterion,
-            "order": [str(block) for block in self.order],
-            "drop": [str(block) for block in self.order if block in self.drop],
-            "scores": dict(zip(self.scores["block"], self.scores["score"], strict=True)),
-        }
+def default_protection(criterion: str) -> tuple[int, int]:
+    """How many layers at the start and at the end a criterion leaves alone unless told otherwise."""
+    return AUTHORS_PROTECTION if criterion == "entrodrop" else (0, 0)
 
 
 def rank(
@@ -57,39 +31,39 @@ def rank(
 ) -> Ranking:
     """Rank the blocks of one level by what was measured of them.
 
-    ``entrodrop`` drops the block with the lowest entropy increase first (Yang et al. 2025, section 3); ``cosine`` the
-    one whose output is most similar to its input (Block Influence in ShortGPT, Men et al. 2024; LLM-Drop, He et al.
-    2024).
+    - ``entrodrop``: lowest entropy increase first (Yang et al. 2025, section 3).
+    - ``cosine``: the block whose output is most similar to its input first, for attentions and MLPs (LLM-Drop, He et
+      al. 2024, "What Matters in Transformers?", equation 1).
+    - ``block-influence``: the same measure for whole layers (ShortGPT, Men et al. 2024, equation 1).
 
     Args:
+        level: layer, attn, mlp, or attn+mlp for both together.
+        budget: how many blocks to drop.
         protect: how many layers at the start and at the end are never dropped; for entrodrop (2, 1) by default, as in
-            the authors' code, and for cosine none.
+            the authors' code, and for the others none.
         stage: 2 keeps only blocks after the turning point of the estimator's curve, as the paper describes.
 
     Raises:
         OptionError: for an unknown criterion, a metric that was not measured, or a budget that is too large.
         BlockError: for an unknown level.
     """
-    if criterion not in CRITERIA:
-        raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(CRITERIA)}.")
-    if level not in KINDS:
-        raise BlockError(f"'{level}' is not a level: choose from {', '.join(KINDS)}.")
+    if criterion not in MEASURED:
+        raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(MEASURED)}.")
     if stage not in (None, 2):
         raise OptionError(f"Stage {stage} is not known: use 2 to keep to blocks after the turning point.")
-    metric = "cosine" if criterion == "cosine" else estimator
+    metric = estimator if criterion == "entrodrop" else "cosine"
     table = analysis.blocks
-    table = table[(table["metric"] == metric) & (table["kind"] == level)].sort_values("index")
+    table = table[(table["metric"] == metric) & table["kind"].isin(kinds_of(level))]
     if table.empty or (criterion == "entrodrop" and metric == "cosine"):
-        raise OptionError(f"'{metric}' at level {level} was not measured; analyze the text with it first.")
-    first, last = protect if protect is not None else (AUTHORS_PROTECTION if criterion == "entrodrop" else (0, 0))
-    if first < 0 or last < 0:
-        raise OptionError("The numbers of protected layers cannot be negative.")
-    protected = (table["index"] < first) | (table["index"] >= analysis.layers - last)
-    if stage == 2:
-        protected |= table["index"] <= analysis.turning_point(estimator)
-    scores = table[["block", "kind", "index"]].assign(score=table["value"], protected=protected).reset_index(drop=True)
-    free = scores[~scores["protected"]].sort_values(["score", "index"], kind="stable")
-    order = tuple(Block.parse(name) for name in free["block"])
-    if not 0 <= budget <= len(order):
-        raise OptionError(f"A budget of {budget} is not possible: {len(order)} blocks of level {level} may be dropped.")
-    return Ranking(criterion, order, PruneSet(order[:budget]), scores)
+        raise OptionError(
+            f"'{metric}' at level {level} was not measured as {criterion} needs it; analyze with it first."
+        )
+    before = analysis.turning_point(estimator) + 1 if stage == 2 else 0
+    scores = score_table(
+        analysis.layers,
+        level,
+        dict(zip(table["block"], table["value"], strict=True)),
+        default_protection(criterion) if protect is None else protect,
+        before,
+    )
+    return ranked(criterion, scores, budget)

@@ -1,0 +1,62 @@
+"""Angular distance between the input of one layer and that of a later one: which run of layers changes least.
+
+distances = angular_distances(loaded, windows)
+distances.loc[distances["size"] == 8].nsmallest(1, "distance")
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from entviz.batching import batches, windows_per_batch
+from entviz.corpus import Windows
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+
+
+def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progress = silent) -> pd.DataFrame:
+    """Angular distance across every run of consecutive layers (Gromov et al. 2024, equation 6).
+
+    The distance between what enters layer ``start`` and what leaves layer ``start + size - 1`` is arccos(cosine
+    similarity) / pi, from 0 (same direction) to 1 (opposite). The paper takes the last token of each of many texts;
+    here it is the mean over all tokens, which needs far less text for the same certainty.
+
+    Returns:
+        a row for each run: start, size (layers), distance.
+    """
+    anatomy = loaded.anatomy
+    layers, length = anatomy.layers, windows.token_ids.shape[1]
+    # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
+    size = max(1, windows_per_batch(loaded.device, loaded.width, length) // 2)
+    total = torch.zeros(layers + 1, layers + 1, dtype=torch.float64)
+    with torch.inference_mode():
+        for first, token_ids in batches(windows.token_ids, size):
+            hidden, calls = anatomy.begin(token_ids.to(loaded.device))
+            sites = [_directions(hidden)]
+            for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
+                hidden = step.run(hidden, call)
+                sites.append(_directions(hidden))
+                progress(first * layers + (i + 1) * len(token_ids), len(windows.token_ids) * layers)
+            stacked = torch.stack(sites, dim=1)  # (tokens, sites, width)
+            cosines = (stacked @ stacked.transpose(1, 2)).clamp(-1, 1)
+            total += cosines.arccos().sum(0, dtype=torch.float64).cpu() / torch.pi
+    total /= windows.token_ids.numel()
+    rows = [
+        (start, end - start, float(total[start, end]))
+        for start in range(layers)
+        for end in range(start + 1, layers + 1)
+    ]
+    return pd.DataFrame(rows, columns=["start", "size", "distance"])
+
+
+def closest_run(distances: pd.DataFrame, size: int, first: int, last: int) -> int:
+    """The start of the run of ``size`` layers with the least distance among those within layers first to last."""
+    runs = distances[(distances["size"] == size) & (distances["start"] >= first)]
+    runs = runs[runs["start"] + size - 1 <= last]
+    return int(runs.loc[runs["distance"].idxmin(), "start"])
+
+
+def _directions(hidden: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (tokens, width) of hidden states (windows, tokens, width)."""
+    return torch.nn.functional.normalize(hidden.float().flatten(0, 1), dim=-1)

@@ -1,0 +1,207 @@
+"""Every criterion by name: measure or try whatever it needs, and answer with a ranking.
+
+choose(loaded, windows, "entrodrop", estimator="knn", level="attn", budget=8).drop
+choose(loaded, windows, "search", level="attn", budget="20% parameters", seconds=120).drop
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from entviz.analysis import Analysis, analyze
+from entviz.blocks import Block, PruneSet
+from entviz.corpus import Windows
+from entviz.errors import OptionError
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.pruning.angular import angular_distances, closest_run
+from entviz.pruning.budget import Budget
+from entviz.pruning.criteria import MEASURED, default_protection, rank
+from entviz.pruning.greedy import greedy, leave_one_out
+from entviz.pruning.ranking import Ranking, free_blocks, in_order, ranked, score_table
+from entviz.pruning.search import Found, search
+from entviz.pruning.states import StateCache
+from entviz.pruning.trial import Trial
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A rule for choosing blocks.
+
+    Attributes:
+        title: its name for a reader.
+        source: where it was published.
+        level: the level it was published for, used unless another is asked for.
+        levels: the levels at which it makes sense.
+        tries: whether it runs the model without blocks, which takes much longer than measuring.
+    """
+
+    title: str
+    source: str
+    level: str
+    levels: tuple[str, ...] = ("layer", "attn", "mlp", "attn+mlp")
+    tries: bool = False
+
+
+CRITERIA = MappingProxyType(
+    {
+        "entrodrop": Criterion("EntroDrop", "Yang et al. 2025, arXiv:2504.03794", "attn"),
+        "cosine": Criterion("Cosine (LLM-Drop)", "He et al. 2024, arXiv:2406.15786", "attn"),
+        "block-influence": Criterion(
+            "Block Influence (ShortGPT)", "Men et al. 2024, arXiv:2403.03853", "layer"
+        ),
+        "angular-distance": Criterion(
+            "Angular distance", "Gromov et al. 2024, arXiv:2403.17887", "layer", levels=("layer",)
+        ),
+        "leave-one-out": Criterion(
+            "Leave-one-out loss", "the damage of each block alone", "attn", tries=True
+        ),
+        "sleb": Criterion("Greedy by loss (SLEB)", "Song et al. 2024, arXiv:2402.09025", "layer", tries=True),
+        "finercut": Criterion(
+            "Greedy by divergence (FinerCut)", "Zhang et al. 2024, arXiv:2405.18218", "attn+mlp", tries=True
+        ),
+        "last": Criterion("The last blocks", "a baseline", "attn"),
+        "random": Criterion("Random", "a baseline", "attn"),
+        "search": Criterion("Search (entviz)", "entviz.pruning.search", "attn", tries=True),
+    }
+)
+
+
+def choose(
+    loaded: LoadedModel,
+    windows: Windows,
+    criterion: str,
+    *,
+    level: str | None = None,
+    budget: int | str | Budget = 0,
+    estimator: str = "knn",
+    protect: tuple[int, int] | None = None,
+    stage: int | None = None,
+    seed: int = 0,
+    seconds: float = 120.0,
+    dtype: str = "float32",
+    analysis: Analysis | None = None,
+    cache: StateCache | None = None,
+    progress: Progress = silent,
+) -> Ranking:
+    """Rank blocks by any criterion of :data:`CRITERIA`, and choose a prune set for a budget.
+
+    Args:
+        level: layer, attn, mlp, or attn+mlp; by default the one the criterion was published for.
+        budget: a number of blocks, or what :meth:`entviz.pruning.budget.Budget.parse` reads.
+        estimator: the entropy for entrodrop.
+        protect: how many layers at the start and the end are left alone; (2, 1) by default for entrodrop, else none.
+        stage: 2 keeps entrodrop to blocks after the turning point.
+        seed: of random.
+        seconds: how long the search may take.
+        dtype: the number type in which criteria that try prune sets run the model.
+        analysis: a measurement of the same model and windows, where there is one already.
+        progress: a search reports its best :class:`Ranking` so far as partial result.
+
+    Raises:
+        OptionError: for an unknown criterion, a level it does not have, or a budget that cannot be reached.
+    """
+    if criterion not in CRITERIA:
+        raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(CRITERIA)}.")
+    known = CRITERIA[criterion]
+    level = known.level if level is None else level
+    wanted = Budget.parse(budget)
+    protection = default_protection(criterion) if protect is None else protect
+    scores = score_table(loaded.layers, level, {}, protection)
+    if level not in known.levels:
+        raise OptionError(f"{criterion} works at level {', '.join(known.levels)}, not {level}.")
+    free = free_blocks(scores)
+    weights = wanted.weights(loaded, windows, free)
+
+    def trial(by: str) -> Trial:
+        return Trial(loaded, windows, by=by, dtype=dtype, cache=cache)
+
+    if criterion in MEASURED:
+        metric = estimator if criterion == "entrodrop" else "cosine"
+        measured = analysis if analysis is not None and metric in set(analysis.blocks["metric"]) else None
+        measured = measured or analyze(loaded, windows, (metric,), progress=progress)
+        order = rank(measured, criterion, estimator=estimator, level=level, protect=protection, stage=stage)
+        return in_order(criterion, order.order, order.scores, wanted.cut(order.order, weights))
+    if criterion == "leave-one-out":
+        damage = leave_one_out(trial("nll"), free, progress=progress)
+        table = score_table(
+            loaded.layers, level, {str(block): cost for block, cost in damage.items()}, protection
+        )
+        whole = ranked(criterion, table, 0)
+        return in_order(criterion, whole.order, table, wanted.cut(whole.order, weights))
+    if criterion in ("last", "random"):
+        chosen = list(reversed(free))
+        if criterion == "random":
+            random.Random(seed).shuffle(chosen)
+        return in_order(criterion, chosen, scores, wanted.cut(chosen, weights))
+    if criterion == "angular-distance":
+        distances = angular_distances(loaded, windows, progress=progress)
+        size = wanted.cut(free, weights)
+        start = closest_run(distances, size, free[0].index, free[-1].index) if size else 0
+        chosen = [Block("layer", i) for i in range(start, start + size)]
+        single = distances[distances["size"] == 1]
+        alone = {
+            f"layer.{start}": float(far)
+            for start, far in zip(single["start"], single["distance"], strict=True)
+        }
+        return in_order(criterion, chosen, score_table(loaded.layers, level, alone, protection), size)
+    if criterion in ("sleb", "finercut"):
+
+        def enough(drop: PruneSet) -> bool:
+            return sum(weights[block] for block in free if block in drop) >= wanted.amount * (1 - 1e-9)
+
+        at_most = int(wanted.amount) if wanted.unit == "blocks" else len(free)
+        wanted.cut(free, weights)  # says at once where the budget is out of reach
+        chosen, costs = greedy(
+            trial("nll" if criterion == "sleb" else "kl"), free, at_most, enough=enough, progress=progress
+        )
+        paid = {str(block): cost for block, cost in zip(chosen, costs, strict=True)}
+        return in_order(criterion, chosen, score_table(loaded.layers, level, paid, protection), len(chosen))
+    # A set of mixed sizes has no one number of blocks, so a search by share is for blocks of the mean size.
+    mean_weight = sum(weights.values()) / len(weights)
+    wanted.cut(free, weights)
+    size = math.ceil(wanted.amount / mean_weight - 1e-9)
+    return _searched(
+        trial("kl"), free, size, scores, level, protection, estimator, analysis, seconds, progress
+    )
+
+
+def _searched(
+    trial: Trial,
+    free: Sequence[Block],
+    size: int,
+    scores: object,
+    level: str,
+    protection: tuple[int, int],
+    estimator: str,
+    analysis: Analysis | None,
+    seconds: float,
+    progress: Progress,
+) -> Ranking:
+    layers = trial.loaded.layers
+
+    def ranking(found: Found) -> Ranking:
+        order = [block for block in free if block in found.drop]
+        return in_order("search", order, score_table(layers, level, {}, protection), len(order))
+
+    def report(done: int, total: int, partial: object = None, /) -> None:
+        progress(done, total, ranking(partial) if isinstance(partial, Found) else None)
+
+    metrics = ("bucket", "knn", "renyi", "cosine")
+    if analysis is None or not set(metrics) <= set(analysis.blocks["metric"]):
+        analysis = analyze(trial.loaded, trial.windows, metrics)
+    seeds = []
+    for name, entropy in [("cosine", estimator), *(("entrodrop", metric) for metric in metrics[:-1])]:
+        for guard in {protection, default_protection(name)}:
+            try:
+                seeds.append(
+                    rank(analysis, name, estimator=entropy, level=level, budget=size, protect=guard).drop
+                )
+            except OptionError:  # a seed that its protection leaves too few blocks for is no seed
+                continue
+    allowed = [seed for seed in seeds if all(block in PruneSet(free) for block in seed)]
+    return ranking(search(trial, free, size, seeds=allowed, seconds=seconds, progress=report))

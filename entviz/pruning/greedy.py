@@ -1,0 +1,69 @@
+"""Criteria that try what dropping a block does: leaving each one out, and greedy elimination.
+
+damage = leave_one_out(trial, blocks)             # what each block costs on its own
+order, costs = greedy(trial, blocks, budget=8)    # the cheapest next block, eight times
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from entviz.blocks import Block, PruneSet
+from entviz.progress import Progress, silent
+from entviz.pruning.trial import Trial
+
+
+def leave_one_out(
+    trial: Trial, blocks: Sequence[Block], *, progress: Progress = silent
+) -> dict[Block, float]:
+    """The mean cost (nats a token) of dropping each block alone, on all of the trial's windows."""
+    costs = trial.costs([PruneSet([block]) for block in blocks], trial.window_count, progress)
+    return dict(zip(blocks, (float(cost) for cost in costs.mean(axis=1)), strict=True))
+
+
+def greedy(
+    trial: Trial,
+    blocks: Sequence[Block],
+    budget: int,
+    *,
+    enough: Callable[[PruneSet], bool] = lambda drop: False,
+    progress: Progress = silent,
+) -> tuple[list[Block], list[float]]:
+    """Drop the block whose loss costs least, given those already dropped; again until ``budget`` are gone.
+
+    With a trial by loss at level layer this is SLEB (Song et al. 2024, algorithm 1); by divergence from the dense
+    model over attentions and MLPs it is FinerCut (Zhang et al. 2024, algorithm 1). A candidate that would leave
+    nothing of the model is passed over. ``enough`` may end it before the budget.
+
+    Returns:
+        the blocks in the order in which they went, and the cost (nats a token) of the prune set after each.
+    """
+    order: list[Block] = []
+    costs: list[float] = []
+    drop = PruneSet()
+    steps = sum(len(blocks) - done for done in range(budget)) * trial.window_count
+    finished = 0
+    while len(order) < budget and not enough(drop):
+        candidates = [
+            block for block in blocks if block not in drop and _leaves_something(drop, block, trial)
+        ]
+        if not candidates:
+            break
+
+        def report(done: int, total: int, partial: object = None, /, finished: int = finished) -> None:
+            progress(finished + done, max(steps, finished + total))
+
+        found = trial.costs(
+            [drop | PruneSet([block]) for block in candidates], trial.window_count, report
+        ).mean(axis=1)
+        finished += len(candidates) * trial.window_count
+        best = int(found.argmin())
+        order.append(candidates[best])
+        costs.append(float(found[best]))
+        drop = drop | PruneSet([candidates[best]])
+    return order, costs
+
+
+def _leaves_something(drop: PruneSet, block: Block, trial: Trial) -> bool:
+    together, layers = drop | PruneSet([block]), trial.loaded.layers
+    return len(together.attention) < layers or len(together.mlp) < layers
