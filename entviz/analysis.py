@@ -156,7 +156,9 @@ def _site_table(
         for number, site in enumerate(site_names(layers)):
             if (site, metric) in entropies:
                 values = tuple(entropies[site, metric])
-                rows.append((site, site.partition(".")[0], number / 2, metric, sum(values) / len(values), values))
+                rows.append(
+                    (site, site.partition(".")[0], number / 2, metric, sum(values) / len(values), values)
+                )
     return pd.DataFrame(rows, columns=["site", "kind", "depth", "metric", "value", "per_window"])
 
 

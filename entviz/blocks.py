@@ -32,7 +32,9 @@ class Block:
         """Read a block's name; raises ``BlockError`` where it is not one."""
         match = _BLOCK.fullmatch(text.strip())
         if match is None:
-            raise BlockError(f"'{text.strip()[:40]}' is not a block: write layer.N, attn.N or mlp.N, N from 0.")
+            raise BlockError(
+                f"'{text.strip()[:40]}' is not a block: write layer.N, attn.N or mlp.N, N from 0."
+            )
         return cls(match[1], int(match[2]))
 
     def __str__(self) -> str:

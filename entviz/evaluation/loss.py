@@ -1,7 +1,7 @@
 """What a prune set costs on a text: loss, divergence from the dense model, agreement with it, and what is saved.
 
-    evaluation = evaluate(loaded, windows, PruneSet.parse("attn.25,attn.26"))
-    evaluation.perplexity, evaluation.dense_perplexity, evaluation.kl, evaluation.top1_agreement
+evaluation = evaluate(loaded, windows, PruneSet.parse("attn.25,attn.26"))
+evaluation.perplexity, evaluation.dense_perplexity, evaluation.kl, evaluation.top1_agreement
 """
 
 from __future__ import annotations

@@ -106,7 +106,10 @@ def evaluate_many(
             walk = _Walk(anatomy, calls, tick)
             for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
                 scores = score(anatomy.head, *scored_positions(last, ids), dense, after_chunk=tick)
-                means = [part.double().reshape(len(ids), -1).mean(1) for part in (scores.nll, scores.kl, scores.agrees)]
+                means = [
+                    part.double().reshape(len(ids), -1).mean(1)
+                    for part in (scores.nll, scores.kl, scores.agrees)
+                ]
                 for place in places:
                     found[:, place, here] = torch.stack(means).cpu().numpy()
                 done += len(places) * len(ids)
@@ -141,7 +144,9 @@ class _Walk:
             hidden, group = states[last], branches[last]
         yield [place for place, _ in group], hidden
 
-    def _states(self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]) -> dict[tuple[bool, bool], Tensor]:
+    def _states(
+        self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]
+    ) -> dict[tuple[bool, bool], Tensor]:
         """Hidden states after layer ``i`` for each choice of (attention kept, MLP kept) that is wanted."""
         step, call = self.anatomy.steps[i], self.calls[i]
         both, attention_only = (True, True), (True, False)
@@ -150,7 +155,8 @@ class _Walk:
             states = {both: after, attention_only: middle}
         else:
             states = {
-                kept: step.run(hidden, call, attention=True, mlp=kept[1]) for kept in wanted & {both, attention_only}
+                kept: step.run(hidden, call, attention=True, mlp=kept[1])
+                for kept in wanted & {both, attention_only}
             }
         for kept in wanted - {both, attention_only}:
             states[kept] = step.run(hidden, call, attention=False, mlp=kept[1])
