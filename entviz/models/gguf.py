@@ -11,9 +11,9 @@ import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
+from tqdm.auto import tqdm
 
 from entviz.errors import ModelError
 from entviz.models.cache import cache_directory
@@ -117,12 +117,11 @@ def _check_magic(path: Path) -> None:
 
 def _convert(path: Path, directory: Path) -> None:
     import torch
+    import transformers.modeling_gguf_pytorch_utils as reader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers import modeling_gguf_pytorch_utils as legacy_reader
 
-    shown: Any = legacy_reader.tqdm
-    # This reader draws a progress bar that transformers' own switch does not reach.
-    legacy_reader.tqdm = partial(shown, disable=True)
+    # The reader draws a progress bar that transformers' own switch does not reach.
+    reader.tqdm = partial(tqdm, disable=True)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             path.parent,
@@ -139,8 +138,6 @@ def _convert(path: Path, directory: Path) -> None:
             f"{path} cannot be read as a GGUF language model ({first_line(error)}). "
             "Use a whole file of an architecture that transformers reads, or the model's safetensors."
         ) from error
-    finally:
-        legacy_reader.tqdm = shown
     if info["missing_keys"]:
         raise ModelError(
             f"{path} lacks weights of its model ({', '.join(sorted(info['missing_keys'])[:3])}). "

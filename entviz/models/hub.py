@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from entviz.errors import ModelError
-from entviz.models.checks import check_config, check_files, check_memory, first_line
+from tqdm.std import tqdm
+
+from entviz.errors import EntvizError, ModelError
+from entviz.models.checks import check_config, check_directory, check_files, check_memory, first_line
+from entviz.progress import Progress, silent
 
 _KEPT_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 
@@ -20,15 +23,16 @@ class NotOnHubError(Exception):
     """The hub has no such model, or does not say so to this user."""
 
 
-def fetched(hub_id: str, bytes_each: int) -> Path:
+def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
     """Return a directory with the model's files, downloading what is not in the hub's cache yet.
 
-    Everything that can be known before the download is checked before it. Where the hub cannot be reached, an earlier
-    download is used.
+    Everything that can be known before the download is checked before it. A download that was stopped goes on where
+    it was. Where the hub cannot be reached, an earlier download is used.
 
     Args:
         hub_id: ``organization/name``, or the bare name of one of the oldest models.
         bytes_each: size of a loaded weight, to see whether the model will fit into memory.
+        progress: told the bytes that are there and the bytes of all files.
 
     Raises:
         ModelError: if the model is gated, its files cannot be used, or it does not fit.
@@ -43,11 +47,18 @@ def fetched(hub_id: str, bytes_each: int) -> Path:
         info = api.model_info(hub_id, files_metadata=True, timeout=20)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         files = _needed(sizes, hub_id)
-        config = huggingface_hub.hf_hub_download(hub_id, "config.json")
-        check_config(json.loads(Path(config).read_text("utf-8")), hub_id)
-        _check_room(info, sum(sizes[file] for file in files), bytes_each, hub_id)
-        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=files))
-    except ModelError:
+        config = Path(huggingface_hub.hf_hub_download(hub_id, "config.json"))
+        check_config(json.loads(config.read_text("utf-8")), hub_id)
+        total = sum(sizes[file] for file in files)
+        _check_room(info, total, bytes_each, hub_id)
+        done = 0
+        for file in files:
+            bar = _reporting(progress, done, total)
+            path = Path(huggingface_hub.hf_hub_download(hub_id, file, revision=info.sha, tqdm_class=bar))
+            done += sizes[file]
+            progress(done, total)
+        return path.parent
+    except EntvizError:
         raise
     except errors.GatedRepoError as error:
         raise ModelError(
@@ -58,9 +69,38 @@ def fetched(hub_id: str, bytes_each: int) -> Path:
         raise NotOnHubError(hub_id) from error
     except Exception as error:  # the many ways in which a network, a server or a disk fails
         earlier = huggingface_hub.try_to_load_from_cache(hub_id, "config.json")
-        if isinstance(earlier, str):
+        if isinstance(earlier, str) and _is_whole(Path(earlier).parent):
             return Path(earlier).parent
         raise HubUnreachableError(first_line(error)) from error
+
+
+def _reporting(progress: Progress, before: int, total: int) -> type:
+    """A progress bar class, as huggingface_hub takes one, that shows nothing and reports the bytes of one file."""
+
+    class Reporting(tqdm):
+        def __init__(self, *_: Any, **options: Any) -> None:
+            super().__init__(disable=True)
+            self.here = options.get("initial") or 0
+
+        def update(self, n: float | None = 1) -> None:
+            self.here += int(n or 0)
+            progress(min(before + self.here, total), total)
+
+        def update_transfer(self, n: float | None = 1) -> None:
+            """Bytes that have arrived are counted once they are written."""
+
+        def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
+            """Its speed is not shown."""
+
+    return Reporting
+
+
+def _is_whole(directory: Path) -> bool:
+    try:
+        check_directory(directory, directory.name)
+    except ModelError:
+        return False
+    return True
 
 
 def _needed(files: Iterable[str], name: str) -> list[str]:
@@ -69,8 +109,8 @@ def _needed(files: Iterable[str], name: str) -> list[str]:
     weights = check_files(top, name)[0]
     shards = [file for file in top if file.startswith("model-") and file.endswith(".safetensors")]
     return [
-        weights,
         *(shards if weights.endswith(".json") else ()),
+        weights,
         *(file for file in top if file.endswith(_KEPT_SUFFIXES) and not file.endswith(".index.json")),
     ]
 

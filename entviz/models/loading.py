@@ -22,14 +22,21 @@ from entviz.models.gguf import converted
 from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
 from entviz.models.loaded import LoadedModel, parse_dtype
 from entviz.models.quiet import quiet
+from entviz.progress import Progress, silent
 
-# What the libraries may print is a setting of the process, and two loads at once would only compete for the disk.
-_LOADING = threading.Lock()
+# One model after the other, so that each finds the memory that the check before it saw.
+_READING = threading.Lock()
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 
 
-def load(name: str = DEFAULT_MODEL, *, dtype: str = "float32", device: str | None = None) -> LoadedModel:
+def load(
+    name: str = DEFAULT_MODEL,
+    *,
+    dtype: str = "float32",
+    device: str | None = None,
+    progress: Progress = silent,
+) -> LoadedModel:
     """Load a causal language model for measuring.
 
     The first load of a GGUF file converts it, which takes seconds; any later one takes less than a second or two for
@@ -40,6 +47,7 @@ def load(name: str = DEFAULT_MODEL, *, dtype: str = "float32", device: str | Non
             order.
         dtype: type of the weights: float32, bfloat16 or float16.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None takes all GPUs there are, or else the processor.
+        progress: told the bytes there and the bytes in all while a model is downloaded; may raise ``Cancelled``.
 
     Raises:
         ModelError: if there is no such model, or it is not a causal language model that can be read safely.
@@ -47,21 +55,23 @@ def load(name: str = DEFAULT_MODEL, *, dtype: str = "float32", device: str | Non
     """
     weight_type = parse_dtype(dtype)
     placement = _placement(device)
-    with _LOADING, quiet():
-        directory = locate(name, weight_type.itemsize)
+    with quiet():
+        directory = locate(name, weight_type.itemsize, progress)
         check_directory(directory, name)
-        if placement is None:
-            check_memory(count_parameters(directory, name), weight_type.itemsize, name)
-        model = _read_model(directory, name, weight_type, placement)
+        with _READING:
+            if placement is None:
+                check_memory(count_parameters(directory, name), weight_type.itemsize, name)
+            model = _read_model(directory, name, weight_type, placement)
         return LoadedModel.of(model, _read_tokenizer(directory, name), name)
 
 
-def locate(name: str, bytes_each: int = 4) -> Path:
+def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
     """Return the directory of safetensors that a model's name stands for, converting or downloading it if need be.
 
     Args:
         name: as for :func:`load`.
         bytes_each: size of a loaded weight, to refuse a download that would not fit into memory.
+        progress: as for :func:`load`.
 
     Raises:
         ModelError: if the name stands for nothing that can be loaded.
@@ -70,7 +80,7 @@ def locate(name: str, bytes_each: int = 4) -> Path:
         raise ModelError(f"Name a model: one of {', '.join(CATALOG)}, a directory, a .gguf file or a hub id.")
     entry = CATALOG.get(name)
     if entry is not None:
-        return _locate_entry(entry, bytes_each)
+        return _locate_entry(entry, bytes_each, progress)
     path = Path(name)
     try:
         path = path.expanduser()
@@ -85,7 +95,7 @@ def locate(name: str, bytes_each: int = 4) -> Path:
     if not_an_id or not _HUB_ID.fullmatch(name):
         raise ModelError(f"There is no model {name[:100]!r}: no such file or directory.{_suggestion(name)}")
     try:
-        return fetched(name, bytes_each)
+        return fetched(name, bytes_each, progress)
     except HubUnreachableError as error:
         raise ModelError(
             f"There is no model {name!r} in the catalog or as a directory, and the Hugging Face hub cannot be reached "
@@ -98,12 +108,12 @@ def locate(name: str, bytes_each: int = 4) -> Path:
         ) from error
 
 
-def _locate_entry(entry: CatalogEntry, bytes_each: int) -> Path:
+def _locate_entry(entry: CatalogEntry, bytes_each: int, progress: Progress) -> Path:
     path = entry.packaged.path() if entry.packaged is not None else None
     if entry.packaged is not None and path is not None:
         return converted(path, entry.packaged.sha256)
     try:
-        return fetched(entry.hub_id, bytes_each)
+        return fetched(entry.hub_id, bytes_each, progress)
     except (HubUnreachableError, NotOnHubError) as error:
         remedy = (
             f"Install it with the command: {entry.packaged.command}"

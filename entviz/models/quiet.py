@@ -1,31 +1,45 @@
 """Keep the libraries that load models from writing to the terminal; entviz says itself what the user must know."""
 
 import logging
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+# What the libraries print is a setting of the whole process: the first to enter sets it, the last to leave restores it.
+_lock = threading.Lock()
+_inside = 0
+_restore = ExitStack()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence progress bars and warnings of transformers and huggingface_hub inside the block."""
-    from huggingface_hub import utils as hub
-    from transformers.utils import logging as chatter
-
-    verbosity = chatter.get_verbosity()
-    bars = chatter.is_progress_bar_enabled()
-    hub_bars_off = hub.are_progress_bars_disabled()
-    hub_logger = logging.getLogger("huggingface_hub")
-    hub_level = hub_logger.level
-    chatter.set_verbosity(logging.CRITICAL)
-    chatter.disable_progress_bar()
-    hub.disable_progress_bars()
-    hub_logger.setLevel(logging.CRITICAL)
+    """Silence progress bars and warnings of transformers and huggingface_hub inside the block, in any thread."""
+    global _inside
+    with _lock:
+        if _inside == 0:
+            _silence()
+        _inside += 1
     try:
         yield
     finally:
-        chatter.set_verbosity(verbosity)
-        if bars:
-            chatter.enable_progress_bar()
-        if not hub_bars_off:
-            hub.enable_progress_bars()
-        hub_logger.setLevel(hub_level)
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _restore.close()
+
+
+def _silence() -> None:
+    from huggingface_hub import utils as hub
+    from transformers.utils import logging as chatter
+
+    _restore.callback(chatter.set_verbosity, chatter.get_verbosity())
+    chatter.set_verbosity(logging.CRITICAL)
+    if not hub.are_progress_bars_disabled():
+        _restore.callback(hub.enable_progress_bars)
+    if chatter.is_progress_bar_enabled():
+        _restore.callback(chatter.enable_progress_bar)
+    chatter.disable_progress_bar()
+    hub.disable_progress_bars()
+    hub_logger = logging.getLogger("huggingface_hub")
+    _restore.callback(hub_logger.setLevel, hub_logger.level)
+    hub_logger.setLevel(logging.CRITICAL)

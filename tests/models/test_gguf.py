@@ -215,10 +215,10 @@ def test_processes_that_start_together_agree(cache, file):
         subprocess.Popen(
             [sys.executable, "-c", LOAD, str(file)], stdout=subprocess.PIPE, text=True, env=os.environ
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     outputs = [process.communicate(timeout=120)[0].strip() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert len(set(outputs)) == 1
     assert re.fullmatch("[0-9a-f]{32}", outputs[0])
     assert len(complete(cache)) == 1

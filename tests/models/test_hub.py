@@ -19,7 +19,7 @@ from tests.models.test_directories import Canary
 
 SCRIPT = """
 import dataclasses, json, sys
-from entviz.errors import ModelError
+from entviz.errors import Cancelled, ModelError
 from entviz.models import CATALOG, load
 
 outcomes = {}
@@ -28,11 +28,23 @@ for name in json.loads(sys.argv[1]):
         entry = CATALOG[name]
         packaged = dataclasses.replace(entry.packaged, module="of_a_package_that_is_not_there")
         CATALOG[name] = dataclasses.replace(entry, packaged=packaged)
+    reports = []
+
+    def progress(done, total, partial=None):
+        assert 0 <= done <= total
+        reports.append((done, total))
+        if name.startswith("cancel:") and done > total / 3:
+            raise Cancelled
+
     try:
-        loaded = load(name)
+        loaded = load(name.removeprefix("cancel:"), progress=progress)
+        assert not reports or reports[-1][0] == reports[-1][1] > 100_000, reports
+        assert [done for done, _ in reports] == sorted(done for done, _ in reports), reports
         outcomes[name] = [loaded.fingerprint, loaded.optional_tokenizer is not None]
     except ModelError as error:
         outcomes[name] = str(error)
+    except Cancelled:
+        outcomes[name] = "cancelled"
 print(json.dumps(outcomes))
 """
 
@@ -147,16 +159,20 @@ def test_unreachable_hub_names_the_command_that_helps(tmp_path):
     assert "Did you mean smollm2-" in outcomes["smollm2"]
 
 
-def test_download_that_was_cut_short_is_taken_up_again(models, tmp_path):
+def test_download_that_was_cancelled_is_taken_up_again(models, tmp_path):
     names = models["names"]
-    with stand_in(names) as (address, _):
-        ask(["someone/sharded"], address, tmp_path)
-        snapshot = next(tmp_path.glob("hub/models--someone--sharded/snapshots/*"))
-        shard = sorted(snapshot.glob("model-*.safetensors"))[0]
-        shard.resolve().unlink()
-        shard.unlink()
-    assert (
-        "lacks its weight file" in ask(["someone/sharded"], "http://127.0.0.1:9", tmp_path)["someone/sharded"]
-    )
-    with stand_in(names) as (address, _):
-        assert ask(["someone/sharded"], address, tmp_path)["someone/sharded"][0] == models["fingerprint"]
+    first, *_, last = sorted(shard.name for shard in names["someone/sharded"].glob("model-*.safetensors"))
+
+    def fetched(asked):
+        return {path.rsplit("/", 1)[-1] for path in asked if path.endswith(".safetensors")}
+
+    with stand_in(names) as (address, asked):
+        assert ask(["cancel:someone/sharded"], address, tmp_path) == {"cancel:someone/sharded": "cancelled"}
+        assert first in fetched(asked)
+        assert last not in fetched(asked)
+    # What is there of it is not taken for a model.
+    assert "cannot be reached" in ask(["someone/sharded"], "http://127.0.0.1:9", tmp_path)["someone/sharded"]
+    with stand_in(names) as (address, asked):
+        assert ask(["someone/sharded"], address, tmp_path)["someone/sharded"] == [models["fingerprint"], True]
+        assert first not in fetched(asked)
+        assert last in fetched(asked)
