@@ -20,6 +20,7 @@ from entviz.errors import TextError
 from entviz.models import CATALOG, DEFAULT_MODEL
 from entviz.workbench import Request
 from pages.parts import frame
+from pages.parts.markdown import escape
 
 TYPED: Final = "typed"
 UPLOADED: Final = "uploaded"
@@ -33,6 +34,7 @@ WINDOWS_RANGE: Final = (1, 64)
 LENGTH_RANGE: Final = (32, 1024)
 TYPED_CHARACTERS: Final = 100_000
 UPLOAD_MEGABYTES: Final = 2
+ENCODINGS: Final = ("utf-8", "cp1252", "utf-16", "latin-1")
 MODEL_CHARACTERS: Final = 300
 
 DEFAULTS: Final[dict[str, Any]] = {
@@ -223,17 +225,20 @@ def _draw_upload() -> None:
         help=f"Plain text, up to {UPLOAD_MEGABYTES} MB. It stays on this machine.",
     )
     if message := st.session_state.get("view.upload_error"):
-        st.error(message, icon=":material/error:")
+        st.error(escape(message), icon=":material/error:")
+        st.selectbox("Encoding", ENCODINGS, key="pick.encoding", on_change=_take_upload)
     if get("uploaded_name"):
-        st.caption(f"In use: {len(get('uploaded_text')):,} characters of your file.")
+        st.caption(f"In use: {escape(get('uploaded_name'))}, {len(get('uploaded_text')):,} characters.")
 
 
 def _take_upload() -> None:
     file = st.session_state["pick.upload"]
+    encoding = st.session_state.get("pick.encoding", ENCODINGS[0])
     st.session_state["view.upload_error"] = None
     if file is None:
         return
     try:
-        put(uploaded_text=decode_text(file.getvalue()), uploaded_name=file.name)
+        text = decode_text(file.getvalue(), encoding, name="The file")
+        put(uploaded_text=text, uploaded_name=file.name)
     except TextError as error:
         st.session_state["view.upload_error"] = str(error)

@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from entviz.errors import EntvizError
 from entviz.jobs import Job
 from pages.parts import frame
 from pages.parts.markdown import escape
@@ -69,7 +70,11 @@ def show(
         _offer_again(place)
         return replace(last(place), failed=True)
     st.session_state.pop(stopped, None)
-    job = start if isinstance(start, Job) else start()
+    try:
+        job = start() if callable(start) else start
+    except EntvizError as error:
+        st.error(escape(str(error)), icon=":material/error:")
+        return replace(last(place), failed=True)
     key = f"working.{place}"
     view = job.snapshot()
     if view.state == "done":

@@ -1,0 +1,59 @@
+"""Drive the dashboard without a browser: the real script, the real workbench, the real default model."""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+# Results are computed here, not found in the user's own store. Set before anything makes the process's workbench.
+_FOLDER = tempfile.mkdtemp(prefix="entviz-tests-")
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
+
+APP = Path(__file__).parents[2] / "app.py"
+SMALL = {"windows": "2", "length": "64"}  # little work, on the default text
+
+
+@pytest.fixture
+def open_app() -> Callable[..., AppTest]:
+    """Opens the dashboard at a link: ``open_app(drop="attn.5")``; small windows unless the link says otherwise."""
+
+    def open_at(**link: str) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=60)
+        for name, value in (SMALL | link).items():
+            app.query_params[name] = value
+        return app.run()
+
+    return open_at
+
+
+def settle(app: AppTest, seconds: float = 90.0) -> AppTest:
+    """Run the app until no job is under way, as the polling fragment does in a browser."""
+    end = time.monotonic() + seconds
+    while app.get("progress"):
+        assert time.monotonic() < end, "a job did not finish"
+        time.sleep(0.2)
+        app.run()
+    assert not app.exception
+    return app
+
+
+def figures(app: AppTest) -> list[dict[str, Any]]:
+    """The plotly figures on the page, as the browser gets them, with plain lists for numbers."""
+    from streamlit.elements.plotly_chart import _expand_typed_arrays
+
+    return [_expand_typed_arrays(json.loads(chart.proto.spec)) for chart in app.get("plotly_chart")]
+
+
+def words(app: AppTest) -> str:
+    """All text on the page outside figures, for looking for a sentence."""
+    kinds = (app.error, app.warning, app.info, app.markdown, app.caption, app.header, app.subheader)
+    return "\n".join(element.value for kind in kinds for element in kind)
