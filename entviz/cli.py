@@ -22,7 +22,6 @@ from entviz.models import DEFAULT_MODEL
 from entviz.progress import Progress
 
 if TYPE_CHECKING:
-    from entviz.analysis import Analysis
     from entviz.corpus import Windows
     from entviz.models.loaded import LoadedModel
 
@@ -57,7 +56,8 @@ def _analyze(options: argparse.Namespace) -> None:
     with _progress_bar("analyze") as progress:
         analysis = analyze(loaded, windows, _words(options.metric), _words(options.level), progress=progress)
     if options.json:
-        return _print_json(analysis.to_json())
+        _print_json(analysis.to_json())
+        return
     print(_measured_on(loaded, windows))
     if not analysis.sites.empty:
         _print_table("Entropy at each site (nats)", analysis.sites, "site")
@@ -67,32 +67,36 @@ def _analyze(options: argparse.Namespace) -> None:
 
 
 def _rank(options: argparse.Namespace) -> None:
-    from entviz.analysis import analyze
-    from entviz.pruning.criteria import rank
+    from entviz.pruning.choose import CRITERIA, choose
 
     loaded, windows = _model_and_windows(options)
-    metric = "cosine" if options.criterion == "cosine" else options.estimator
-    metrics = dict.fromkeys([metric, *([options.estimator] if options.stage else [])])
-    with _progress_bar("analyze") as progress:
-        analysis = analyze(loaded, windows, tuple(metrics), progress=progress)
-    ranking = rank(
-        analysis,
-        options.criterion,
-        estimator=options.estimator,
-        level=options.level,
-        budget=options.budget,
-        protect=options.protect,
-        stage=options.stage,
-    )
+    with _progress_bar("rank") as progress:
+        ranking = choose(
+            loaded,
+            windows,
+            options.criterion,
+            level=options.level,
+            budget=options.budget,
+            estimator=options.estimator,
+            protect=options.protect,
+            stage=options.stage,
+            seed=options.seed,
+            seconds=options.seconds,
+            progress=progress,
+        )
     if options.json:
-        return _print_json(ranking.to_json())
-    print(_measured_on(loaded, windows))
+        _print_json(ranking.to_json())
+        return
+    print(
+        _measured_on(loaded, windows),
+        f"{CRITERIA[options.criterion].title}: {CRITERIA[options.criterion].source}",
+    )
     table = ranking.scores.set_index("block")
-    unit = "1 - cosine similarity" if metric == "cosine" else "entropy increase, nats"
-    print(f"\n{'rank':>4}  {'block':<10} {unit}")
+    print(f"\n{'rank':>4}  {'block':<10} score")
     for place, block in enumerate(ranking.order, start=1):
+        score = table.at[str(block), "score"]
         mark = "  drop" if block in ranking.drop else ""
-        print(f"{place:>4}  {block!s:<10} {table.at[str(block), 'score']:.6g}{mark}")
+        print(f"{place:>4}  {block!s:<10} {'' if score != score else f'{score:.6g}'}{mark}")
     print(f"\nProtected: {', '.join(table.index[table['protected']]) or 'none'}")
     print(f"--drop {ranking.drop}" if ranking.drop else "Give --budget to choose a prune set.")
 
@@ -105,7 +109,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     with _progress_bar("evaluate") as progress:
         found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
     if options.json:
-        return _print_json(found.to_json())
+        _print_json(found.to_json())
+        return
     print(_measured_on(loaded, windows), f"{found.tokens} tokens scored, in {found.dtype}.", sep="\n")
     print(f"Dropped: {drop or 'nothing'}\n")
     print(f"{'':<28}{'dense':>14}{'pruned':>14}")
@@ -113,7 +118,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(f"{'loss per token (nats)':<28}{found.dense_nll:>14.4f}{found.nll:>14.4f}")
     print(f"{'KL from dense (nats)':<28}{0:>14.4f}{found.kl:>14.4f}")
     print(f"{'top-1 agreement with dense':<28}{1:>14.1%}{found.top1_agreement:>14.1%}")
-    print(f"{'parameters (millions)':<28}{found.parameters_dense / 1e6:>14.2f}{found.parameters_pruned / 1e6:>14.2f}")
+    print(
+        f"{'parameters (millions)':<28}{found.parameters_dense / 1e6:>14.2f}{found.parameters_pruned / 1e6:>14.2f}"
+    )
     print(f"{'weight memory (MB)':<28}{found.bytes_dense / 1e6:>14.1f}{found.bytes_pruned / 1e6:>14.1f}")
 
 
@@ -132,7 +139,8 @@ def _generate(options: argparse.Namespace) -> None:
             progress=progress,
         )
     if options.json:
-        return _print_json(found.to_json())
+        _print_json(found.to_json())
+        return
     print(found.text)
     print(
         f"{found.new_tokens} new tokens, {found.decode_tokens_per_second:.1f} a second, without {drop or 'nothing'}.",
@@ -151,45 +159,73 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"entviz {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = _command(commands, "analyze", _analyze, "entropy at every site and importance of every block", text=True)
+    command = _command(
+        commands, "analyze", _analyze, "entropy at every site and importance of every block", text=True
+    )
     command.add_argument(
-        "--metric", default="bucket,knn,renyi,cosine", help="some of bucket, knn, renyi, matrix, cosine (default: %(default)s)"
+        "--metric",
+        default="bucket,knn,renyi,cosine",
+        help="some of bucket, knn, renyi, matrix, cosine (default: %(default)s)",
     )
     command.add_argument("--level", default=",".join(KINDS), help="some of layer, attn, mlp (default: all)")
 
-    command = _command(commands, "rank", _rank, "blocks in the order in which a criterion drops them", text=True)
-    command.add_argument("--criterion", default="entrodrop", help="entrodrop or cosine (default: %(default)s)")
+    command = _command(
+        commands, "rank", _rank, "blocks in the order in which a criterion drops them", text=True
+    )
+    command.add_argument(
+        "--criterion",
+        default="entrodrop",
+        help="entrodrop, cosine, block-influence, angular-distance, leave-one-out, sleb, finercut, last, random or "
+        "search (default: %(default)s)",
+    )
     command.add_argument("--estimator", default="knn", help="entropy for entrodrop (default: %(default)s)")
-    command.add_argument("--level", default="attn", help="layer, attn or mlp (default: %(default)s)")
-    command.add_argument("--budget", type=int, default=0, metavar="N", help="how many blocks to drop")
+    command.add_argument("--level", help="layer, attn, mlp or attn+mlp (default: the criterion's own)")
+    command.add_argument(
+        "--budget", default="0", metavar="N", help="how much to drop: 8 (blocks), 20%%, 50MB, '15%% latency'"
+    )
     command.add_argument(
         "--protect",
         type=_protection,
         metavar="FIRST,LAST",
         help="layers never dropped at the start and the end (default: 2,1 for entrodrop, 0,0 for cosine)",
     )
+    command.add_argument("--seed", type=int, default=0, help="of random (default: %(default)s)")
+    command.add_argument("--seconds", type=float, default=120, help="for search (default: %(default)s)")
     command.add_argument("--stage", type=int, choices=[2], help="2: only blocks after the turning point")
 
     command = _command(commands, "evaluate", _evaluate, "what a prune set costs on a text", text=True)
-    command.add_argument("--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)")
+    command.add_argument(
+        "--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)"
+    )
 
     command = _command(commands, "generate", _generate, "continue a prompt greedily", text=False)
     command.add_argument("--prompt", required=True, metavar="P", help="the text to continue")
-    command.add_argument("--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)")
-    command.add_argument("--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)")
+    command.add_argument(
+        "--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)"
+    )
+    command.add_argument(
+        "--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)"
+    )
     command.add_argument("--no-cache", action="store_true", help="run the whole sequence anew for each token")
     return parser
 
 
 def _command(
-    commands: Any, name: str, function: Callable[[argparse.Namespace], None], help: str, *, text: bool
+    commands: Any, name: str, function: Callable[[argparse.Namespace], None], purpose: str, *, text: bool
 ) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help.capitalize() + ".")
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=purpose, description=f"Print {purpose}."
+    )
     command.set_defaults(command=function)
     command.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="M", help="catalog name, hub id or directory (default: %(default)s)"
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="M",
+        help="catalog name, hub id or directory (default: %(default)s)",
     )
-    command.add_argument("--dtype", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)")
+    command.add_argument(
+        "--dtype", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)"
+    )
     command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: the best there is)")
     command.add_argument("--json", action="store_true", help="print JSON")
     if text:
@@ -197,10 +233,16 @@ def _command(
         sources = group.add_mutually_exclusive_group(required=True)
         sources.add_argument("--text", metavar="STR", help="the text itself")
         sources.add_argument("--text-file", metavar="F", help="a text file, UTF-8")
-        sources.add_argument("--token-ids", metavar="F.json", help="a list of equally long lists of token ids")
+        sources.add_argument(
+            "--token-ids", metavar="F.json", help="a list of equally long lists of token ids"
+        )
         command.add_argument("--encoding", default="utf-8", help="of the text file (default: %(default)s)")
-        command.add_argument("--windows", type=int, metavar="N", help="how many windows (default: all whole ones)")
-        command.add_argument("--window-length", type=int, metavar="S", help="tokens in a window (default: 256)")
+        command.add_argument(
+            "--windows", type=int, metavar="N", help="how many windows (default: all whole ones)"
+        )
+        command.add_argument(
+            "--window-length", type=int, metavar="S", help="tokens in a window (default: 256)"
+        )
     return command
 
 
@@ -232,7 +274,9 @@ def _model_and_windows(options: argparse.Namespace) -> tuple[LoadedModel, Window
 
     if options.token_ids is not None:
         if options.windows is not None or options.window_length is not None:
-            raise OptionError("--windows and --window-length cut a text; token ids come already cut. Leave them out.")
+            raise OptionError(
+                "--windows and --window-length cut a text; token ids come already cut. Leave them out."
+            )
         ids = read_token_ids(options.token_ids)
         loaded = _load(options)
         return loaded, windows_from_token_ids(ids, loaded.vocabulary_size)
@@ -247,7 +291,8 @@ def _progress_bar(name: str) -> Iterator[Progress]:
     """A bar on standard error that appears only once the work has taken a second."""
     from tqdm import tqdm
 
-    with tqdm(total=None, desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+    shape = "{l_bar}{bar}| {elapsed}<{remaining}"
+    with tqdm(desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format=shape) as bar:
 
         def report(done: int, total: int, partial: object = None, /) -> None:
             bar.total = total
@@ -268,4 +313,6 @@ def _measured_on(loaded: LoadedModel, windows: Windows) -> str:
 def _print_table(title: str, table: Any, name: str) -> None:
     wide = table.pivot(index=name, columns="metric", values="value")
     wide = wide.loc[list(dict.fromkeys(table[name])), list(dict.fromkeys(table["metric"]))]
-    print(f"\n{title}\n{wide.rename_axis(index=None, columns=None).to_string(float_format='{:.6g}'.format)}\n")
+    print(
+        f"\n{title}\n{wide.rename_axis(index=None, columns=None).to_string(float_format='{:.6g}'.format)}\n"
+    )

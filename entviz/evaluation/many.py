@@ -12,7 +12,7 @@ the candidates of a greedy step or the children of a search.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +122,7 @@ def evaluate_many(
 class _Walk:
     """One batch of windows going down the tree of prune sets, depth first."""
 
-    def __init__(self, anatomy: Anatomy, calls: Sequence[Call], tick) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, anatomy: Anatomy, calls: Sequence[Call], tick: Callable[[], None]) -> None:
         self.anatomy, self.calls, self.tick = anatomy, calls, tick
 
     def leaves(

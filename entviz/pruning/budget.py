@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -78,7 +78,8 @@ class Budget:
         while saved < self.amount * (1 - 1e-9):
             if count == len(order):
                 raise OptionError(
-                    f"The budget cannot be reached: all {len(order)} blocks that may be dropped save {self._say(saved)}."
+                    f"The budget cannot be reached: the {len(order)} blocks that may be dropped save "
+                    f"{self._say(saved)} together."
                 )
             saved += weights[order[count]]
             count += 1
@@ -114,7 +115,7 @@ def _latency_shares(loaded: LoadedModel, windows: Windows, blocks: Sequence[Bloc
     return {block: share[block.kind] for block in blocks}
 
 
-def _seconds(run, device: torch.device, repeats: int = 7) -> float:  # type: ignore[no-untyped-def]
+def _seconds(run: Callable[[], object], device: torch.device, repeats: int = 7) -> float:
     times = []
     for _ in range(repeats + 1):
         if device.type == "cuda":

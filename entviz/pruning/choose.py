@@ -166,7 +166,7 @@ def choose(
     wanted.cut(free, weights)
     size = math.ceil(wanted.amount / mean_weight - 1e-9)
     return _searched(
-        trial("kl"), free, size, scores, level, protection, estimator, analysis, seconds, progress
+        trial("kl"), free, size, level, protection, estimator, analysis, seconds, progress
     )
 
 
@@ -174,7 +174,6 @@ def _searched(
     trial: Trial,
     free: Sequence[Block],
     size: int,
-    scores: object,
     level: str,
     protection: tuple[int, int],
     estimator: str,

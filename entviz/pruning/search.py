@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -88,6 +88,12 @@ class _Search:
             survivors = max(keep + 1, -(-len(alive) // 4))
             alive = [alive[place] for place in ranks[:survivors]]
         raise AssertionError("a trial has at least one window")
+
+    def result(self) -> Found:
+        """The best set, with what the whole search took. There is one once the seeds are done."""
+        if self.best is None:
+            raise RuntimeError("the search has not looked at its seeds yet")
+        return replace(self.best, evaluated=self.trial.evaluated, seconds=time.perf_counter() - self.started)
 
     def consider(self, ranked: Sequence[tuple[float, PruneSet]]) -> None:
         """Keep the best of ``ranked`` if it is the best of its full size so far."""
@@ -175,9 +181,7 @@ def search(
         state.swaps()
     except _OutOfTime:
         pass
-    assert state.best is not None
-    spent = time.perf_counter() - state.started
-    return Found(state.best.drop, state.best.cost, state.best.stage, trial.evaluated, spent)
+    return state.result()
 
 
 def _rungs(windows: int) -> list[int]:

@@ -31,10 +31,10 @@ def kernel(function: Callable[[Any], None]) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator,unused-ignore]
-def take(typing_context: Any, counter: Any) -> Any:  # noqa: ARG001
+def take(typing_context: Any, counter: Any) -> Any:
     """The number of the next item, for this thread alone: an atomic ``counter[0]++``."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.atomic_rmw("add", arguments[0], ir.Constant(ir.IntType(64), 1), "monotonic")
 
     return types.int64(types.CPointer(types.int64)), generate
@@ -42,7 +42,7 @@ def take(typing_context: Any, counter: Any) -> Any:  # noqa: ARG001
 
 def _array_at(element: Any) -> Any:
     @intrinsic  # type: ignore[untyped-decorator,unused-ignore]
-    def address_to_pointer(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    def address_to_pointer(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
@@ -56,7 +56,7 @@ float64_at = _array_at(types.float64)
 
 
 @intrinsic  # type: ignore[untyped-decorator,unused-ignore]
-def float32_of_bits(typing_context: Any, bits: Any) -> Any:  # noqa: ARG001
+def float32_of_bits(typing_context: Any, bits: Any) -> Any:
     """The float32 with these 32 bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
