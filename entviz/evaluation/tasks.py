@@ -1,0 +1,246 @@
+"""Accuracy on multiple-choice items of a model without its dropped blocks.
+
+    task = read_task("common-sense")                                   # or a JSONL file, or piqa
+    result = evaluate_task(loaded, task, PruneSet.parse("attn.25"))
+    result.accuracy, result.accuracy_normalized, result.standard_error
+
+A model's answer is the choice that it finds the likeliest after the context; it is never asked to write one. Length
+works against long choices, so the normalized accuracy compares log-likelihoods divided by the choice's length in
+characters. Both are defined, and the text is cut into tokens, as lm-evaluation-harness does (``acc``, ``acc_norm``,
+https://github.com/EleutherAI/lm-evaluation-harness), so that figures can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from entviz.batching import windows_per_batch
+from entviz.blocks import PruneSet
+from entviz.errors import ModelError, TextError
+from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, longest_input, plan
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.tasks import Item, Task, read_task
+
+__all__ = ["TaskResult", "evaluate_task", "read_task"]
+
+# Items that are batched together. More would need a little less padding, but the results so far would no longer be
+# those of the first items.
+_TOGETHER = 64
+
+
+@dataclass(frozen=True, eq=False)
+class TaskResult:
+    """What :func:`evaluate_task` found, so far. N items done, of at most C choices.
+
+    Attributes:
+        task: the task's name.
+        drop: the prune set.
+        dtype: the number type the model ran in.
+        item: (N,) the items' numbers in the task, from 0, in order.
+        answer: (N,) the index of the right choice.
+        log_likelihood: (N, C) of each choice given its context, nats; NaN past an item's last choice.
+        length: (N, C) of each choice, in characters; 0 past an item's last choice.
+        items_total: how many items there will be once the evaluation is finished.
+    """
+
+    task: str
+    drop: PruneSet
+    dtype: str
+    item: np.ndarray
+    answer: np.ndarray
+    log_likelihood: np.ndarray
+    length: np.ndarray
+    items_total: int
+
+    @property
+    def items(self) -> int:
+        """Items done so far."""
+        return len(self.item)
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """(N,) the index of the likeliest choice; of equals, the first."""
+        return np.nanargmax(self.log_likelihood, axis=1)
+
+    @cached_property
+    def chosen_normalized(self) -> np.ndarray:
+        """(N,) the index of the likeliest choice for its length; of equals, the first."""
+        return np.nanargmax(self.log_likelihood / np.maximum(self.length, 1), axis=1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """(N,) whether the likeliest choice is the answer."""
+        return self.chosen == self.answer
+
+    @property
+    def right_normalized(self) -> np.ndarray:
+        """(N,) whether the likeliest choice for its length is the answer."""
+        return self.chosen_normalized == self.answer
+
+    @property
+    def accuracy(self) -> float:
+        """The share of items whose answer is the likeliest choice."""
+        return float(self.right.mean())
+
+    @property
+    def accuracy_normalized(self) -> float:
+        """The share of items whose answer is the likeliest choice for its length."""
+        return float(self.right_normalized.mean())
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of :attr:`accuracy`, counting items as independent; NaN for a single item."""
+        return _standard_error(self.right)
+
+    @property
+    def standard_error_normalized(self) -> float:
+        """Standard error of :attr:`accuracy_normalized`; NaN for a single item."""
+        return _standard_error(self.right_normalized)
+
+    @property
+    def chance(self) -> float:
+        """The accuracy to expect of blind guessing."""
+        return float((1 / (self.length > 0).sum(axis=1)).mean())
+
+    def per_item(self) -> pd.DataFrame:
+        """A row for each item: item, answer, chosen, right, their normalized kin, and log_likelihood, a tuple."""
+        known = self.length > 0
+        return pd.DataFrame(
+            {
+                "item": self.item,
+                "answer": self.answer,
+                "chosen": self.chosen,
+                "right": self.right,
+                "chosen_normalized": self.chosen_normalized,
+                "right_normalized": self.right_normalized,
+                "log_likelihood": [
+                    tuple(row[here].tolist()) for row, here in zip(self.log_likelihood, known, strict=True)
+                ],
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: task, items, accuracy and accuracy_normalized with standard errors, chance, drop and dtype."""
+        return {
+            "task": self.task,
+            "items": self.items,
+            "accuracy": self.accuracy,
+            "accuracy_normalized": self.accuracy_normalized,
+            "standard_error": _or_none(self.standard_error),
+            "standard_error_normalized": _or_none(self.standard_error_normalized),
+            "chance": self.chance,
+            "drop": [str(block) for block in self.drop],
+            "dtype": self.dtype,
+        }
+
+
+def evaluate_task(
+    loaded: LoadedModel,
+    task: Task,
+    drop: PruneSet,
+    *,
+    dtype: str = "float32",
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> TaskResult:
+    """Score ``task`` with the blocks of ``drop`` left out. The model is not changed.
+
+    Args:
+        dtype: the number type to run in; another than the model's makes a copy of its weights once.
+        limit: score only the first so many items.
+        progress: gets a :class:`TaskResult` over the items so far after each batch of them.
+
+    Raises:
+        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+        OptionError: for a limit below 1.
+        TextError: for a model without a tokenizer, and for an item that it cannot read, naming it.
+        ModelError: where the model's numbers overflow in ``dtype``.
+    """
+    drop.check(loaded.layers)
+    task = task.first(limit)
+    loaded = loaded.in_dtype(dtype)
+    tokenizer, longest = loaded.tokenizer, longest_input(loaded)
+    most_tokens = windows_per_batch(loaded.device, loaded.width, window_length=1)
+    result = _nothing_yet(task, drop, dtype)
+    progress(0, result.items_total)
+    with torch.inference_mode():
+        for first, items in _runs(task.items):
+            encoded = [_encoded(tokenizer, item, first + i, longest) for i, item in enumerate(items)]
+            for group in plan(encoded, most_tokens):
+                done = result.items
+                found = log_likelihoods(
+                    loaded.anatomy,
+                    drop,
+                    [encoded[i] for i in group],
+                    tick=lambda done=done: progress(done, len(task.items)),  # type: ignore[misc]
+                )
+                numbers = [first + i for i in group]
+                result = _extended(result, numbers, [items[i] for i in group], found)
+                progress(result.items, result.items_total, result)
+    return result
+
+
+def _runs(items: Sequence[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
+    for first in range(0, len(items), _TOGETHER):
+        yield first, items[first : first + _TOGETHER]
+
+
+def _encoded(tokenizer: Any, item: Item, number: int, longest: int | None) -> Choices:
+    pairs = [(context, f" {choice}") for context, choice in zip(item.contexts, item.choices, strict=True)]
+    try:
+        return in_tokens(tokenizer, pairs, longest)
+    except TextError as error:
+        raise TextError(f"Item {number} cannot be scored. {error}") from error
+
+
+def _nothing_yet(task: Task, drop: PruneSet, dtype: str) -> TaskResult:
+    none, most = np.empty(0, dtype=np.int64), max(len(item.choices) for item in task.items)
+    shape = (0, most)
+    return TaskResult(
+        task.name, drop, dtype, none, none, np.empty(shape), np.empty(shape, dtype=np.int64), len(task.items)
+    )
+
+
+def _extended(
+    result: TaskResult, numbers: Sequence[int], items: Sequence[Item], found: Sequence[Sequence[float]]
+) -> TaskResult:
+    """The result with more items, each put where its number belongs."""
+    shape = (len(items), result.length.shape[1])
+    likelihoods, lengths = np.full(shape, math.nan), np.zeros(shape, dtype=np.int64)
+    for row, (number, item, values) in enumerate(zip(numbers, items, found, strict=True)):
+        if not all(map(math.isfinite, values)):
+            raise ModelError(
+                f"The model's numbers overflow on item {number}: its likelihoods are not finite. Use float32."
+            )
+        likelihoods[row, : len(values)] = values
+        lengths[row, : len(values)] = [len(choice) for choice in item.choices]
+    order = np.argsort(np.concatenate([result.item, numbers]))
+
+    def merged(old: np.ndarray, new: Any) -> np.ndarray:
+        return np.concatenate([old, new])[order]
+
+    return replace(
+        result,
+        item=merged(result.item, numbers),
+        answer=merged(result.answer, [item.answer for item in items]),
+        log_likelihood=merged(result.log_likelihood, likelihoods),
+        length=merged(result.length, lengths),
+    )
+
+
+def _standard_error(right: np.ndarray) -> float:
+    # With the sample's deviation, as the harness has it.
+    return float(right.std(ddof=1) / math.sqrt(right.size)) if right.size > 1 else math.nan
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
