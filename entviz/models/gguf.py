@@ -9,7 +9,10 @@ import os
 import re
 import shutil
 import tempfile
-from functools import partial
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -21,6 +24,9 @@ from entviz.models.checks import first_line
 
 # Raise it whenever a change here would write different files; older conversions are then made anew.
 CONVERSION_VERSION = 1
+
+# What is replaced while a file is read is replaced for the whole process.
+_READING = threading.Lock()
 
 
 def sha256_of(path: Path) -> str:
@@ -117,22 +123,20 @@ def _check_magic(path: Path) -> None:
 
 def _convert(path: Path, directory: Path) -> None:
     import torch
-    import transformers.modeling_gguf_pytorch_utils as reader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    # The reader draws a progress bar that transformers' own switch does not reach.
-    reader.tqdm = partial(tqdm, disable=True)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            path.parent,
-            # Absolute, or a file of the same name in the working directory would be read instead.
-            gguf_file=str(path.absolute()),
-            dtype=torch.float32,
-            # Without this, weights stay packed wherever a kernel for it happens to be installed.
-            quantization_config=GgufConfig(dequantize=True),
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=str(path.absolute()))
+        with _frugal_reading():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                path.parent,
+                # Absolute, or a file of the same name in the working directory would be read instead.
+                gguf_file=str(path.absolute()),
+                dtype=torch.float32,
+                # Without this, weights stay packed wherever a kernel for it happens to be installed.
+                quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=str(path.absolute()))
     except Exception as error:  # whatever fails in the reader, the file cannot be used
         raise ModelError(
             f"{path} cannot be read as a GGUF language model ({first_line(error)}). "
@@ -149,6 +153,29 @@ def _convert(path: Path, directory: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+
+
+@contextmanager
+def _frugal_reading() -> Iterator[None]:
+    """Have transformers parse the file once and silently.
+
+    It would parse it three times, build the same table of names for every module of the model (together more than half
+    of the time a conversion takes), and draw a progress bar that its own switch does not reach.
+    """
+    import gguf
+    from transformers import modeling_gguf_pytorch_utils as reading
+
+    replacements = (
+        (gguf, "GGUFReader", cache(gguf.GGUFReader)),
+        (gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
+        (reading, "tqdm", partial(tqdm, disable=True)),
+    )
+    with _READING, ExitStack() as restore:
+        for module, name, replacement in replacements:
+            if hasattr(module, name):
+                restore.callback(setattr, module, name, getattr(module, name))
+                setattr(module, name, replacement)
+        yield
 
 
 def _flush(directory: Path) -> None:
