@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from entviz.blocks import Block, PruneSet
-from entviz.errors import ModelError
+from entviz.errors import ModelError, TextError
 from entviz.head import Head, examine_head
-from entviz.surgery import replaced
+from entviz.surgery import replaced, with_own_buffers
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Call:
     def run(self, module: nn.Module, hidden: Tensor) -> Tensor:
         """Call ``module`` on hidden states (windows, tokens, width) the way the model calls its layer."""
         output = module(hidden, *self.args, **self.kwargs)
-        return output[0] if isinstance(output, tuple) else output
+        return output[0] if isinstance(output, (tuple, list)) else output
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,12 @@ class Anatomy:
     steps: tuple[Step, ...]
     head: Head
     tuple_outputs: bool
-    resumable: bool  # False where layers hand each other more than hidden states, so a run cannot start midway
+    resumable: (
+        bool  # False where layers hand each other more than hidden states, so a run cannot start midway
+    )
+    most_tokens: (
+        int | None
+    )  # what its table of positions holds; None where it can compute positions without end
 
     @property
     def layers(self) -> int:
@@ -90,8 +95,14 @@ class Anatomy:
     def begin(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, list[Call]]:
         """Embed token ids (windows, tokens); return what enters layer 0 and each layer's :class:`Call`.
 
-        With a KV ``cache``, the token ids are those that follow what the cache holds.
+        With a KV ``cache``, the token ids are those that follow what the cache holds. Raises ``TextError`` where there
+        are more tokens than the model has positions.
         """
+        if self.most_tokens is not None and token_ids.shape[1] > self.most_tokens:
+            raise TextError(
+                f"This model reads at most {self.most_tokens} tokens at once, and {token_ids.shape[1]} were given: "
+                "use shorter windows."
+            )
         return _begin(self.model, self.layers_path, token_ids, cache, self.tuple_outputs)
 
     def run(self, token_ids: Tensor, drop: PruneSet, cache: Any = None) -> Tensor:
@@ -106,7 +117,9 @@ class Anatomy:
         gone: list[nn.Module] = []
         for block in PruneSet(drop):
             step = self.steps[block.index]
-            gone += {"layer": (step.layer,), "attn": step.attention_modules, "mlp": step.mlp_modules}[block.kind]
+            gone += {"layer": (step.layer,), "attn": step.attention_modules, "mlp": step.mlp_modules}[
+                block.kind
+            ]
         return {id(parameter): parameter for module in gone for parameter in module.parameters()}
 
 
@@ -116,6 +129,20 @@ def examine(model: PreTrainedModel) -> Anatomy:
     Raises ``ModelError`` where the model is not built of layers with one attention and one MLP that add to a residual
     stream.
     """
+    try:
+        return _examine(model)
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # layers that hand each other more than hidden states fail in ways of their own
+        raise ModelError(
+            f"The layers of {type(model).__name__} cannot be run one at a time ({error}), so entviz cannot take it "
+            "apart. Choose a model of the Llama, GPT, Qwen or a similar family."
+        ) from error
+
+
+def _examine(model: PreTrainedModel) -> Anatomy:
     path, layers = _find_layers(model)
     vocabulary = model.get_input_embeddings().num_embeddings
     token_ids = (torch.arange(7, device=model.device) * 37 + 11).remainder(vocabulary).unsqueeze(0)
@@ -124,7 +151,8 @@ def examine(model: PreTrainedModel) -> Anatomy:
         hidden, calls = _begin(model, path, token_ids, None, tuple_outputs)
         if hidden.ndim != 3:
             raise ModelError(
-                f"{type(model).__name__} keeps hidden states of {hidden.ndim} dimensions; entviz reads a single residual stream."
+                f"{type(model).__name__} keeps hidden states of {hidden.ndim} dimensions; entviz reads a single "
+                "residual stream."
             )
         known: dict[object, _Plan] = {}
         steps = []
@@ -135,7 +163,9 @@ def examine(model: PreTrainedModel) -> Anatomy:
             steps.append(known[signature].step(layer))
         head = examine_head(model, path, lambda: _recorders(layers, tuple_outputs), token_ids, hidden)
     mutable = any(isinstance(value, dict) for value in calls[0].kwargs.values())
-    return Anatomy(model, path, tuple(steps), head, tuple_outputs, resumable=not mutable)
+    return Anatomy(
+        model, path, tuple(steps), head, tuple_outputs, resumable=not mutable, most_tokens=_most_tokens(model)
+    )
 
 
 # --- running the model's own code around the layers ---------------------------------------------------------------
@@ -170,8 +200,7 @@ def _begin(
     model: PreTrainedModel, path: str, token_ids: Tensor, cache: Any, tuple_outputs: bool
 ) -> tuple[Tensor, list[Call]]:
     recorders = _recorders(_submodule(model, path), tuple_outputs)  # type: ignore[arg-type]
-    prefix = model.base_model_prefix
-    body = replaced(_submodule(model, prefix), {path.removeprefix(f"{prefix}."): recorders})
+    body = _body_with(model, path, recorders)
     body(input_ids=token_ids, past_key_values=cache, use_cache=cache is not None)
     notes = [recorder.__dict__["note"] for recorder in recorders]
     return notes[0][0], [call for _, call in notes]
@@ -190,14 +219,26 @@ def _outputs_are_tuples(model: PreTrainedModel, path: str, token_ids: Tensor) ->
 
         def forward(self, *args: Any, **kwargs: Any) -> Any:
             output = self.__dict__["layer"](*args, **kwargs)
-            kinds.append(isinstance(output, tuple))
+            kinds.append(isinstance(output, (tuple, list)))
             return output
 
     looks = nn.ModuleList(Look(layer) for layer in _submodule(model, path).children())
-    prefix = model.base_model_prefix
-    body = replaced(_submodule(model, prefix), {path.removeprefix(f"{prefix}."): looks})
-    body(input_ids=token_ids, use_cache=False)
+    _body_with(model, path, looks)(input_ids=token_ids, use_cache=False)
     return kinds[0]
+
+
+def _body_with(model: PreTrainedModel, path: str, layers: nn.ModuleList) -> nn.Module:
+    """A view of the model's body that has other layers, and may be run by one thread while another runs the model."""
+    prefix = f"{model.base_model_prefix}."
+    parent = path.rpartition(".")[0]
+    # Rotary embeddings that stretch with the text (dynamic, longrope) write to their buffers as they run.
+    stateful = {
+        f"{parent}.{name}".removeprefix(prefix): with_own_buffers(child)
+        for name, child in _submodule(model, parent).named_children()
+        if next(child.parameters(), None) is None and next(child.buffers(), None) is not None
+    }
+    body = _submodule(model, model.base_model_prefix)
+    return replaced(body, {**stateful, path.removeprefix(prefix): layers})
 
 
 def _submodule(model: nn.Module, path: str) -> nn.Module:
@@ -213,9 +254,26 @@ def _find_layers(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
         if isinstance(module, nn.ModuleList) and len(module) == count and name.startswith(f"{prefix}.")
     ]
     if not found:
-        raise ModelError(f"{type(model).__name__} has no list of {count} decoder layers; entviz cannot take it apart.")
+        raise ModelError(
+            f"{type(model).__name__} has no list of {count} decoder layers; entviz cannot take it apart."
+        )
     name, modules = min(found, key=lambda item: item[0].count("."))
     return name, list(modules)
+
+
+def _most_tokens(model: PreTrainedModel) -> int | None:
+    """How many positions a model has that looks them up in a table; None where it computes them."""
+    positions = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if not isinstance(positions, int):
+        return None
+    sizes = [
+        module.num_embeddings
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module is not model.get_input_embeddings()
+    ]
+    sizes += [size for buffer in model.buffers() for size in buffer.shape]
+    # Some tables have rows in front that stand for no position.
+    return positions if any(positions <= size <= positions + 2 for size in sizes) else None
 
 
 # --- taking a layer apart ------------------------------------------------------------------------------------------
@@ -229,7 +287,9 @@ class _Nothing(nn.Module):
         self.style, self.outputs = style, outputs
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim >= 2]
+        tensors = [
+            value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim >= 2
+        ]
         if self.style == "residual":
             result = kwargs["residual"] if "residual" in kwargs else tensors[1]
         elif self.style == "scalar":  # broadcasting spares the memory traffic of a whole tensor of zeros
@@ -295,7 +355,11 @@ def _checked(
     for parallel in (False, True):
         plan = _Plan(parallel, *names, without_attention, without_mlp)
         middle, after = plan.step(layer).trace(hidden, call)
-        if after.shape == whole.shape and _same(after, whole, whole - hidden) and middle.shape == hidden.shape:
+        if (
+            after.shape == whole.shape
+            and _same(after, whole, whole - hidden)
+            and middle.shape == hidden.shape
+        ):
             return plan
     return None
 
@@ -323,7 +387,9 @@ def _find_blocks(layer: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return attention, mlp
 
 
-def _flow(layer: nn.Module, call: Call, hidden: Tensor, blocks: set[str]) -> dict[str, tuple[list[int], int, Any]]:
+def _flow(
+    layer: nn.Module, call: Call, hidden: Tensor, blocks: set[str]
+) -> dict[str, tuple[list[int], int, Any]]:
     """Run the layer once; for each child: the ids of the tensors it took, of the one it gave, and its output."""
     notes: dict[str, tuple[list[int], int, Any]] = {}
     alive: list[Any] = []  # ids stay distinct only while the tensors live
@@ -344,7 +410,11 @@ def _flow(layer: nn.Module, call: Call, hidden: Tensor, blocks: set[str]) -> dic
             notes[self.__dict__["child_name"]] = ([id(value) for value in taken], id(given), output)
             return output
 
-    spied = {name: Spy(name, child) for name, child in layer.named_children() if not isinstance(child, nn.ModuleList)}
+    spied = {
+        name: Spy(name, child)
+        for name, child in layer.named_children()
+        if not isinstance(child, nn.ModuleList)
+    }
     call.run(replaced(layer, spied), hidden)
     return notes
 

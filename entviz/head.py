@@ -47,6 +47,15 @@ class Head:
         return _own_logits(self.model, normed)
 
 
+class _BodyOutput(BaseModelOutputWithPast):
+    """What a head reads of its body's output; what only a loss would need, such as router logits, is None."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+
 class _Body(nn.Module):
     """Stands for a model's body and answers with hidden states made elsewhere."""
 
@@ -55,7 +64,7 @@ class _Body(nn.Module):
         self.normed = normed
 
     def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=self.normed)
+        return _BodyOutput(last_hidden_state=self.normed)
 
 
 def _own_logits(model: PreTrainedModel, normed: Tensor) -> Tensor:
@@ -81,6 +90,9 @@ def examine_head(
     parent = layers_path.rpartition(".")[0]
     children = dict(model.get_submodule(parent).named_children())
     order: list[str] = []
+    stretched: dict[
+        str, float
+    ] = {}  # what to multiply the output of a child by, "" for that of the last layer
 
     class Spy(nn.Module):
         def __init__(self, name: str, child: nn.Module) -> None:
@@ -91,30 +103,50 @@ def examine_head(
             return getattr(self.__dict__["child"], name)
 
         def forward(self, *args: Any, **kwargs: Any) -> Any:
-            order.append(self.__dict__["child_name"])
-            return self.__dict__["child"](*args, **kwargs)
+            name = self.__dict__["child_name"]
+            order.append(name)
+            output = self.__dict__["child"](*args, **kwargs)
+            if name not in stretched:
+                return output
+            return (
+                (output[0] * stretched[name], *output[1:])
+                if isinstance(output, tuple)
+                else output * stretched[name]
+            )
 
     stand_ins = recorders()
     last = stand_ins[-1]
     layers_name = layers_path.rpartition(".")[2]
     spies: dict[str, nn.Module] = {
-        f"{parent}.{name}": Spy(name, child) for name, child in children.items() if name != layers_name
+        f"{parent}.{name}": Spy(name, child)
+        for name, child in children.items()
+        if name != layers_name
+        and not isinstance(child, (nn.ModuleList, nn.ModuleDict))  # containers are not called
     }
     mark = Spy("", last)
     stand_ins[-1] = mark
-    expected = replaced(model, {**spies, layers_path: stand_ins})(input_ids=token_ids, use_cache=False).logits
+    view = replaced(model, {**spies, layers_path: stand_ins})
+    expected = view(input_ids=token_ids, use_cache=False).logits
     after = order[len(order) - order[::-1].index("") :]
     norms = tuple(children[name] for name in after)
+    # A cap on the logits hardly shows where they are small, so states that make them large are tried as well.
+    factor = 1000 / max(float(expected.abs().max()), 1e-3)
+    stretched[after[-1] if after else ""] = factor
+    expected_large = view(input_ids=token_ids, use_cache=False).logits
     unembedding = model.get_output_embeddings()
     candidates = [unembedding, None] if isinstance(unembedding, nn.Linear) else [None]
     for candidate in candidates:
         head = Head(model, norms, candidate)
-        tolerance = 1e-3 if expected.dtype == torch.float32 else 5e-2
-        found = head.logits(hidden)
-        if found.shape == expected.shape and torch.allclose(
-            found.float(), expected.float(), rtol=tolerance, atol=tolerance * float(expected.abs().max())
-        ):
+        normed = head.normed(hidden)
+        if _agree(head.unembed(normed), expected) and _agree(head.unembed(normed * factor), expected_large):
             return head
     raise ModelError(
         f"The logits of {type(model).__name__} are not made from its last hidden states in a way entviz knows."
+    )
+
+
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    tolerance = 1e-3 if expected.dtype == torch.float32 else 5e-2
+    return found.shape == expected.shape and torch.allclose(
+        found.float(), expected.float(), rtol=tolerance, atol=tolerance * float(expected.abs().max())
     )

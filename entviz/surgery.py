@@ -10,6 +10,7 @@ an altered view of one model at the same time. Hooks of other libraries that liv
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
@@ -31,6 +32,17 @@ def replaced(module: nn.Module, replacements: Mapping[str, nn.Module]) -> nn.Mod
     return view
 
 
+def with_own_buffers(module: nn.Module) -> nn.Module:
+    """A view of ``module`` whose buffers are copies, as are those of the modules in it; parameters are shared."""
+    view = _shallow_copy(module)
+    view.__dict__["_buffers"] = {
+        name: None if buffer is None else buffer.clone() for name, buffer in module._buffers.items()
+    }
+    for name, child in module._modules.items():
+        view._modules[name] = None if child is None else with_own_buffers(child)
+    return view
+
+
 def _shallow_copy(module: nn.Module) -> nn.Module:
     view = module.__class__.__new__(module.__class__)
     view.__dict__.update(module.__dict__)
@@ -40,15 +52,13 @@ def _shallow_copy(module: nn.Module) -> nn.Module:
         # accelerate (device_map, offloading) binds its wrapper of `forward` to the module it was put on; bound to
         # the original, it would run the original's children. The hook itself has been initialised already, so it is
         # moved to the copy without running `init_hook`, which would move or offload weights again.
-        from functools import partial
-
         del view.__dict__["_old_forward"], view.__dict__["forward"]
         plain_forward = view.forward
 
-        def hooked(*args, **kwargs):  # type: ignore[no-untyped-def]
+        def hooked(*args: Any, **kwargs: Any) -> Any:
             args, kwargs = hook.pre_forward(view, *args, **kwargs)
             return hook.post_forward(view, plain_forward(*args, **kwargs))
 
         view.__dict__["_hf_hook"] = hook
-        view.__dict__["forward"] = partial(hooked)
+        view.__dict__["forward"] = hooked
     return view

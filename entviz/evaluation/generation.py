@@ -1,7 +1,7 @@
 """Greedy continuation of a prompt by a model without its dropped blocks.
 
-    generation = generate(loaded, "Once upon a time", PruneSet.parse("attn.7"), max_new_tokens=24)
-    generation.text
+generation = generate(loaded, "Once upon a time", PruneSet.parse("attn.7"), max_new_tokens=24)
+generation.text
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import DynamicCache
+from transformers.cache_utils import CacheLayerMixin
 
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError, TextError
@@ -94,14 +95,27 @@ def generate(
     token_ids: list[int] = loaded.tokenizer(prompt).input_ids
     if not token_ids:
         raise TextError("The prompt is empty: write a few words for the model to continue.")
+    most = loaded.anatomy.most_tokens
+    if most is not None and len(token_ids) + max_new_tokens - 1 > most:
+        raise OptionError(
+            f"This model reads at most {most} tokens; the prompt has {len(token_ids)} and {max_new_tokens} more were "
+            "asked for. Shorten the prompt or ask for fewer."
+        )
     return _continue(loaded, token_ids, drop, max_new_tokens, use_cache, progress)
 
 
 def _continue(
-    loaded: LoadedModel, prompt: list[int], drop: PruneSet, max_new_tokens: int, use_cache: bool, progress: Progress
+    loaded: LoadedModel,
+    prompt: list[int],
+    drop: PruneSet,
+    max_new_tokens: int,
+    use_cache: bool,
+    progress: Progress,
 ) -> Generation:
     anatomy, stops = loaded.anatomy, end_tokens(loaded)
-    cache = DynamicCache(config=loaded.model.config) if use_cache else None
+    # A few architectures keep caches of their own kind; those run the whole sequence anew for each token.
+    cached = use_cache and loaded.model._supports_default_dynamic_cache()
+    cache = DynamicCache(config=loaded.model.config) if cached else None
     token_ids, fresh = list(prompt), list(prompt)
     started = time.perf_counter()
     prefilled = None
@@ -149,5 +163,8 @@ def _fill_holes(cache: DynamicCache, drop: PruneSet, layers: int, hidden: Tensor
     windows, tokens, _ = hidden.shape
     filler = hidden.new_zeros(windows, 1, tokens, 1)
     for layer in drop.attention:
-        if layer < layers:
+        # Linear attentions keep a state of one size, and count nothing.
+        if layer < layers and (
+            layer >= len(cache.layers) or isinstance(cache.layers[layer], CacheLayerMixin)
+        ):
             cache.update(filler, filler, layer)
