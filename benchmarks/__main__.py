@@ -1,0 +1,299 @@
+"""Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
+
+python -m benchmarks                     # all but start-up; about ten minutes on two cores
+python -m benchmarks analysis live       # some of: analysis memory live many precision generation
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from benchmarks.reference import analyze_plainly
+from benchmarks.timing import Figure, paired, seconds
+from entviz.analysis import analyze
+from entviz.batching import batches, windows_per_batch
+from entviz.blocks import Block, PruneSet, all_blocks
+from entviz.corpus import Windows, passages, windows_from_text
+from entviz.errors import Cancelled
+from entviz.evaluation.generation import generate
+from entviz.evaluation.loss import evaluate
+from entviz.evaluation.many import evaluate_many
+from entviz.models import LoadedModel, load
+from entviz.pruning.states import StateCache
+
+LENGTH = 256
+
+
+def main(names: list[str]) -> None:
+    """Run the sections named, or all of them."""
+    loaded = load()
+    loaded.anatomy  # noqa: B018  found once here, so that no figure pays for it
+    figures: list[Figure] = []
+    print(f"{'':<58}{'measured':>12}{'baseline':>12}{'ratio':>8}{'bound':>8}", flush=True)
+    for name in names or list(SECTIONS):
+        for figure in SECTIONS[name](loaded):
+            figures.append(figure)
+            bound = "" if figure.bound is None else f"{figure.bound:.2f}"
+            verdict = {None: "", True: "  holds", False: "  MISSED"}[figure.holds]
+            print(
+                f"{figure.name:<58}{figure.value:>10.3f} {figure.unit}{figure.baseline:>10.3f} {figure.unit}"
+                f"{figure.ratio:>8.3f}{bound:>8}{verdict}\n  beside {figure.baseline_name}",
+                flush=True,
+            )
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+    path = Path(__file__).parent / "latest.json"
+    path.write_text(
+        json.dumps({"machine": machine, "figures": [asdict(figure) for figure in figures]}, indent=1)
+    )
+    print(f"Written to {path}.")
+
+
+def windows(loaded: LoadedModel, count: int) -> Windows:
+    """``count`` windows of the built-in passages, which are repeated as often as that takes."""
+    text = "\n\n".join(passage.text for passage in passages().values())
+    return windows_from_text(text * (1 + count // 12), loaded.tokenizer, windows=count, window_length=LENGTH)
+
+
+def body_pass(loaded: LoadedModel, text: Windows) -> Callable[[], None]:
+    """A bare forward pass through the decoder body, by the model's own code, in the batches entviz uses."""
+    body, size = loaded.model.base_model, windows_per_batch(loaded.device, loaded.width, LENGTH)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for _, token_ids in batches(text.token_ids, size):
+                body(input_ids=token_ids.to(loaded.device), use_cache=False)
+
+    return run
+
+
+def analysis(loaded: LoadedModel) -> list[Figure]:
+    """Analysis of 16 x 256 tokens at all sites beside a bare forward pass of the same tokens."""
+    text = windows(loaded, 16)
+    bare, name = body_pass(loaded, text), "a bare float32 pass of the same 16 x 256 tokens through the body"
+    three = ("bucket", "knn", "cosine")
+    few = windows(loaded, 2)
+    return [
+        paired("analysis: bucket, knn, cosine", lambda: analyze(loaded, text, three), name, bare, bound=1.15),
+        paired(
+            "analysis: with renyi too",
+            lambda: analyze(loaded, text, (*three, "renyi")),
+            name,
+            bare,
+            bound=1.25,
+        ),
+        paired(
+            "analysis of 2 x 256 tokens: bucket, knn, cosine",
+            lambda: analyze(loaded, few, three),
+            "a plain implementation: one-hot counts, a window at a time, nothing shared",
+            lambda: analyze_plainly(loaded, few.token_ids),
+            repeats=2,
+        ),
+    ]
+
+
+def memory(loaded: LoadedModel) -> list[Figure]:
+    """Peak memory of an analysis beyond the loaded model, for few and for many windows."""
+    script = (
+        "import resource, sys, torch; from benchmarks.__main__ import *; m = load(); m.anatomy\n"
+        "body_pass(m, windows(m, 1))(); analyze(m, windows(m, 1), ('bucket',))\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "text = windows(m, int(sys.argv[1])); before = peak()\n"
+        "analyze(m, text, ('bucket', 'knn', 'cosine')); print(peak() - before)"
+    )
+
+    def megabytes(count: int) -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(count)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path.cwd(),
+        )
+        return float(done.stdout)
+
+    few, many = megabytes(4), megabytes(32)
+    return [
+        Figure(
+            "peak memory beyond the model, 4 windows", few, "the bound of 400 MB", 400, few / 400, 1, "MB"
+        ),
+        Figure(
+            "peak memory beyond the model, 32 windows", many, "the bound of 400 MB", 400, many / 400, 1, "MB"
+        ),
+    ]
+
+
+def live(loaded: LoadedModel) -> list[Figure]:
+    """A new tick, a tick seen before, the first number and cancelling, on 8 x 256 tokens."""
+    text, cache = windows(loaded, 8), StateCache(10**9)
+    layers, bare = loaded.layers, body_pass(loaded, text)
+    evaluate(loaded, text, PruneSet(), cache=cache)
+    head = _projection(loaded, text)
+    figures = []
+    for layer in (5, 15, 25):
+        share = (layers - layer) / layers
+        runs = []
+        for kind in ("attn", "mlp", "layer"):
+            drop = PruneSet([Block(kind, layer)])
+            allowed = share * seconds(bare) + seconds(head)
+            runs.append((seconds(lambda drop=drop: evaluate(loaded, text, drop, cache=cache)), allowed))
+        ratio = median(mine / allowed for mine, allowed in runs)
+        value, allowed = (median(column) for column in zip(*runs, strict=True))
+        name = f"a tick at layer {layer}"
+        figures.append(
+            Figure(name, value, f"{share:.2f} of a body pass + the projection", allowed, ratio, 1.1)
+        )
+    seen = PruneSet([Block("attn", 15)])
+    again = seconds(lambda: evaluate(loaded, text, seen, cache=cache))
+    figures.append(
+        Figure("back to a prune set seen before", again, "the bound of 50 ms", 0.05, again / 0.05, 1)
+    )
+    back = seconds(lambda: evaluate(loaded, text, PruneSet(), cache=cache))
+    figures.append(Figure("unticking, back to dense", back, "the bound of 50 ms", 0.05, back / 0.05, 1))
+    firsts = [
+        _first_number(loaded, text, PruneSet([Block("attn", layer)]), cache) for layer in range(1, 29, 3)
+    ]
+    first = median(firsts)
+    figures.append(
+        Figure("first number after a tick, median", first, "the bound of 0.5 s", 0.5, first / 0.5, 1)
+    )
+    gap = max(_longest_gap(loaded, text, PruneSet([Block("attn", layer)])) for layer in (2, 12))
+    figures.append(
+        Figure("longest time between chances to cancel", gap, "the bound of 100 ms", 0.1, gap / 0.1, 1)
+    )
+    return figures
+
+
+def many(loaded: LoadedModel) -> list[Figure]:
+    """Leaving out each of the 90 blocks in turn, beside 90 evaluations."""
+    text, cache = windows(loaded, 2), StateCache(10**9)
+    blocks = [PruneSet([block]) for block in all_blocks(loaded.layers)]
+    sample = blocks[4::9]
+    evaluate(loaded, text, PruneSet(), cache=cache)
+
+    def one_by_one() -> None:
+        for drop in sample:
+            # A cache of its own keeps the dense predictions but no hidden states to start from.
+            fresh = StateCache(10**9)
+            for key, (_, value) in list(cache._entries.items()):
+                if isinstance(key, tuple) and key[0] == "dense":
+                    fresh.put(key, *value)
+            evaluate(loaded, text, drop, cache=fresh)
+
+    return [
+        paired(
+            f"leave-one-out of {len(blocks)} blocks, 2 x 256 tokens",
+            lambda: evaluate_many(loaded, text, blocks, cache=cache),
+            f"{len(blocks)} full evaluations (from a sample of {len(sample)})",
+            one_by_one,
+            scale=len(blocks) / len(sample),
+            bound=0.65,
+            repeats=2,
+        )
+    ]
+
+
+def precision(loaded: LoadedModel) -> list[Figure]:
+    """bfloat16 beside float32: time, and the difference in loss."""
+    text, drop = windows(loaded, 4), PruneSet.parse("attn.7,attn.25")
+    loaded.in_dtype("bfloat16").anatomy  # noqa: B018
+    figure = paired(
+        "evaluation in bfloat16",
+        lambda: evaluate(loaded, text, drop, dtype="bfloat16"),
+        "the same in float32",
+        lambda: evaluate(loaded, text, drop),
+        repeats=3,
+    )
+    exact, rough = (evaluate(loaded, text, drop, dtype=dtype).nll for dtype in ("float32", "bfloat16"))
+    difference = abs(exact - rough)
+    return [
+        figure,
+        Figure("loss in bfloat16 less in float32", difference, "loss", exact, difference / exact, None, "n"),
+    ]
+
+
+def generation(loaded: LoadedModel) -> list[Figure]:
+    """Decoding with a third of the layers dropped, beside dense."""
+    drop = PruneSet.parse(",".join(f"layer.{i}" for i in range(10, 20)))
+    prompt, figures = "The quick brown fox", []
+    for name, cached in (("with", True), ("without", False)):
+        runs = []
+        for _ in range(5):
+            dense = generate(loaded, prompt, PruneSet(), max_new_tokens=24, use_cache=cached)
+            pruned = generate(loaded, prompt, drop, max_new_tokens=24, use_cache=cached)
+            runs.append((1 / pruned.decode_tokens_per_second, 1 / dense.decode_tokens_per_second))
+        value, base = (median(column) for column in zip(*runs, strict=True))
+        ratio = median(mine / other for mine, other in runs)
+        figures.append(
+            Figure(
+                f"a token {name} KV cache, 10 of 30 layers dropped", value, "a dense token", base, ratio, None
+            )
+        )
+    return figures
+
+
+def _projection(loaded: LoadedModel, text: Windows) -> Callable[[], None]:
+    """The vocabulary projection of every scored position and its log-sum-exp, in chunks."""
+    head = loaded.anatomy.head
+    states = torch.randn(len(text.token_ids) * (LENGTH - 1), loaded.width).to(loaded.device, loaded.dtype)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for chunk in states.split(256):
+                head.logits(chunk).float().logsumexp(-1)
+
+    return run
+
+
+def _first_number(loaded: LoadedModel, text: Windows, drop: PruneSet, cache: StateCache) -> float:
+    """Seconds until the first partial result."""
+    clock: list[float] = []
+
+    def run() -> None:
+        def stop(done: int, total: int, partial: object = None, /) -> None:
+            if partial is not None:
+                raise Cancelled
+
+        try:
+            evaluate(loaded, text, drop, cache=cache, progress=stop)
+        except Cancelled:
+            return
+
+    clock.append(seconds(run))
+    return clock[0]
+
+
+def _longest_gap(loaded: LoadedModel, text: Windows, drop: PruneSet) -> float:
+    """The longest time between two reports of progress, which is where an evaluation can be cancelled."""
+    from time import perf_counter
+
+    times = [perf_counter()]
+    evaluate(loaded, text, drop, progress=lambda done, total, partial=None: times.append(perf_counter()))
+    return max(late - early for early, late in pairwise(times))
+
+
+SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
+    "analysis": analysis,
+    "memory": memory,
+    "live": live,
+    "many": many,
+    "precision": precision,
+    "generation": generation,
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
