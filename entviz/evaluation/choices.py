@@ -65,7 +65,8 @@ class Choices:
         """How many inputs all choices begin with."""
         first, shortest = self.choices[0].ids, min(choice.inputs for choice in self.choices)
         return next(
-            (i for i in range(shortest) if any(choice.ids[i] != first[i] for choice in self.choices)), shortest
+            (i for i in range(shortest) if any(choice.ids[i] != first[i] for choice in self.choices)),
+            shortest,
         )
 
     @cached_property
@@ -88,7 +89,9 @@ def in_tokens(tokenizer: Any, pairs: Sequence[tuple[str, str]], longest: int | N
         TextError: where there is no context and the tokenizer has no token for the beginning of a text, and where a
             continuation is of no tokens or too long for the model.
     """
-    return Choices(tuple(_choice(tokenizer, context, continuation, longest) for context, continuation in pairs))
+    return Choices(
+        tuple(_choice(tokenizer, context, continuation, longest) for context, continuation in pairs)
+    )
 
 
 def _choice(tokenizer: Any, context: str, continuation: str, longest: int | None) -> Choice:
@@ -102,14 +105,18 @@ def _choice(tokenizer: Any, context: str, continuation: str, longest: int | None
         after = tokenizer.encode(context + continuation, add_special_tokens=special)[len(before) :]
     else:
         if start is None:
-            raise TextError("This model's tokenizer has no token that begins a text: give each item a context.")
+            raise TextError(
+                "This model's tokenizer has no token that begins a text: give each item a context."
+            )
         before, after = [start], tokenizer.encode(continuation, add_special_tokens=False)
         if after[:1] == before:
             after = after[1:]
     if not after:
         raise TextError(f"The choice '{continuation.strip()[:40]}' has no tokens after its context.")
     if longest is not None and len(after) > longest:
-        raise TextError(f"The choice '{continuation.strip()[:40]}' has {len(after)} tokens; the model reads {longest}.")
+        raise TextError(
+            f"The choice '{continuation.strip()[:40]}' has {len(after)} tokens; the model reads {longest}."
+        )
     ids = [*before, *after]
     return Choice(tuple(ids if longest is None else ids[-(longest + 1) :]), len(after))
 

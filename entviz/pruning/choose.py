@@ -165,9 +165,7 @@ def choose(
     mean_weight = sum(weights.values()) / len(weights)
     wanted.cut(free, weights)
     size = math.ceil(wanted.amount / mean_weight - 1e-9)
-    return _searched(
-        trial("kl"), free, size, level, protection, estimator, analysis, seconds, progress
-    )
+    return _searched(trial("kl"), free, size, level, protection, estimator, analysis, seconds, progress)
 
 
 def _searched(

@@ -51,7 +51,9 @@ def arc(row: Row) -> Item:
 def openbookqa(row: Row) -> Item:
     """The beginning of a statement of elementary science, and which of four ends is true."""
     choices = row["choices"]
-    return Item.ask(row["question_stem"], choices["text"], list(choices["label"]).index(row["answerKey"].strip()))
+    return Item.ask(
+        row["question_stem"], choices["text"], list(choices["label"]).index(row["answerKey"].strip())
+    )
 
 
 def commonsenseqa(row: Row) -> Item:

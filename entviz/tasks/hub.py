@@ -137,7 +137,12 @@ HUB_TASKS: dict[str, HubTask] = {
             "Clark et al. 2018",
         ),
         HubTask(
-            "openbookqa", "OpenBookQA", "allenai/openbookqa", "main/test", formats.openbookqa, "Mihaylov et al. 2018"
+            "openbookqa",
+            "OpenBookQA",
+            "allenai/openbookqa",
+            "main/test",
+            formats.openbookqa,
+            "Mihaylov et al. 2018",
         ),
         HubTask(
             "commonsenseqa",

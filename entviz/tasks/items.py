@@ -1,7 +1,7 @@
 """What a multiple-choice task is made of.
 
-    item = Item.ask("The opposite of hot is", ["cold", "warm"], answer=0)
-    task = Task("opposites", (item,))
+item = Item.ask("The opposite of hot is", ["cold", "warm"], answer=0)
+task = Task("opposites", (item,))
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Item:
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.choices) <= MOST_CHOICES:
-            raise TextError(f"An item needs 2 to {MOST_CHOICES} choices, and this one has {len(self.choices)}.")
+            raise TextError(
+                f"An item needs 2 to {MOST_CHOICES} choices, and this one has {len(self.choices)}."
+            )
         if len(self.contexts) != len(self.choices):
             raise TextError(f"There are {len(self.contexts)} contexts for {len(self.choices)} choices.")
         if not 0 <= self.answer < len(self.choices):
@@ -75,7 +77,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.items) <= MOST_ITEMS:
-            raise TextError(f"The task {self.name} has {len(self.items)} items; 1 to {MOST_ITEMS} can be scored.")
+            raise TextError(
+                f"The task {self.name} has {len(self.items)} items; 1 to {MOST_ITEMS} can be scored."
+            )
 
     def first(self, limit: int | None) -> Task:
         """The task with no more than its first ``limit`` items; raises ``OptionError`` for a limit below 1."""

@@ -62,7 +62,9 @@ def _item(line: bytes) -> Item:
     except UnicodeDecodeError as error:
         raise TextError("This is not UTF-8; save the file as UTF-8.") from error
     except (ValueError, RecursionError) as error:
-        raise TextError(f"This is not JSON ({getattr(error, 'msg', 'a value is too large')}). {_FORM}") from error
+        raise TextError(
+            f"This is not JSON ({getattr(error, 'msg', 'a value is too large')}). {_FORM}"
+        ) from error
     if not isinstance(row, dict):
         raise TextError(f"This is not a JSON object. {_FORM}")
     missing = [key for key in ("context", "choices", "answer") if key not in row]
