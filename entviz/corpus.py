@@ -104,11 +104,14 @@ def windows_from_text(
     return _windows([token_ids[i * window_length : (i + 1) * window_length] for i in range(count)])
 
 
-def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int) -> Windows:
+def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int, *, fewest: int = 2) -> Windows:
     """Windows of token ids that were made elsewhere.
 
+    ``fewest`` is how many a window needs: two where something is predicted within it, one for a prompt.
+
     Raises:
-        TextError: unless it is a list of equally long lists (of at least 2) of ids from 0 to ``vocabulary_size`` - 1.
+        TextError: unless it is a list of equally long lists (of at least ``fewest``) of ids from 0 to
+            ``vocabulary_size`` - 1.
     """
     if (
         not isinstance(token_ids, list)
@@ -136,8 +139,9 @@ def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int) -> 
                     f"Token id {token_id} in window {number} is outside the vocabulary: the model knows ids 0 to "
                     f"{vocabulary_size - 1}. Were the ids made by another model's tokenizer?"
                 )
-    if length < 2:
-        raise TextError("A window needs at least 2 token ids: one to read and one to predict.")
+    if length < fewest:
+        reason = ": one to read and one to predict" if fewest == 2 else ""
+        raise TextError(f"A window needs at least {fewest} token ids{reason}.")
     return _windows(token_ids)
 
 

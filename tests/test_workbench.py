@@ -12,10 +12,13 @@ from entviz.blocks import PruneSet
 from entviz.corpus import windows_from_text
 from entviz.errors import BlockError, Cancelled, EntvizError, ModelError, OptionError, TextError
 from entviz.evaluation import generation, loss
+from entviz.evaluation.tasks import evaluate_task
 from entviz.jobs import Worker
 from entviz.models import LoadedModel
+from entviz.pruning.choose import choose
 from entviz.pruning.criteria import rank
 from entviz.store import Store
+from entviz.tasks import read_task
 from entviz.workbench import Request, Workbench, bench, workbench
 from entviz.workbench.identity import model_identity
 from entviz.workbench.rest import Rest
@@ -127,6 +130,29 @@ def test_sessions_with_different_prune_sets_at_once_each_get_their_own_numbers(m
     for drop, job in jobs.items():
         assert result_of(job).nll == pytest.approx(alone[drop], abs=1e-6)
     assert len({round(value, 6) for value in alone.values()}) == len(drops)
+
+
+def test_rankings_by_criteria_that_try_prune_sets(here, smollm2, windows):
+    alone = choose(smollm2, windows, "leave-one-out", level="mlp", budget=3, protect=(22, 0))
+    found = result_of(here.rank(REQUEST, "leave-one-out", "knn", "mlp", 3, "a", protect=(22, 0)))
+    assert found.order == alone.order
+    assert found.drop == alone.drop
+    np.testing.assert_allclose(found.scores["score"], alone.scores["score"], atol=1e-4)
+    other = here.rank(REQUEST, "leave-one-out", "bucket", "mlp", 5, "b", protect=(22, 0))
+    assert other.finished  # at once: neither the budget nor the estimator changes the order
+    assert len(other.result.drop) == 5
+    last = result_of(here.rank(REQUEST, "last", "knn", "attn", "10% parameters", "a"))
+    assert last.drop == choose(smollm2, windows, "last", level="attn", budget="10% parameters").drop
+
+
+def test_scores_of_tasks(here, smollm2):
+    task = read_task("grammar")
+    alone = evaluate_task(smollm2, task, PruneSet.parse("attn.7"), limit=4)
+    found = result_of(here.score(MODEL, "grammar", "attn.7", "a", limit=4))
+    np.testing.assert_allclose(found.log_likelihood, alone.log_likelihood, atol=1e-4)
+    assert here.score(MODEL, task, "attn.7", "b", limit=4).finished  # the same task, read already
+    assert "hellaswag" in str(here.score(MODEL, "no such task", "", "a").error)
+    assert "no task" in str(here.score(MODEL, "/etc/passwd", "", "a").error)
 
 
 def test_an_analysis_and_rankings_of_it(here, smollm2, windows, runs):

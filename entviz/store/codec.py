@@ -26,7 +26,8 @@ RESULTS: dict[str, tuple[str, str]] = {
     "analysis": ("entviz.analysis", "Analysis"),
     "evaluation": ("entviz.evaluation.loss", "Evaluation"),
     "generation": ("entviz.evaluation.generation", "Generation"),
-    "ranking": ("entviz.pruning.criteria", "Ranking"),
+    "ranking": ("entviz.pruning.ranking", "Ranking"),
+    "score": ("entviz.evaluation.tasks", "TaskResult"),
 }
 LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours
 _HEADER = "header"

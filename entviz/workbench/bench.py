@@ -7,28 +7,48 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from entviz.blocks import KINDS, PruneSet, check_levels
 from entviz.errors import EntvizError, OptionError
 from entviz.jobs import Derived, Job, Turn, Worker
 from entviz.store import Run, Store, request_key, result_key
+from entviz.tasks import BUILT_IN, read_task, task_titles
 from entviz.workbench.identity import model_identity
 from entviz.workbench.rest import Rest, give_memory_back
 from entviz.workbench.shelf import Shelf
-from entviz.workbench.tasks import Analyze, Evaluate, Generate, Material, Request, Task, in_order
+from entviz.workbench.tasks import (
+    Analyze,
+    Evaluate,
+    Generate,
+    Material,
+    Rank,
+    Request,
+    Score,
+    Task,
+    in_order,
+)
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
+    from entviz.evaluation.tasks import TaskResult
     from entviz.models import LoadedModel
-    from entviz.pruning.criteria import Ranking
+    from entviz.pruning.ranking import Ranking
     from entviz.pruning.states import StateCache
+    from entviz.tasks import Task as ChoiceTask
 
 T = TypeVar("T")
 
 MEASURED = ("bucket", "knn", "renyi", "cosine")  # together, as they share the forward pass and much else
+FROM_ANALYSIS = ("entrodrop", "cosine", "block-influence")  # criteria that need nothing else
+ORDERED = (
+    *FROM_ANALYSIS,
+    "leave-one-out",
+    "last",
+    "random",
+)  # criteria that order blocks whatever the budget
 INTERACTIVE, BACKGROUND = 1, -1  # before and after a session's other jobs
 REST_AFTER = 120.0  # seconds
 
@@ -73,30 +93,48 @@ class Workbench:
         criterion: str,
         estimator: str,
         level: str,
-        budget: int,
+        budget: int | str,
         session: str,
         *,
         protect: tuple[int, int] | None = None,
         stage: int | None = None,
+        seed: int = 0,
+        seconds: float = 60.0,
     ) -> Job[Ranking]:
-        """Blocks in the order in which a criterion drops them; shares the analysis of the same text."""
-        metric = "cosine" if criterion == "cosine" else estimator
-        metrics = MEASURED if metric in MEASURED else (metric,)
+        """Blocks in the order in which any criterion of ``entviz.pruning.choose`` drops them.
 
-        def make(analysis: Analysis) -> Ranking:
-            from entviz.pruning.criteria import rank
+        A criterion that only measures shares the analysis of the same text, and one whose order does not depend on
+        the budget is computed once for all numbers of blocks. A search's partial result is its best ranking so far.
+        """
+        if criterion in FROM_ANALYSIS and isinstance(budget, int):
+            metric = estimator if criterion == "entrodrop" else "cosine"
+            metrics = MEASURED if metric in MEASURED else (metric,)
 
-            return rank(
-                analysis,
-                criterion,
-                estimator=estimator,
-                level=level,
-                budget=budget,
-                protect=protect,
-                stage=stage,
-            )
+            def make(analysis: Analysis) -> Ranking:
+                from entviz.pruning.criteria import rank
 
-        return Derived(self.analyze(request, metrics, session), make)
+                options = {"level": level, "budget": budget, "protect": protect, "stage": stage}
+                return rank(analysis, criterion, estimator=estimator, **options)  # type: ignore[arg-type]
+
+            return Derived(self.analyze(request, metrics, session), make)
+        cut_later = criterion in ORDERED and isinstance(budget, int)
+        own: dict[str, dict[str, Any]] = {  # what only one criterion depends on
+            "entrodrop": {"estimator": estimator, "stage": stage},
+            "random": {"seed": seed},
+            "search": {"estimator": estimator, "seconds": seconds},
+        }
+        settings = {"level": level, "budget": str(0 if cut_later else budget), "protect": protect}
+        settings |= own.get(criterion, {})
+        job = self._asked(lambda: Rank(request, criterion, tuple(settings.items())), session, "rank")
+        if not cut_later:
+            return job
+
+        def cut(ranking: Ranking) -> Ranking:
+            from entviz.pruning.ranking import in_order as ranking_in_order
+
+            return ranking_in_order(criterion, ranking.order, ranking.scores, int(budget))
+
+        return Derived(job, cut)
 
     def evaluate(
         self, request: Request, drop: str, session: str, dtype: str = "float32", supersede: bool = True
@@ -118,6 +156,29 @@ class Workbench:
         return self._asked(
             lambda: Generate(request.model, prompt, PruneSet.parse(drop), max_new_tokens), session, slot
         )
+
+    def score(
+        self,
+        model: str,
+        task: ChoiceTask | str,
+        drop: str,
+        session: str,
+        *,
+        limit: int | None = None,
+        dtype: str = "float32",
+    ) -> Job[TaskResult]:
+        """Accuracy on a multiple-choice task, given as it was read or by its name; never by a file's.
+
+        The job's partial result is that of the items so far.
+        """
+
+        def make() -> Score:
+            if isinstance(task, str) and task not in task_titles():
+                raise OptionError(f"There is no task '{task[:60]}': choose from {', '.join(task_titles())}.")
+            known = read_task(task) if isinstance(task, str) and task in BUILT_IN else task
+            return Score(model, known, PruneSet.parse(drop), limit, dtype)
+
+        return self._asked(make, session, None)
 
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first answer that needs it comes sooner."""

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from entviz.corpus import Windows
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
+    from entviz.evaluation.tasks import TaskResult
     from entviz.models import LoadedModel
+    from entviz.pruning.ranking import Ranking
     from entviz.pruning.states import StateCache
+    from entviz.tasks import Task as ChoiceTask
 
 Result = TypeVar("Result", covariant=True)
 
@@ -51,10 +54,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Material:
-    """What is computed on: the model, the windows where there are any, and hidden states to start from."""
+    """What is computed on: the model, what goes through it, and hidden states to start from."""
 
     loaded: LoadedModel
-    windows: Windows
+    windows: Any  # what the task's read() returned: windows of token ids, or a multiple-choice task
     states: StateCache
 
 
@@ -78,8 +81,8 @@ class Task(Protocol[Result]):
         """A few words about the text, for a list of runs."""
         ...
 
-    def read(self, loaded: LoadedModel) -> Windows:
-        """The token ids that the model will get."""
+    def read(self, loaded: LoadedModel) -> Windows | ChoiceTask:
+        """What the model will get, with a fingerprint of it."""
         ...
 
     def compute(self, material: Material, progress: Progress) -> Result: ...
@@ -188,7 +191,7 @@ class Generate:
         token_ids = loaded.tokenizer(self.prompt).input_ids
         if not token_ids:
             raise TextError("The prompt is empty: write a few words for the model to continue.")
-        return windows_from_token_ids([token_ids], loaded.vocabulary_size)
+        return windows_from_token_ids([token_ids], loaded.vocabulary_size, fewest=1)
 
     def compute(self, material: Material, progress: Progress) -> Generation:
         from entviz.evaluation.generation import generate
@@ -199,6 +202,79 @@ class Generate:
 
     def summarize(self, result: Generation) -> dict[str, Any]:
         return {"text": _shortened(result.text, 400)}
+
+
+@dataclass(frozen=True)
+class Rank(_OnText):
+    """Rank blocks by a criterion. ``settings`` are the arguments of ``choose`` that it depends on."""
+
+    criterion: str
+    settings: tuple[tuple[str, Any], ...]
+    kind = "ranking"
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options() | {"criterion": self.criterion, **dict(self.settings)}
+
+    def compute(self, material: Material, progress: Progress) -> Ranking:
+        from entviz.pruning.choose import choose
+
+        return choose(
+            material.loaded,
+            material.windows,
+            self.criterion,
+            **dict(self.settings),
+            cache=material.states,
+            progress=progress,
+        )
+
+    def summarize(self, result: Ranking) -> dict[str, Any]:
+        return {"drop": [str(block) for block in result.drop], "first": [str(b) for b in result.order[:8]]}
+
+
+@dataclass(frozen=True)
+class Score:
+    """Measure accuracy on a multiple-choice task: one that was read already, or one of the hub by name."""
+
+    model: str
+    task: ChoiceTask | str
+    drop: PruneSet
+    limit: int | None
+    dtype: str = "float32"
+    kind = "score"
+
+    @property
+    def text(self) -> str:
+        return self.task if isinstance(self.task, str) else self.task.fingerprint
+
+    def options(self) -> dict[str, Any]:
+        return {"task": self._name, "drop": str(self.drop), "limit": self.limit, "dtype": self.dtype}
+
+    def describe(self) -> str:
+        return self._name if self.limit is None else f"{self._name}, first {self.limit} items"
+
+    def read(self, loaded: LoadedModel) -> ChoiceTask:
+        from entviz.tasks import read_task
+
+        return read_task(self.task) if isinstance(self.task, str) else self.task
+
+    def compute(self, material: Material, progress: Progress) -> TaskResult:
+        from entviz.evaluation.tasks import evaluate_task
+
+        return evaluate_task(
+            material.loaded,
+            material.windows,
+            self.drop,
+            dtype=self.dtype,
+            limit=self.limit,
+            progress=progress,
+        )
+
+    def summarize(self, result: TaskResult) -> dict[str, Any]:
+        return {"accuracy": result.accuracy, "accuracy_normalized": result.accuracy_normalized}
+
+    @property
+    def _name(self) -> str:
+        return self.task if isinstance(self.task, str) else self.task.name
 
 
 def in_order(metrics: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
