@@ -1,0 +1,101 @@
+"""Recipes: what is written is read back, and what is not a recipe gets a sentence."""
+
+import json
+
+import pytest
+
+from entviz.blocks import PruneSet
+from entviz.errors import BlockError
+from entviz.export.recipe import MOST_BYTES, Measured, Recipe, prune_set, read_recipe
+
+MEASURED = Measured(
+    text="Dr. Ünal's «story»",
+    windows=4,
+    window_length=128,
+    dtype="float32",
+    dense_perplexity=20.5,
+    perplexity=31.25,
+    kl=0.125,
+    top1_agreement=0.75,
+    dense_parameters=1000,
+    parameters=900,
+)
+FULL = Recipe(PruneSet.parse("attn.5,layer.7,mlp.9"), "smollm2-135m", "0" * 32, 30, "cosine", MEASURED)
+
+
+@pytest.mark.parametrize(
+    "recipe", [FULL, Recipe(PruneSet()), Recipe(PruneSet.parse("mlp.0"), criterion="by eye")]
+)
+def test_what_is_written_is_read_back(tmp_path, recipe):
+    path = tmp_path / "recipe.json"
+    path.write_bytes(recipe.to_bytes())
+    assert read_recipe(path) == read_recipe(str(path)) == read_recipe(recipe.to_bytes()) == recipe
+
+
+def test_a_recipe_written_by_hand_needs_only_its_mark_and_the_blocks():
+    assert read_recipe(b'{"entviz_recipe": 1, "drop": ["attn.3", "mlp.3"]}').drop == PruneSet.parse("layer.3")
+
+
+def test_a_byte_order_mark_and_unknown_keys_are_no_harm():
+    data = b'\xef\xbb\xbf{"entviz_recipe": 1, "drop": [], "note": "mine"}'
+    assert read_recipe(data) == Recipe(PruneSet())
+
+
+def test_prune_sets_are_names_or_a_recipe(tmp_path):
+    path = tmp_path / "my recipe.json"
+    path.write_bytes(FULL.to_bytes())
+    assert prune_set(f" @{path} ") == FULL.drop
+    assert prune_set("attn.1 mlp.2") == PruneSet.parse("attn.1,mlp.2")
+    assert prune_set("") == PruneSet()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"entviz_recipe": 2}, "version 2"),
+        ({"entviz_recipe": None}, "version None"),
+        ({"drop": "attn.5"}, '"drop" must be a list'),
+        ({"drop": [5]}, '"drop" must be a list'),
+        ({"drop": ["head.5"]}, "'head.5' is not a block"),
+        ({"layers": 6}, "layer.7 does not exist"),
+        ({"layers": True}, '"layers" must be a whole number'),
+        ({"model": ["x"]}, '"model" must be text'),
+        ({"model": "x" * 2000}, "longer than"),
+        ({"measured": 3}, '"measured" must be an object'),
+        ({"measured": {"text": "t"}}, '"measured" lacks "windows"'),
+        ({"measured": {**FULL.to_json()["measured"], "kl": -1}}, '"kl" must be a number from 0 up'),
+        ({"measured": {**FULL.to_json()["measured"], "perplexity": float("nan")}}, '"perplexity"'),
+    ],
+)
+def test_what_is_wrong_is_said(change, said):
+    data = json.dumps(FULL.to_json() | change).encode()
+    with pytest.raises(BlockError, match="This file") as caught:
+        read_recipe(data)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"attn.5", b"[" * 50_000, b"\xff\xfe{}", b"[1]", b'{"drop": []}', b"null"]
+)
+def test_other_files_are_refused(data):
+    with pytest.raises(BlockError, match="not a recipe"):
+        read_recipe(data)
+
+
+def test_size_is_bounded_before_anything_is_parsed(tmp_path):
+    path = tmp_path / "large.json"
+    path.write_bytes(FULL.to_bytes() + b" " * MOST_BYTES)
+    for source in (path, path.read_bytes()):
+        with pytest.raises(BlockError, match="too large"):
+            read_recipe(source)
+
+
+def test_places_without_a_recipe_are_named(tmp_path):
+    with pytest.raises(BlockError, match="There is no recipe"):
+        prune_set(f"@{tmp_path / 'none.json'}")
+    with pytest.raises(BlockError, match="is a directory"):
+        read_recipe(tmp_path)
+    with pytest.raises(BlockError, match="cannot be read"):
+        read_recipe("nul\0.json")
+    with pytest.raises(BlockError, match="is a directory"):
+        prune_set("@")
