@@ -21,7 +21,7 @@ from entviz.batching import batches, windows_per_batch
 from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, sites_of
 from entviz.corpus import Windows
 from entviz.errors import OptionError
-from entviz.estimators import ESTIMATORS, Measure, cosine_importance
+from entviz.estimators import ESTIMATORS, Measure, block_importances
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 
@@ -109,12 +109,12 @@ def analyze(
     importances: dict[str, list[float]] = {}
 
     def visit(site: str, states: torch.Tensor) -> None:
-        for metric, values in measure.site(states.float()).items():
+        for metric, values in measure.site(states).items():
             entropies.setdefault((site, metric), []).extend(values.tolist())
 
-    def compare(block: str, before: torch.Tensor, after: torch.Tensor) -> None:
-        values = cosine_importance(before.float(), after.float())
-        importances.setdefault(block, []).extend(values.tolist())
+    def compare(layer: int, before: torch.Tensor, middle: torch.Tensor | None, after: torch.Tensor) -> None:
+        for kind, values in block_importances(before, middle, after).items():
+            importances.setdefault(f"{kind}.{layer}", []).extend(values.tolist())
 
     size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
     count = len(windows.token_ids)
@@ -124,18 +124,15 @@ def analyze(
             hidden, calls = anatomy.begin(token_ids.to(loaded.device))
             visit("embed", hidden)
             for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
-                before = hidden
+                before, middle = hidden, None
                 if every_site:
                     middle, hidden = step.trace(before, call)
                     visit(f"attn.{i}", middle)
-                    if "cosine" in metrics:
-                        compare(f"attn.{i}", before, middle)
-                        compare(f"mlp.{i}", middle, hidden)
                 else:
                     hidden = step.run(before, call)
                 visit(f"layer.{i}", hidden)
                 if "cosine" in metrics:
-                    compare(f"layer.{i}", before, hidden)
+                    compare(i, before, middle, hidden)
                 progress(first * anatomy.layers + (i + 1) * len(token_ids), count * anatomy.layers)
     return Analysis(
         model=loaded.name,
