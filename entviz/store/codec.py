@@ -27,6 +27,10 @@ RESULTS: dict[str, tuple[str, str]] = {
     "evaluation": ("entviz.evaluation.loss", "Evaluation"),
     "generation": ("entviz.evaluation.generation", "Generation"),
     "ranking": ("entviz.pruning.ranking", "Ranking"),
+    "choice": ("entviz.pruning.ranking", "Ranking"),
+    "cell": ("entviz.comparison.result", "Cell"),
+    "comparison": ("entviz.comparison.result", "Comparison"),
+    "contrast": ("entviz.comparison.pair", "Contrast"),
     "score": ("entviz.evaluation.tasks", "TaskResult"),
 }
 LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
+import json
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -13,7 +15,9 @@ from entviz.blocks import KINDS, PruneSet, check_levels
 from entviz.errors import EntvizError, OptionError
 from entviz.jobs import Derived, Job, Turn, Worker
 from entviz.store import Run, Store, request_key, result_key
+from entviz.store.memory import Memory
 from entviz.tasks import BUILT_IN, read_task, task_titles
+from entviz.workbench.comparing import Compare, ContrastBlocks
 from entviz.workbench.identity import model_identity
 from entviz.workbench.rest import Rest, give_memory_back
 from entviz.workbench.shelf import Shelf
@@ -31,6 +35,8 @@ from entviz.workbench.tasks import (
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
+    from entviz.comparison.pair import Contrast
+    from entviz.comparison.result import Comparison
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
@@ -51,6 +57,8 @@ ORDERED = (
 )  # criteria that order blocks whatever the budget
 INTERACTIVE, BACKGROUND = 1, -1  # before and after a session's other jobs
 REST_AFTER = 120.0  # seconds
+_SPELLED_BYTES = 10_000_000
+_PIECE_BYTES = 70  # what a short text takes in memory, roughly
 
 
 class Workbench:
@@ -74,6 +82,7 @@ class Workbench:
         self.shelf = shelf or Shelf()
         self._states_bytes = states_bytes
         self._states: StateCache | None = None
+        self._spelled = Memory(_SPELLED_BYTES)
         self._making = threading.Lock()
         self._rest = Rest(rest_after, self._give_back)
 
@@ -157,6 +166,19 @@ class Workbench:
             lambda: Generate(request.model, prompt, PruneSet.parse(drop), max_new_tokens), session, slot
         )
 
+    def spell(self, model: str, token_ids: Sequence[Sequence[int]], session: str) -> Job[list[list[str]]]:
+        """Each token of several sequences as the piece of text that it stands for.
+
+        Kept in memory only: it is quickly made again, and no result that anyone would look up.
+        """
+        rows = [[int(token_id) for token_id in row] for row in token_ids]
+        digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        key = f"spell {model_identity(model)} {model} {digest}"
+        known: list[list[str]] | None = self._spelled.get(key)
+        if known is not None:
+            return Job.answered(key, known)
+        return self._submit(key, partial(self._spell, key, model, rows), session, None, INTERACTIVE)
+
     def score(
         self,
         model: str,
@@ -179,6 +201,43 @@ class Workbench:
             return Score(model, known, PruneSet.parse(drop), limit, dtype)
 
         return self._asked(make, session, None)
+
+    def compare(
+        self,
+        request: Request,
+        criteria: Sequence[str],
+        budgets: Sequence[str],
+        levels: Sequence[str],
+        session: str,
+        *,
+        measure_on: Sequence[str] = (),
+        seeds: int = 3,
+        seconds: float = 60.0,
+        task: ChoiceTask | None = None,
+        limit: int | None = None,
+    ) -> Job[Comparison]:
+        """Criteria by budgets. The job's partial result is the comparison of the rows so far.
+
+        What one that was stopped or killed has finished is not done again. See
+        :class:`entviz.workbench.comparing.Compare` for ``measure_on``.
+        """
+        choices = (tuple(criteria), tuple(budgets), tuple(levels), seeds, seconds, tuple(measure_on))
+        return self._asked(lambda: Compare(request, *choices, task, limit), session, "compare")
+
+    def earlier_comparison(self, request: Request) -> tuple[Run, Comparison] | None:
+        """The newest comparison that was made of this text with this model, be it unfinished; reads the store only."""
+        for run in self.store.runs(kind="comparison", model=request.model, limit=20):
+            if self.store.text(run.key) == request.text:
+                found: Comparison | None = self.store.get(run.key)
+                if found is not None:
+                    return run, found
+        return None
+
+    def contrast(self, request: Request, a: str, b: str, session: str) -> Job[Contrast]:
+        """What each block costs within one prune set and within another."""
+        return self._asked(
+            lambda: ContrastBlocks(request, PruneSet.parse(a), PruneSet.parse(b)), session, "contrast"
+        )
 
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first answer that needs it comes sooner."""
@@ -234,7 +293,7 @@ class Workbench:
             key = result_key(task.kind, model=loaded.fingerprint, tokens=windows.fingerprint, options=options)
             result: T | None = self.store.get(key)
             if result is None:
-                result = task.compute(Material(loaded, windows, self._hidden_states()), progress)
+                result = task.compute(Material(loaded, windows, self._hidden_states(), self.store), progress)
                 run = Run(
                     kind=task.kind,
                     model=task.model,
@@ -253,6 +312,18 @@ class Workbench:
     def _prepare(self, model: str, progress: Turn) -> None:
         self._model(model, progress)
         self._rest.disturb()
+
+    def _spell(self, key: str, model: str, rows: list[list[int]], progress: Turn) -> list[list[str]]:
+        from entviz.spelling import spell
+
+        loaded = self._model(model, progress)
+        pieces: list[list[str]] = []
+        for row in rows:
+            pieces.append(spell(loaded.tokenizer, row))
+            progress(len(pieces), len(rows))
+        self._spelled.put(key, pieces, _PIECE_BYTES * sum(map(len, rows)))
+        self._rest.disturb()
+        return pieces
 
     def _model(self, name: str, progress: Turn) -> LoadedModel:
         loaded = self.shelf.find(name)

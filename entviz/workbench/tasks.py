@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from entviz.models import LoadedModel
     from entviz.pruning.ranking import Ranking
     from entviz.pruning.states import StateCache
+    from entviz.store import Store
     from entviz.tasks import Task as ChoiceTask
 
 Result = TypeVar("Result", covariant=True)
@@ -54,11 +55,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Material:
-    """What is computed on: the model, what goes through it, and hidden states to start from."""
+    """What is computed on: the model, what goes through it, hidden states to start from, and where parts are kept."""
 
     loaded: LoadedModel
     windows: Any  # what the task's read() returned: windows of token ids, or a multiple-choice task
     states: StateCache
+    store: Store
 
 
 class Task(Protocol[Result]):
@@ -93,7 +95,9 @@ class Task(Protocol[Result]):
 
 
 @dataclass(frozen=True)
-class _OnText:
+class OnText:
+    """What tasks on a text have in common."""
+
     request: Request
 
     @property
@@ -112,7 +116,7 @@ class _OnText:
 
 
 @dataclass(frozen=True)
-class Analyze(_OnText):
+class Analyze(OnText):
     """Measure entropies and importances."""
 
     metrics: tuple[str, ...]
@@ -133,7 +137,7 @@ class Analyze(_OnText):
 
 
 @dataclass(frozen=True)
-class Evaluate(_OnText):
+class Evaluate(OnText):
     """Measure what a prune set costs."""
 
     drop: PruneSet
@@ -205,7 +209,7 @@ class Generate:
 
 
 @dataclass(frozen=True)
-class Rank(_OnText):
+class Rank(OnText):
     """Rank blocks by a criterion. ``settings`` are the arguments of ``choose`` that it depends on."""
 
     criterion: str

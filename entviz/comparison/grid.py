@@ -1,0 +1,401 @@
+"""Compare criteria: each one's prune set for each budget, and what it costs and saves on text it has not seen.
+
+    comparison = compare(loaded, calibration, measured, ["entrodrop:knn", "cosine"], ["4", "8"], levels=["attn"])
+    comparison.table()[["title", "budget", "perplexity", "speedup"]]
+    verdict(comparison)                      # in words
+
+Criteria choose by ``calibration`` and are measured on ``measured``. What several need is done once: those that only
+measure share one analysis, a greedy run for the largest budget holds those for the smaller ones, prune sets that
+begin alike share their layers, and one that two criteria chose is measured once. Each part that is finished goes into
+``kept``, so that a comparison that was stopped, or whose process died, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from entviz.analysis import Analysis, analyze
+from entviz.blocks import Block, PruneSet
+from entviz.comparison.contenders import Contender, contenders
+from entviz.comparison.kept import Kept, NothingKept
+from entviz.comparison.result import Cell, Comparison, empty_rows, row_of
+from entviz.comparison.speed import paired_seconds
+from entviz.corpus import Windows
+from entviz.errors import OptionError
+from entviz.evaluation.many import Cost, evaluate_many
+from entviz.evaluation.tasks import evaluate_task
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.pruning.budget import Budget
+from entviz.pruning.choose import choose
+from entviz.pruning.ranking import Ranking
+from entviz.pruning.states import StateCache
+from entviz.tasks import Task
+
+ESTIMATORS = ("bucket", "knn", "renyi", "cosine")  # what an analysis for a comparison measures
+MOST_BUDGETS = 20
+_TOGETHER = 6  # prune sets measured in one go; what is lost when the process dies is less than these
+_STEPS = 1000  # of progress
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A prune set that a contender chose for a budget."""
+
+    contender: Contender
+    budget: str
+    drop: PruneSet
+
+
+def compare(
+    loaded: LoadedModel,
+    calibration: Windows,
+    measured: Windows,
+    criteria: Sequence[str],
+    budgets: Sequence[str],
+    *,
+    levels: Sequence[str] = (),
+    seeds: int = 3,
+    seconds: float = 60.0,
+    task: Task | None = None,
+    limit: int | None = None,
+    dtype: str = "float32",
+    analysis: Analysis | None = None,
+    cache: StateCache | None = None,
+    kept: Kept | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Measure the prune set of every criterion for every budget. The model is not changed.
+
+    Args:
+        calibration: what the criteria choose by.
+        measured: what the prune sets are measured on; text that the criteria have not seen, where there is any.
+        criteria: names, see :data:`entviz.comparison.contenders.NAMES`.
+        budgets: what :meth:`entviz.pruning.budget.Budget.parse` reads, each above nothing.
+        levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
+        seeds: how many prune sets random draws for each budget.
+        seconds: what the search may take for each budget.
+        task: score its first ``limit`` items too.
+        analysis: of the calibration windows, where there is one already.
+        cache: hidden states and dense predictions to start from.
+        kept: where finished parts are kept, and looked for.
+        progress: gets the :class:`Comparison` so far whenever rows are added.
+
+    Raises:
+        OptionError: for an unknown criterion or a budget that cannot be read. A budget that one criterion cannot
+            reach is a note in the result.
+    """
+    return _Run(
+        loaded,
+        calibration,
+        measured,
+        contenders(criteria, levels, seeds=seeds),
+        _checked(budgets),
+        seconds=seconds,
+        task=None if task is None else task.first(limit),
+        dtype=dtype,
+        analysis=analysis,
+        cache=cache if cache is not None else StateCache(),
+        kept=kept or NothingKept(),
+        progress=progress,
+    ).run()
+
+
+class _Run:
+    """One comparison under way."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        calibration: Windows,
+        measured: Windows,
+        entries: tuple[list[Contender], list[str]],
+        budgets: tuple[str, ...],
+        *,
+        seconds: float,
+        task: Task | None,
+        dtype: str,
+        analysis: Analysis | None,
+        cache: StateCache,
+        kept: Kept,
+        progress: Progress,
+    ) -> None:
+        self.loaded, self.calibration, self.measured = loaded, calibration, measured
+        self.entries, self.notes = entries
+        self.budgets, self.seconds, self.task, self.dtype = budgets, seconds, task, dtype
+        self.analysis, self.cache, self.kept = analysis, cache, kept
+        self._progress = progress
+        self._from, self._to = 0.0, 0.0  # the part of the whole that the present piece of work is
+        self._weights: dict[tuple[str, str], dict[Block, float]] = {}
+        self.choices: list[_Choice] = []
+        self.cells: dict[PruneSet, Cell] = {}
+        self.missing = 0  # rows that a criterion could not give
+        self.started = time.perf_counter()
+
+    def run(self) -> Comparison:
+        # Trying takes by far the longest, so what only measures is all there before it starts.
+        quick = [entry for entry in self.entries if not entry.tries]
+        slow = [entry for entry in self.entries if entry.tries]
+        self._to = 0.03
+        self._measure([PruneSet()])
+        self._from, self._to = self._to, 0.1
+        if any(entry.criterion in ("entrodrop", "cosine", "block-influence") for entry in quick):
+            self.analysis = self._analysis()
+        pieces: list[tuple[float, list[Contender]]] = [(1.0, quick)] if quick else []
+        pieces += [(2.0 + 3.0 * (entry.criterion == "search"), [entry]) for entry in slow]
+        whole, begun = sum(weight for weight, _ in pieces), 0.0
+        for weight, group in pieces:
+            start, end = 0.1 + 0.9 * begun / whole, 0.1 + 0.9 * (begun + weight) / whole
+            begun += weight
+            chosen = []
+            self._from, self._to = start, start + 0.7 * (end - start) if group[0].tries else start
+            for entry in group:
+                chosen += self._choose(entry)
+            self.choices += chosen
+            self._from, self._to = self._to, end
+            self._measure([choice.drop for choice in chosen])
+        return self._result()
+
+    # Choosing
+
+    def _analysis(self) -> Analysis:
+        known = set(self.analysis.blocks["metric"]) if self.analysis is not None else set()
+        wanted = set(ESTIMATORS) | {entry.estimator for entry in self.entries if entry.estimator}
+        if self.analysis is not None and wanted <= known:
+            return self.analysis
+        return analyze(self.loaded, self.calibration, tuple(sorted(wanted)), progress=self._report)
+
+    def _choose(self, entry: Contender) -> list[_Choice]:
+        """The contender's prune sets; a budget that it cannot reach becomes a note."""
+        found = []
+        parsed = [(text, Budget.parse(text)) for text in self.budgets]
+        if entry.by_order:
+            for _, group in groupby(sorted(parsed, key=_by_unit), key=lambda each: each[1].unit):
+                same_unit = list(group)
+                ranking = self._whole_order(entry, same_unit)
+                for text, budget in same_unit:
+                    try:
+                        count = budget.cut(ranking.order, self._saved(entry, budget, ranking))
+                        found.append(_Choice(entry, text, PruneSet(ranking.order[:count])))
+                    except OptionError as error:
+                        self._leave_out(entry, text, error)
+        else:
+            for text, _ in parsed:
+                try:
+                    found.append(_Choice(entry, text, self._ranking(entry, text).drop))
+                except OptionError as error:
+                    self._leave_out(entry, text, error)
+        return found
+
+    def _whole_order(self, entry: Contender, budgets: Sequence[tuple[str, Budget]]) -> Ranking:
+        """The order that every one of these budgets, all of one unit and sorted, is the start of."""
+        if entry.criterion not in ("sleb", "finercut"):
+            return self._ranking(entry, "0")
+        # The largest that can be reached: of what lies beyond it, cut() then says so.
+        for text, _ in reversed(budgets[1:]):
+            try:
+                return self._ranking(entry, text)
+            except OptionError:
+                continue
+        return self._ranking(entry, budgets[0][0])
+
+    def _ranking(self, entry: Contender, budget: str) -> Ranking:
+        options: dict[str, Any] = {
+            "criterion": entry.criterion,
+            "level": entry.level,
+            "budget": budget,
+            "dtype": self.dtype,
+        }
+        if entry.criterion == "search":
+            options["seconds"] = self.seconds
+        tokens = self.calibration.fingerprint
+        known: Ranking | None = self.kept.get("choice", tokens, options) if entry.tries else None
+        if known is not None:
+            return known
+        ranking = choose(
+            self.loaded,
+            self.calibration,
+            **options,
+            estimator=entry.estimator or "knn",
+            seed=entry.seed,
+            analysis=self.analysis,
+            cache=self.cache,
+            progress=self._report,
+        )
+        if entry.tries:
+            self.kept.put("choice", tokens, options, ranking)
+        return ranking
+
+    def _saved(self, entry: Contender, budget: Budget, ranking: Ranking) -> dict[Block, float]:
+        key = (entry.level, budget.unit)
+        if key not in self._weights:
+            blocks = [Block.parse(name) for name in ranking.scores["block"]]
+            self._weights[key] = budget.weights(self.loaded, self.calibration, blocks)
+        return self._weights[key]
+
+    def _leave_out(self, entry: Contender, budget: str, error: OptionError) -> None:
+        self.missing += 1
+        note = f"{entry.title} has no row for a budget of {budget} at level {entry.level}. {error}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    # Measuring
+
+    def _measure(self, drops: Sequence[PruneSet]) -> None:
+        """Measure what is not known yet, a few prune sets at a time, and keep each."""
+        todo = []
+        for drop in dict.fromkeys(drops):
+            known = None if drop in self.cells else self.kept.get("cell", self._tokens, self._about(drop))
+            if known is not None:
+                self.cells[drop] = known
+            elif drop not in self.cells:
+                todo.append(drop)
+        if self.choices:
+            self._tell(0.0)
+        todo.sort(key=lambda drop: _path(drop, self.loaded.layers))
+        for first in range(0, len(todo), _TOGETHER):
+            group = todo[first : first + _TOGETHER]
+            whole = (self._from, self._to)
+            self._narrow(first / len(todo), (first + len(group)) / len(todo))
+            costs = evaluate_many(
+                self.loaded,
+                self.measured,
+                group,
+                dtype=self.dtype,
+                cache=self.cache,
+                progress=self._first_half if self.task is not None else self._report,
+            )
+            for place, (drop, cost) in enumerate(zip(group, costs, strict=True)):
+                cell = self._cell(drop, cost, (place, len(group)))
+                self.cells[drop] = cell
+                self.kept.put("cell", self._tokens, self._about(drop), cell)
+            self._tell(1.0)
+            self._from, self._to = whole
+
+    def _cell(self, drop: PruneSet, cost: Cost, place: tuple[int, int]) -> Cell:
+        gone = self.loaded.anatomy.parameters(drop).values()
+        dense_seconds = seconds = np.empty(0)
+        if drop:
+            dense_seconds, seconds = paired_seconds(self.loaded.in_dtype(self.dtype), self.measured, drop)
+        right = right_normalized = np.empty(0, dtype=bool)
+        if self.task is not None:
+
+            def report(done: int, total: int, partial: object = None, /) -> None:
+                number, count = place
+                self._report(int(500 + 500 * (number + done / max(1, total)) / count), _STEPS)
+
+            scored = evaluate_task(self.loaded, self.task, drop, dtype=self.dtype, progress=report)
+            right, right_normalized = scored.right, scored.right_normalized
+        return Cell(
+            drop=drop,
+            window_nll=cost.window_nll,
+            window_kl=cost.window_kl,
+            window_agreement=cost.window_agreement,
+            parameters=self.loaded.parameters - sum(weight.numel() for weight in gone),
+            seconds=seconds,
+            dense_seconds=dense_seconds,
+            right=right,
+            right_normalized=right_normalized,
+        )
+
+    @property
+    def _tokens(self) -> str:
+        return self.measured.fingerprint
+
+    def _about(self, drop: PruneSet) -> dict[str, Any]:
+        """What a cell depends on, besides the model and the text."""
+        return {
+            "drop": str(drop),
+            "dtype": self.dtype,
+            "task": self.task.fingerprint if self.task is not None else "",
+        }
+
+    # Telling
+
+    def _narrow(self, start: float, end: float) -> None:
+        width = self._to - self._from
+        self._from, self._to = self._from + start * width, self._from + end * width
+
+    def _first_half(self, done: int, total: int, partial: object = None, /) -> None:
+        self._report(done, 2 * total)
+
+    def _report(self, done: int, total: int, partial: object = None, /) -> None:
+        """Progress of a piece of work, as progress of the whole; its own partial result is nobody's business."""
+        share = self._from + (self._to - self._from) * min(1.0, done / max(1, total))
+        self._progress(int(share * _STEPS), _STEPS)
+
+    def _tell(self, share: float) -> None:
+        """Progress, with the comparison so far."""
+        self._progress(int((self._from + (self._to - self._from) * share) * _STEPS), _STEPS, self._result())
+
+    def _result(self) -> Comparison:
+        dense, length = self.cells[PruneSet()], int(self.measured.token_ids.shape[1])
+        place = {entry: number for number, entry in enumerate(self.entries)}
+        known = [choice for choice in self.choices if choice.drop in self.cells]
+        known.sort(key=lambda choice: (place[choice.contender], self.budgets.index(choice.budget)))
+        rows = [
+            row_of(
+                each.contender.name,
+                each.contender.criterion,
+                each.contender.estimator,
+                each.contender.seed,
+                each.contender.level,
+                each.budget,
+            )
+            | self.cells[each.drop].numbers(dense, length)
+            for each in known
+        ]
+        timed = [cell.dense_seconds for cell in self.cells.values() if cell.dense_seconds.size]
+        untouched = dense.numbers(dense, length)
+        if timed:
+            untouched["tokens_per_second"] = length / float(np.median(np.concatenate(timed)))
+        return Comparison(
+            model=self.loaded.name,
+            layers=self.loaded.layers,
+            calibration_windows=len(self.calibration.token_ids),
+            windows=len(self.measured.token_ids),
+            window_length=length,
+            overlap=_overlap(self.calibration, self.measured),
+            budgets=self.budgets,
+            task=self.task.name if self.task is not None else "",
+            items=len(self.task.items) if self.task is not None else 0,
+            dtype=self.dtype,
+            dense=pd.DataFrame([untouched]),
+            rows=pd.DataFrame(rows) if rows else empty_rows(),
+            notes=tuple(self.notes),
+            rows_total=len(self.entries) * len(self.budgets) - self.missing,
+            seconds=time.perf_counter() - self.started,
+        )
+
+
+def _checked(budgets: Sequence[str]) -> tuple[str, ...]:
+    """The budgets without repetition, the smallest first within a unit."""
+    parsed = {text.strip(): Budget.parse(text) for text in budgets}
+    if not 1 <= len(parsed) <= MOST_BUDGETS:
+        raise OptionError(f"Give 1 to {MOST_BUDGETS} budgets, such as 4, 8, 12.")
+    for text, budget in parsed.items():
+        if budget.amount <= 0:
+            raise OptionError(f"A budget of {text} drops nothing: start from 1.")
+    return tuple(text for text, _ in sorted(parsed.items(), key=_by_unit))
+
+
+def _by_unit(each: tuple[str, Budget]) -> tuple[str, float]:
+    return each[1].unit, each[1].amount
+
+
+def _path(drop: PruneSet, layers: int) -> tuple[tuple[bool, bool], ...]:
+    """A prune set as the way down the layers; sets that begin alike are neighbours when sorted by it."""
+    return tuple((i in drop.attention, i in drop.mlp) for i in range(layers))
+
+
+def _overlap(calibration: Windows, measured: Windows) -> bool:
+    """Whether a window of one is a window of the other."""
+    seen = {tuple(row) for row in calibration.token_ids.tolist()}
+    return any(tuple(row) in seen for row in measured.token_ids.tolist())

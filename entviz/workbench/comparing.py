@@ -1,0 +1,211 @@
+"""The kinds of work of the Compare page: a whole comparison, and two prune sets side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from entviz.blocks import PruneSet
+from entviz.errors import TextError
+from entviz.progress import Progress
+from entviz.store import Run, result_key
+from entviz.workbench.tasks import Analyze, Material, OnText, Request
+
+if TYPE_CHECKING:
+    from entviz.comparison.pair import Contrast
+    from entviz.comparison.result import Comparison
+    from entviz.corpus import Windows
+    from entviz.models import LoadedModel
+    from entviz.tasks import Task as ChoiceTask
+
+MOST_MEASURED = 24  # windows; more would take long and tell little more
+MEASURED_METRICS = (
+    "bucket",
+    "knn",
+    "renyi",
+    "cosine",
+)  # what the Explore page measures, so that it is shared
+
+
+@dataclass(frozen=True)
+class Split:
+    """The windows that criteria choose by, and those that prune sets are measured on."""
+
+    calibration: Windows
+    measured: Windows
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.calibration.fingerprint}+{self.measured.fingerprint}"
+
+
+@dataclass(frozen=True)
+class Compare(OnText):
+    """Compare criteria on a text.
+
+    Attributes:
+        request: the text; its windows are what the criteria choose by.
+        measure_on: texts to measure on, each cut into whole windows; empty for the windows that follow the request's
+            in its own text. Where it has fewer than twice the windows asked for, the first half of those it has
+            choose and the second half measure.
+    """
+
+    criteria: tuple[str, ...]
+    budgets: tuple[str, ...]
+    levels: tuple[str, ...]
+    seeds: int = 3
+    seconds: float = 60.0
+    measure_on: tuple[str, ...] = ()
+    task: ChoiceTask | None = None
+    limit: int | None = None
+    kind = "comparison"
+
+    def options(self) -> dict[str, Any]:
+        others = "\0".join(self.measure_on)
+        return self.request.options() | {
+            "criteria": list(self.criteria),
+            "budgets": list(self.budgets),
+            "levels": list(self.levels),
+            "seeds": self.seeds,
+            "seconds": self.seconds,
+            "measure_on": hashlib.sha256(others.encode()).hexdigest()[:16] if others else "",
+            "task": self.task.name if self.task is not None else "",
+            "task_fingerprint": self.task.fingerprint if self.task is not None else "",
+            "limit": self.limit,
+        }
+
+    def read(self, loaded: LoadedModel) -> Any:
+        from entviz.corpus import windows_from_text
+
+        length = self.request.window_length
+        if self.measure_on:
+            return Split(self.request.read(loaded), _windows_of(self.measure_on, loaded, length))
+        whole = windows_from_text(self.request.text, loaded.tokenizer, window_length=length)
+        return split(whole, self.request.windows)
+
+    def compute(self, material: Material, progress: Progress) -> Comparison:
+        from entviz.comparison.grid import compare
+        from entviz.comparison.kept import StoredParts
+        from entviz.comparison.result import Comparison
+
+        loaded, parts = material.loaded, material.windows
+        key = self.partial_key(loaded.fingerprint, parts.fingerprint)
+
+        def report(done: int, total: int, partial: object = None, /) -> None:
+            if isinstance(partial, Comparison) and not partial.finished and len(partial.rows):
+                # A page can show it without loading the model, after a restart say.
+                material.store.remove(key)
+                material.store.put(key, self.run_of(loaded, partial), partial, text=self.text)
+            progress(done, total, partial)
+
+        known = Analyze(self.request, MEASURED_METRICS)
+        found = compare(
+            loaded,
+            parts.calibration,
+            parts.measured,
+            self.criteria,
+            self.budgets,
+            levels=self.levels,
+            seeds=self.seeds,
+            seconds=self.seconds,
+            task=self.task,
+            limit=self.limit,
+            analysis=material.store.get(
+                result_key(
+                    known.kind,
+                    model=loaded.fingerprint,
+                    tokens=parts.calibration.fingerprint,
+                    options=known.options() | {"model": self.model},
+                )
+            ),
+            cache=material.states,
+            kept=StoredParts(material.store, loaded),
+            progress=report,
+        )
+        material.store.remove(key)
+        return found
+
+    def run_of(self, loaded: LoadedModel, comparison: Comparison) -> Run:
+        """The entry of a comparison so far in the list of runs."""
+        options = self.options() | {"model": self.model}
+        summary = self.summarize(comparison)
+        return Run(self.kind, self.model, loaded.fingerprint, self.describe(), options, summary)
+
+    def partial_key(self, fingerprint: str, tokens: str) -> str:
+        """Where a comparison that is not finished is kept."""
+        options = self.options() | {"model": self.model, "finished": False}
+        return result_key(self.kind, model=fingerprint, tokens=tokens, options=options)
+
+    def summarize(self, result: Comparison) -> dict[str, Any]:
+        from entviz.comparison.verdict import verdict
+
+        return {
+            "finished": result.finished,
+            "rows": len(result.rows),
+            "rows_total": result.rows_total,
+            "verdict": verdict(result)[:3],
+        }
+
+
+@dataclass(frozen=True)
+class ContrastBlocks(OnText):
+    """What each block costs within one prune set and within another."""
+
+    a: PruneSet
+    b: PruneSet
+    kind = "contrast"
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options() | {"a": str(self.a), "b": str(self.b)}
+
+    def compute(self, material: Material, progress: Progress) -> Contrast:
+        from entviz.comparison.pair import contrast
+
+        return contrast(
+            material.loaded, material.windows, self.a, self.b, cache=material.states, progress=progress
+        )
+
+    def summarize(self, result: Contrast) -> dict[str, Any]:
+        return {"nll_a": result.nll_a, "nll_b": result.nll_b}
+
+
+def split(whole: Windows, wanted: int) -> Split:
+    """The first ``wanted`` windows choose and those after them measure; with too few of them, half and half.
+
+    A single window does both.
+    """
+    count = len(whole.token_ids)
+    if count == 1:
+        return Split(whole, whole)
+    first = min(wanted, count // 2)
+    return Split(_part(whole, 0, first), _part(whole, first, min(count, first + MOST_MEASURED)))
+
+
+def _part(whole: Windows, start: int, end: int) -> Windows:
+    from entviz.corpus import windows_from_token_ids
+
+    rows = whole.token_ids[start:end].tolist()
+    return windows_from_token_ids(rows, 1 + max(max(row) for row in rows))
+
+
+def _windows_of(texts: tuple[str, ...], loaded: LoadedModel, length: int) -> Windows:
+    """Whole windows of several texts, as many of each as of the others while there are more than can be measured."""
+    from entviz.corpus import windows_from_text, windows_from_token_ids
+
+    each = []
+    for text in texts:
+        try:
+            each.append(windows_from_text(text, loaded.tokenizer, window_length=length).token_ids.tolist())
+        except TextError:  # too short for a single window; the others may not be
+            continue
+    if not each:
+        raise TextError(
+            f"None of the texts to measure on fills a window of {length} tokens: use shorter windows."
+        )
+    rounds = range(max(len(rows) for rows in each))
+    rows = [rows[number] for number in rounds for rows in each if number < len(rows)]
+    return windows_from_token_ids(rows[:MOST_MEASURED], loaded.vocabulary_size)
+
+
+__all__ = ["Compare", "ContrastBlocks", "Request", "Split", "split"]
