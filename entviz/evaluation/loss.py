@@ -20,6 +20,7 @@ from entviz.anatomy import Anatomy
 from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
+from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
@@ -142,7 +143,8 @@ def evaluate(
     """Measure what dropping ``drop`` costs on ``windows``. The model is not changed.
 
     Args:
-        dtype: the number type to run in; another than the model's makes a copy of its weights once.
+        dtype: the number type to run in, or ``auto`` for the fastest that is exact enough here (see
+            :mod:`entviz.evaluation.precision`); another than the model's makes a copy of its weights once.
         cache: hidden states to start from, shared by calls; see :class:`entviz.pruning.states.StateCache`.
         progress: gets an :class:`Evaluation` over the windows so far after each batch of windows.
 
@@ -150,6 +152,7 @@ def evaluate(
         BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
     """
     drop.check(loaded.layers)
+    dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)

@@ -24,6 +24,7 @@ from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
 from entviz.evaluation.loss import dense_on, scored_positions, text_key
+from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
@@ -79,13 +80,15 @@ def evaluate_many(
     """Measure what each of ``prune_sets`` costs on ``windows``, in their order. The model is not changed.
 
     ``cache`` keeps the dense model's predictions between calls; the numbers are those of
-    :func:`entviz.evaluation.loss.evaluate`. ``progress`` counts prune sets times windows.
+    :func:`entviz.evaluation.loss.evaluate`, which also says what ``dtype`` may be.
+    ``progress`` counts prune sets times windows.
 
     Raises:
         BlockError: where a prune set names a block that the model lacks, or leaves nothing of it.
     """
     for drop in prune_sets:
         drop.check(loaded.layers)
+    dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)

@@ -26,6 +26,7 @@ from entviz.batching import windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.errors import ModelError, TextError
 from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, longest_input, plan
+from entviz.evaluation.precision import resolved
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.tasks import Item, Task, read_task
@@ -155,7 +156,8 @@ def evaluate_task(
     """Score ``task`` with the blocks of ``drop`` left out. The model is not changed.
 
     Args:
-        dtype: the number type to run in; another than the model's makes a copy of its weights once.
+        dtype: the number type to run in, or ``auto`` for the fastest that is exact enough here (see
+            :mod:`entviz.evaluation.precision`); another than the model's makes a copy of its weights once.
         limit: score only the first so many items.
         progress: gets a :class:`TaskResult` over the items so far after each batch of them.
 
@@ -167,6 +169,7 @@ def evaluate_task(
     """
     drop.check(loaded.layers)
     task = task.first(limit)
+    dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
     tokenizer, longest = loaded.tokenizer, longest_input(loaded)
     most_tokens = windows_per_batch(loaded.device, loaded.width, window_length=1)
