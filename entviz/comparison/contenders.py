@@ -3,7 +3,7 @@
     entries, notes = contenders(["entrodrop:knn", "cosine", "random"], ["attn"], seeds=3)
     [entry.title for entry in entries]       # ["EntroDrop (KNN)", "Cosine", "Random", "Random", "Random"]
 
-Names are those of :data:`entviz.pruning.choose.CRITERIA`; ``entrodrop`` takes the estimator after a colon.
+Names are those of :data:`entviz.pruning.catalog.CRITERIA`; ``entrodrop`` takes the estimator after a colon.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entviz.errors import OptionError
-from entviz.pruning.choose import CRITERIA
+from entviz.pruning.catalog import CRITERIA
 from entviz.pruning.ranking import kinds_of
 
 ESTIMATORS = {"bucket": "Bucket", "knn": "KNN", "renyi": "Rényi", "matrix": "Matrix"}

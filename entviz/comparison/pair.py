@@ -37,6 +37,13 @@ class Contrast:
     blocks: pd.DataFrame
 
 
+@dataclass(frozen=True, eq=False)
+class Angles:
+    """Angular distances of :func:`entviz.pruning.angular.angular_distances`, as a result that can be stored."""
+
+    distances: pd.DataFrame
+
+
 def contrast(
     loaded: LoadedModel,
     windows: Windows,

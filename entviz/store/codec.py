@@ -27,11 +27,14 @@ RESULTS: dict[str, tuple[str, str]] = {
     "evaluation": ("entviz.evaluation.loss", "Evaluation"),
     "generation": ("entviz.evaluation.generation", "Generation"),
     "ranking": ("entviz.pruning.ranking", "Ranking"),
+    "angles": ("entviz.comparison.pair", "Angles"),
     "choice": ("entviz.pruning.ranking", "Ranking"),
     "cell": ("entviz.comparison.result", "Cell"),
     "comparison": ("entviz.comparison.result", "Comparison"),
     "contrast": ("entviz.comparison.pair", "Contrast"),
     "score": ("entviz.evaluation.tasks", "TaskResult"),
+    "trust": ("entviz.comparison.trust", "Trust"),
+    "interactions": ("entviz.comparison.interactions", "Interactions"),
 }
 LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours
 _HEADER = "header"

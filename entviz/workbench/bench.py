@@ -17,7 +17,7 @@ from entviz.jobs import Derived, Job, Turn, Worker
 from entviz.store import Run, Store, request_key, result_key
 from entviz.store.memory import Memory
 from entviz.tasks import BUILT_IN, read_task, task_titles
-from entviz.workbench.comparing import Compare, ContrastBlocks
+from entviz.workbench.comparing import Compare, ContrastBlocks, MeasureAngles
 from entviz.workbench.identity import model_identity
 from entviz.workbench.rest import Rest, give_memory_back
 from entviz.workbench.shelf import Shelf
@@ -35,7 +35,7 @@ from entviz.workbench.tasks import (
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.comparison.pair import Contrast
+    from entviz.comparison.pair import Angles, Contrast
     from entviz.comparison.result import Comparison
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
@@ -158,10 +158,13 @@ class Workbench:
         )
 
     def generate(
-        self, request: Request, prompt: str, drop: str, max_new_tokens: int, session: str
+        self, request: Request, prompt: str, drop: str, max_new_tokens: int, session: str, *, side: str = ""
     ) -> Job[Generation]:
-        """A greedy continuation of ``prompt``. The job's partial result is the continuation so far."""
-        slot = "generate pruned" if drop.strip() else "generate dense"
+        """A greedy continuation of ``prompt``. The job's partial result is the continuation so far.
+
+        One dense and one pruned continuation is wanted at a time; a page that shows more names their sides.
+        """
+        slot = f"generate {side or ('pruned' if drop.strip() else 'dense')}"
         return self._asked(
             lambda: Generate(request.model, prompt, PruneSet.parse(drop), max_new_tokens), session, slot
         )
@@ -238,6 +241,10 @@ class Workbench:
         return self._asked(
             lambda: ContrastBlocks(request, PruneSet.parse(a), PruneSet.parse(b)), session, "contrast"
         )
+
+    def angles(self, request: Request, session: str) -> Job[Angles]:
+        """Angular distance across every run of consecutive layers."""
+        return self._asked(lambda: MeasureAngles(request), session, "angles")
 
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first answer that needs it comes sooner."""

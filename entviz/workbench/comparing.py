@@ -10,10 +10,10 @@ from entviz.blocks import PruneSet
 from entviz.errors import TextError
 from entviz.progress import Progress
 from entviz.store import Run, result_key
-from entviz.workbench.tasks import Analyze, Material, OnText, Request
+from entviz.workbench.tasks import Analyze, Material, OnText
 
 if TYPE_CHECKING:
-    from entviz.comparison.pair import Contrast
+    from entviz.comparison.pair import Angles, Contrast
     from entviz.comparison.result import Comparison
     from entviz.corpus import Windows
     from entviz.models import LoadedModel
@@ -170,6 +170,25 @@ class ContrastBlocks(OnText):
         return {"nll_a": result.nll_a, "nll_b": result.nll_b}
 
 
+@dataclass(frozen=True)
+class MeasureAngles(OnText):
+    """Angular distance across every run of layers."""
+
+    kind = "angles"
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options()
+
+    def compute(self, material: Material, progress: Progress) -> Angles:
+        from entviz.comparison.pair import Angles
+        from entviz.pruning.angular import angular_distances
+
+        return Angles(angular_distances(material.loaded, material.windows, progress=progress))
+
+    def summarize(self, result: Angles) -> dict[str, Any]:
+        return {"runs": len(result.distances)}
+
+
 def split(whole: Windows, wanted: int) -> Split:
     """The first ``wanted`` windows choose and those after them measure; with too few of them, half and half.
 
@@ -206,6 +225,3 @@ def _windows_of(texts: tuple[str, ...], loaded: LoadedModel, length: int) -> Win
     rounds = range(max(len(rows) for rows in each))
     rows = [rows[number] for number in rounds for rows in each if number < len(rows)]
     return windows_from_token_ids(rows[:MOST_MEASURED], loaded.vocabulary_size)
-
-
-__all__ = ["Compare", "ContrastBlocks", "Request", "Split", "split"]

@@ -1,0 +1,279 @@
+"""Charts of a comparison of criteria, and of two prune sets.
+
+::
+
+    quality_chart(comparison, "perplexity", "parameters_kept")   # lines a criterion, Pareto front marked
+    overlap_board(PruneSet.parse("attn.5"), PruneSet.parse("attn.5,mlp.7"), layers=30)
+    angular_map(distances)                                       # angular distance by block size and start
+
+A criterion has the same colour, symbol and dash in every chart; the three together tell them apart without colour.
+"""
+
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from entviz.blocks import KINDS, PruneSet, all_blocks
+from entviz.comparison.result import pareto_front
+from entviz.figures import theme
+from entviz.figures.reading import number
+
+if TYPE_CHECKING:
+    from entviz.comparison.pair import Contrast
+    from entviz.comparison.result import Comparison
+
+# Colour, symbol and dash of each contender; the estimators keep the colours they have everywhere.
+STYLES: Final[dict[str, tuple[str, str, str]]] = {
+    "entrodrop:bucket": (theme.BLUE, "circle", "solid"),
+    "entrodrop:knn": (theme.ORANGE, "square", "solid"),
+    "entrodrop:renyi": (theme.GREEN, "diamond", "solid"),
+    "entrodrop:matrix": (theme.METRIC_COLOURS["matrix"], "pentagon", "solid"),
+    "cosine": (theme.PURPLE, "triangle-up", "dash"),
+    "block-influence": (theme.PURPLE, "triangle-down", "dot"),
+    "angular-distance": (theme.SKY, "triangle-right", "dash"),
+    "leave-one-out": (theme.SKY, "x", "dot"),
+    "sleb": (theme.METRIC_COLOURS["lens"], "cross", "dash"),
+    "finercut": (theme.METRIC_COLOURS["lens"], "hexagon", "dot"),
+    "search": (theme.VERMILION, "star", "solid"),
+    "last": (theme.GREY, "triangle-left", "dash"),
+    "random": (theme.GREY, "circle-open", "dot"),
+}
+QUALITY_TITLES: Final = {
+    "perplexity": "Perplexity",
+    "kl": "KL from dense (nats)",
+    "top1_agreement": "Top-1 agreement with dense (%)",
+    "accuracy": "Task accuracy (%)",
+    "accuracy_normalized": "Task accuracy, length-normalized (%)",
+}
+COST_TITLES: Final = {"parameters_kept": "Parameters kept (%)", "speedup": "Speed (times dense)"}
+HEIGHT: Final = 460
+WIDE: Final = 6.0  # perplexities that span more than this ratio are drawn on a logarithmic axis
+BAND: Final = 10  # layers side by side in a board, so that a cell is large enough on a narrow screen
+CELL: Final = 26  # pixels
+_SIDES: Final = {
+    "a": ("only A", theme.BLUE, "square"),
+    "b": ("only B", theme.ORANGE, "diamond"),
+    "both": ("both", theme.GREEN, "star-square"),
+}
+
+
+def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figure:
+    """Quality against what is left of the parameters, or against measured speed; a line a criterion and level.
+
+    ``quality`` is one of ``QUALITY_TITLES``, ``cost`` one of ``COST_TITLES``. Random has a band from its best to its
+    worst seed where quality is perplexity. A ring marks what is on the Pareto front: no other is better in both.
+    """
+    table = comparison.table()
+    table = table.assign(front=pareto_front(table, quality, cost) if len(table) else [])
+    several = table["level"].nunique() > 1
+    figure = go.Figure()
+    for (name, level), group in table.groupby(["name", "level"], sort=False):
+        group = group.sort_values(cost)
+        if name == "random" and quality == "perplexity" and int(group["seeds"].max()) > 1:
+            _add_band(figure, group, cost)
+        colour, symbol, dash = STYLES.get(str(name), (theme.GREY, "circle", "solid"))
+        title = str(group["title"].iloc[0])
+        figure.add_scatter(
+            x=_shown(group[cost], cost),
+            y=_shown(group[quality], quality),
+            mode="lines+markers",
+            name=f"{title}, {level}" if several else title,
+            line={"color": colour, "dash": dash, "width": 2},
+            marker={"symbol": symbol, "size": 9, "color": colour},
+            customdata=np.array([_said(row) for _, row in group.iterrows()]),
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    _add_front(figure, table, quality, cost)
+    _add_dense(figure, comparison, quality, cost)
+    theme.style(figure, x_title=COST_TITLES[cost], y_title=QUALITY_TITLES[quality], height=HEIGHT)
+    figure.update_layout(legend={"y": -0.2, "yanchor": "top"}, margin={"t": 36, "b": 150})
+    if quality in ("perplexity", "kl"):
+        known = table[quality].to_numpy(float)
+        known = known[known > 0]
+        if len(known) and known.max() > WIDE * known.min():
+            figure.update_yaxes(type="log", title_text=f"{QUALITY_TITLES[quality]}, log scale")
+    return figure
+
+
+def overlap_board(a: PruneSet, b: PruneSet, layers: int) -> go.Figure:
+    """Every block of the model as a cell: in neither, only in A, only in B, or in both."""
+    bands = ceil(layers / BAND)
+    across = ceil(layers / bands)
+    rows = pd.DataFrame(
+        [
+            (
+                str(block),
+                block.index % across,
+                _row(block.kind, block.index // across),
+                _where(block in a, block in b),
+            )
+            for block in all_blocks(layers)
+        ],
+        columns=["block", "x", "y", "where"],
+    )
+    figure = go.Figure()
+    _add_cells(figure, rows[rows["where"] == "neither"], "kept by both", theme.LINE_COLOUR, "square-open")
+    for where, (title, colour, symbol) in _SIDES.items():
+        _add_cells(figure, rows[rows["where"] == where], title, colour, symbol)
+    depth = _row(KINDS[-1], bands - 1)
+    theme.style(figure, x_title="", y_title="", height=round((depth + 2) * CELL) + 70)
+    figure.update_layout(margin={"l": 46, "r": 6, "t": 50, "b": 10}, legend={"y": 1.0})
+    figure.update_xaxes(range=[-0.6, across - 0.4], visible=False, fixedrange=True)
+    figure.update_yaxes(
+        range=[depth + 0.7, -1.2],
+        tickvals=[_row(kind, band) for band in range(bands) for kind in KINDS],
+        ticktext=list(KINDS) * bands,
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
+    for layer in range(layers):
+        figure.add_annotation(
+            text=str(layer),
+            x=layer % across,
+            y=_row(KINDS[0], layer // across) - 0.5,
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 11},
+        )
+    return figure
+
+
+def block_costs(contrast: "Contrast") -> go.Figure:
+    """What each dropped block costs within A and within B (nats a token): what putting it back alone would save."""
+    figure = go.Figure()
+    for column, side in (("cost_a", "a"), ("cost_b", "b")):
+        rows = contrast.blocks[contrast.blocks[column].notna()]
+        _, colour, _ = _SIDES[side]
+        figure.add_bar(
+            x=rows["block"],
+            y=rows[column],
+            name=f"in {side.upper()}",
+            marker={"color": colour, "pattern": {"shape": "" if side == "a" else "/"}},
+            customdata=[
+                f"<b>{row.block}</b> in {side.upper()}<br>{number(getattr(row, column), sign=True)} nats a token"
+                for row in rows.itertuples()
+            ],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    theme.style(
+        figure, x_title="Dropped block, by depth", y_title="Cost within its set (nats a token)", height=340
+    )
+    figure.update_layout(barmode="group", margin={"b": 90})
+    figure.update_xaxes(categoryorder="array", categoryarray=list(contrast.blocks["block"]), showgrid=False)
+    return figure
+
+
+def angular_map(distances: pd.DataFrame) -> go.Figure:
+    """Angular distance (0 to 1) across every run of layers, by its first layer and its size; the least is marked.
+
+    ``distances`` has a row for each run: start, size, distance (Gromov et al. 2024, figure 4).
+    """
+    grid = distances.pivot(index="size", columns="start", values="distance")
+    figure = go.Figure()
+    figure.add_heatmap(
+        x=grid.columns,
+        y=grid.index,
+        z=grid.to_numpy(),
+        colorscale="Cividis",
+        colorbar={"title": {"text": "Angular distance", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        hovertemplate="layers %{x} to %{customdata}<br>%{y} layers<br>angular distance %{z:.4f}<extra></extra>",
+        customdata=np.add.outer(grid.index.to_numpy(), grid.columns.to_numpy()) - 1,
+        hoverongaps=False,
+    )
+    least = distances.loc[distances.groupby("size")["distance"].idxmin()]
+    figure.add_scatter(
+        x=least["start"],
+        y=least["size"],
+        mode="markers",
+        name="least for its size",
+        marker={"symbol": "circle-open", "size": 8, "color": theme.VERMILION, "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+    theme.style(figure, x_title="First layer of the run", y_title="Layers in the run", height=440)
+    return figure
+
+
+def _add_band(figure: go.Figure, group: pd.DataFrame, cost: str) -> None:
+    x = _shown(group[cost], cost)
+    low, high = np.exp(group["nll_low"].clip(upper=700)), np.exp(group["nll_high"].clip(upper=700))
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=theme.with_opacity(theme.GREY, 0.18),
+        line={"width": 0},
+        mode="lines",
+        name=f"random, best to worst of {int(group['seeds'].max())}",
+        hoverinfo="skip",
+    )
+
+
+def _add_front(figure: go.Figure, table: pd.DataFrame, quality: str, cost: str) -> None:
+    front = table[table["front"]].sort_values(cost) if len(table) else table
+    if front.empty:
+        return
+    figure.add_scatter(
+        x=_shown(front[cost], cost),
+        y=_shown(front[quality], quality),
+        mode="markers",
+        name="on the Pareto front",
+        marker={"symbol": "circle-open", "size": 19, "color": theme.LINE_COLOUR, "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+
+
+def _add_dense(figure: go.Figure, comparison: "Comparison", quality: str, cost: str) -> None:
+    dense = comparison.dense.iloc[0]
+    if np.isnan(dense[quality]) or (quality == "kl"):
+        return
+    figure.add_scatter(
+        x=_shown(dense[[cost]], cost),
+        y=_shown(dense[[quality]], quality),
+        mode="markers",
+        name="dense",
+        marker={"symbol": "line-ew-open", "size": 16, "color": theme.LINE_COLOUR, "line": {"width": 3}},
+        hovertemplate=f"<b>dense</b><br>{QUALITY_TITLES[quality]} %{{y:.4g}}<extra></extra>",
+    )
+
+
+def _shown(values: pd.Series, name: str) -> np.ndarray:
+    """Shares as per cent, other numbers as they are."""
+    percent = name in ("parameters_kept", "top1_agreement", "accuracy", "accuracy_normalized")
+    return values.to_numpy(float) * (100 if percent else 1)
+
+
+def _said(row: pd.Series) -> str:
+    blocks = str(row["drop"]).split(",")
+    lines = [", ".join(blocks[start : start + 6]) for start in range(0, min(len(blocks), 24), 6)]
+    seeds = f" (mean of {row['seeds']} seeds; blocks of the typical one)" if row["seeds"] > 1 else ""
+    task = "" if np.isnan(row["accuracy"]) else f", accuracy {row['accuracy']:.0%}"
+    return (
+        f"<b>{row['title']}</b>, budget {row['budget']}, {row['level']}{seeds}<br>"
+        f"perplexity {row['perplexity']:.4g}, KL {row['kl']:.3g} nats, top-1 {row['top1_agreement']:.1%}{task}<br>"
+        f"{row['parameters_kept']:.1%} of parameters kept, {row['speedup']:.2f} × dense's speed<br>"
+        f"without {'<br>'.join(lines)}{' …' if len(blocks) > 24 else ''}"
+    )
+
+
+def _add_cells(figure: go.Figure, rows: pd.DataFrame, title: str, colour: str, symbol: str) -> None:
+    figure.add_scatter(
+        x=rows["x"],
+        y=rows["y"],
+        mode="markers",
+        name=title,
+        marker={"symbol": symbol, "size": CELL - 8, "color": colour, "line": {"width": 1}},
+        customdata=rows["block"],
+        hovertemplate=f"<b>%{{customdata}}</b><br>{title}<extra></extra>",
+    )
+
+
+def _row(kind: str, band: int) -> float:
+    return band * (len(KINDS) + 1.1) + KINDS.index(kind)
+
+
+def _where(in_a: bool, in_b: bool) -> str:
+    return "both" if in_a and in_b else "a" if in_a else "b" if in_b else "neither"
