@@ -104,6 +104,13 @@ def _rank(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from entviz.evaluation.loss import evaluate
 
+    if options.task is not None:
+        _evaluate_task(options)
+        return
+    if options.limit is not None:
+        raise OptionError(
+            "--limit is for the items of a --task; --windows limits how much of a text is read."
+        )
     drop = PruneSet.parse(options.drop)
     loaded, windows = _model_and_windows(options)
     with _progress_bar("evaluate") as progress:
@@ -122,6 +129,30 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"{'parameters (millions)':<28}{found.parameters_dense / 1e6:>14.2f}{found.parameters_pruned / 1e6:>14.2f}"
     )
     print(f"{'weight memory (MB)':<28}{found.bytes_dense / 1e6:>14.1f}{found.bytes_pruned / 1e6:>14.1f}")
+
+
+def _evaluate_task(options: argparse.Namespace) -> None:
+    from entviz.evaluation.tasks import evaluate_task
+    from entviz.tasks import read_task
+
+    if options.windows is not None or options.window_length is not None:
+        raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
+    drop, task = PruneSet.parse(options.drop), read_task(options.task)
+    loaded = _load(options)
+    with _progress_bar("evaluate") as progress:
+        found = evaluate_task(loaded, task, drop, dtype=options.dtype, limit=options.limit, progress=progress)
+    if options.json:
+        _print_json(found.to_json())
+        return
+    print(
+        f"{loaded.name}: {found.task}, {found.items} items, in {found.dtype}.\nDropped: {drop or 'nothing'}\n"
+    )
+    for name, share, error in (
+        ("accuracy", found.accuracy, found.standard_error),
+        ("accuracy, length-normalized", found.accuracy_normalized, found.standard_error_normalized),
+    ):
+        print(f"{name:<28}{share:>14.1%}" + (f"  +- {error:.1%}" if error == error else ""))
+    print(f"{'blind guessing':<28}{found.chance:>14.1%}")
 
 
 def _generate(options: argparse.Namespace) -> None:
@@ -193,7 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seconds", type=float, default=120, help="for search (default: %(default)s)")
     command.add_argument("--stage", type=int, choices=[2], help="2: only blocks after the turning point")
 
-    command = _command(commands, "evaluate", _evaluate, "what a prune set costs on a text", text=True)
+    command = _command(
+        commands, "evaluate", _evaluate, "what a prune set costs on a text or a task", text=True, task=True
+    )
     command.add_argument(
         "--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)"
     )
@@ -211,7 +244,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: Any, name: str, function: Callable[[argparse.Namespace], None], purpose: str, *, text: bool
+    commands: Any,
+    name: str,
+    function: Callable[[argparse.Namespace], None],
+    purpose: str,
+    *,
+    text: bool,
+    task: bool = False,
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=purpose, description=f"Print {purpose}."
@@ -224,18 +263,25 @@ def _command(
         help="catalog name, hub id or directory (default: %(default)s)",
     )
     command.add_argument(
-        "--dtype", default="float32", help="float32, bfloat16 or float16 (default: %(default)s)"
+        "--dtype",
+        default="float32",
+        help="float32, bfloat16, float16, or for evaluations auto: the fastest here (default: %(default)s)",
     )
     command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: the best there is)")
     command.add_argument("--json", action="store_true", help="print JSON")
     if text:
-        group = command.add_argument_group("text, one of")
+        group = command.add_argument_group("text or task, one of" if task else "text, one of")
         sources = group.add_mutually_exclusive_group(required=True)
         sources.add_argument("--text", metavar="STR", help="the text itself")
         sources.add_argument("--text-file", metavar="F", help="a text file, UTF-8")
         sources.add_argument(
             "--token-ids", metavar="F.json", help="a list of equally long lists of token ids"
         )
+        if task:
+            sources.add_argument(
+                "--task", metavar="NAME-or-FILE", help="multiple-choice items: a task's name, or a JSONL file"
+            )
+            command.add_argument("--limit", type=int, metavar="N", help="only a task's first so many items")
         command.add_argument("--encoding", default="utf-8", help="of the text file (default: %(default)s)")
         command.add_argument(
             "--windows", type=int, metavar="N", help="how many windows (default: all whole ones)"
