@@ -1,4 +1,17 @@
 """Taking a pruned model away: one file a format, one registry.
 
-from entviz.export.recipe import read_recipe     # needs neither torch nor transformers
+    from entviz.export import FORMATS, export
+    found = export(loaded, PruneSet.parse("attn.5,layer.7"), "hf", Path("smaller"))
+    found.directory, found.files, found.check      # loaded back, and compared with what entviz measured
+    print(found.loading)                           # the lines that load it
+
+    from entviz.export.recipe import read_recipe   # a prune set from a recipe.json
+
+Importing the package needs neither torch nor transformers.
 """
+
+from entviz.export.exporting import export
+from entviz.export.order import Check, Exported, Format
+from entviz.export.registry import FORMATS
+
+__all__ = ["FORMATS", "Check", "Exported", "Format", "export"]

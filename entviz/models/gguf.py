@@ -126,7 +126,7 @@ def _convert(path: Path, directory: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     try:
-        with _frugal_reading():
+        with frugal_reading():
             model, info = AutoModelForCausalLM.from_pretrained(
                 path.parent,
                 # Absolute, or a file of the same name in the working directory would be read instead.
@@ -156,7 +156,7 @@ def _convert(path: Path, directory: Path) -> None:
 
 
 @contextmanager
-def _frugal_reading() -> Iterator[None]:
+def frugal_reading() -> Iterator[None]:
     """Have transformers parse the file once and silently.
 
     It would parse it three times, build the same table of names for every module of the model (together more than half

@@ -1,0 +1,98 @@
+"""Exporting: check, write everything aside, check what was written, and only then give it its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entviz.blocks import Block, PruneSet
+from entviz.errors import ExportError
+from entviz.export.card import model_card
+from entviz.export.order import Exported, Format, Order, Written
+from entviz.export.place import MARK, new_directory
+from entviz.export.registry import get_format
+from entviz.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+    from entviz.models import LoadedModel
+
+CARD = "README.md"
+
+
+def export(
+    loaded: LoadedModel,
+    drop: PruneSet,
+    format: str,  # noqa: A002 - what everybody calls it
+    target: Path,
+    *,
+    evaluation: Evaluation | None = None,
+    text: str = "",
+    criterion: str | None = None,
+    replace: bool = False,
+    progress: Progress = silent,
+) -> Exported:
+    """Write a model without ``drop`` into the directory ``target``, with a model card and a recipe.
+
+    Args:
+        loaded: the model; it is not changed. Its number type is that of the weights written.
+        format: one of :data:`entviz.export.FORMATS`.
+        evaluation: what the prune set costs, in the same number type, for the card; None where it was not measured.
+        text: on which text, in a few words.
+        criterion: how the blocks were chosen, in a few words.
+        replace: whether an earlier export at ``target`` may be replaced. Nothing else ever is.
+
+    Raises:
+        BlockError: where the prune set does not fit the model.
+        ExportError: where the format cannot express it, what was written does not compute the same, or the place
+            cannot be written. Nothing is left there then.
+    """
+    form = get_format(format)
+    drop.check(loaded.layers)
+    objection = form.objection(loaded.name, drop)
+    if objection is not None:
+        raise ExportError(objection)
+    if evaluation is not None and evaluation.drop != drop:
+        raise ExportError("The evaluation is of another prune set. Evaluate the one that is exported.")
+    order = Order(loaded, drop, evaluation, text, criterion)
+    needed = order.bytes if form.file is None else 0
+    with new_directory(target, replace=replace, needed_bytes=needed) as directory:
+        written = form.write(order, directory, progress)
+        (directory / CARD).write_text(_card(order, form, written, target), "utf-8")
+        (directory / MARK).write_bytes(order.recipe.to_bytes())
+        files = {file.name: file.stat().st_size for file in sorted(directory.iterdir())}
+    place = Path(target).expanduser().absolute()
+    return Exported(
+        format=form.name,
+        directory=place,
+        files=files,
+        loading=_with_place(written.loading, str(place)),
+        language=written.language,
+        recipe=order.recipe,
+        removed=_removed(order, form),
+        zeroed=written.zeroed,
+        check=written.check,
+        notes=tuple(written.notes),
+    )
+
+
+def _card(order: Order, form: Format, written: Written, target: Path) -> str:
+    # The card travels with the directory, so it names it as seen from beside it.
+    seen = Written(
+        _with_place(written.loading, target.name or "."),
+        written.language,
+        written.check,
+        written.zeroed,
+        written.notes,
+    )
+    return model_card(order, form, seen)
+
+
+def _with_place(loading: str, place: str) -> str:
+    return loading.replace("{directory}", place.replace("\\", "\\\\").replace('"', '\\"'))
+
+
+def _removed(order: Order, form: Format) -> tuple[int, ...]:
+    if form.name == "llm-drop":
+        return ()
+    return tuple(i for i in range(order.loaded.layers) if Block("layer", i) in order.drop)

@@ -1,0 +1,97 @@
+"""``llama.cpp``: the argument that has llama-quantize leave layers out, and where possible the GGUF file itself.
+
+A model that came from a GGUF file is copied from it, its tensors quantized as they are. One that came from
+safetensors is written in its own number type, for the architectures in :mod:`entviz.export.gguf_writing`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from entviz.blocks import PruneSet
+from entviz.errors import ExportError
+from entviz.export.order import Format, Order, Written, only_layers
+from entviz.models import CATALOG
+from entviz.progress import Progress
+
+FILE: Final = "prune-layers.txt"
+WEIGHTS: Final = "pruned.gguf"
+
+_LOADING: Final = """\
+# llama.cpp: llama-cli -m "{directory}/pruned.gguf"
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("{directory}", gguf_file="pruned.gguf")
+tokenizer = AutoTokenizer.from_pretrained("{directory}", gguf_file="pruned.gguf")"""
+_WITHOUT_FILE: Final = "llama-quantize {argument} model.gguf pruned.gguf COPY"
+
+
+def prune_layers(drop: PruneSet) -> str:
+    """The argument of llama-quantize, such as ``--prune-layers 5,7``."""
+    return f"--prune-layers {','.join(str(block.index) for block in drop)}"
+
+
+def source_file(model: str) -> Path | None:
+    """The GGUF file that a model's name stands for, or None where it is made of safetensors."""
+    entry = CATALOG.get(model)
+    if entry is not None:
+        return entry.packaged.path() if entry.packaged is not None else None
+    path = Path(model).expanduser()
+    try:
+        if path.is_file() and path.suffix == ".gguf":
+            return path
+        packed = list(path.glob("*.gguf")) if path.is_dir() else []
+        return packed[0] if len(packed) == 1 and not any(path.glob("*.safetensors")) else None
+    except OSError:
+        return None
+
+
+def _objection(model: str, drop: PruneSet) -> str | None:
+    if not drop:
+        return "llama.cpp needs a layer to leave out, and the prune set is empty."
+    return only_layers(drop, "llama.cpp", "Drop whole layers, or export a Transformers checkpoint.")
+
+
+def _limits(model: str, drop: PruneSet) -> list[str]:
+    if source_file(model) is not None:
+        return ["The tensors that stay are copied quantized as they are."]
+    return [
+        "A GGUF file is written for a few architectures (Llama, Qwen 2 and 3); for others only the argument, for a "
+        "GGUF file of the model that you have."
+    ]
+
+
+def _write(order: Order, directory: Path, progress: Progress) -> Written:
+    argument = prune_layers(order.drop)
+    (directory / FILE).write_text(argument + "\n", "utf-8")
+    source = source_file(order.loaded.name)
+    target = directory / WEIGHTS
+    notes = [f"For a GGUF file of the whole model that you have: {_WITHOUT_FILE.format(argument=argument)}"]
+    try:
+        if source is not None:
+            from entviz.export.gguf_copying import copy_gguf
+
+            copy_gguf(source, target, order.kept, order.loaded.layers, progress)
+        else:
+            from entviz.export.gguf_writing import write_gguf
+
+            write_gguf(order, target, progress)
+        from entviz.export.checkpoint import compare
+
+        return Written(_LOADING, check=compare(order, target), notes=notes)
+    except ExportError as error:  # the argument is of use by itself
+        target.unlink(missing_ok=True)
+        notes.insert(0, f"No GGUF file was written: {error}")
+        return Written(_WITHOUT_FILE.format(argument=argument), language="bash", notes=notes)
+
+
+FORMAT: Final = Format(
+    name="llama.cpp",
+    title="llama.cpp",
+    purpose="A GGUF file without the layers, and the --prune-layers argument of llama-quantize.",
+    file=FILE,
+    objection=_objection,
+    limits=_limits,
+    write=_write,
+)

@@ -1,0 +1,183 @@
+"""What to export, and what came of it: plain data that formats, the command line and the page share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entviz.blocks import Block, PruneSet
+from entviz.export.recipe import Measured, Recipe
+from entviz.models import CATALOG
+from entviz.progress import Progress
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+    from entviz.models import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A pruned model to take away.
+
+    Attributes:
+        loaded: the model; its number type is that of the weights written.
+        drop: the prune set, checked against the model.
+        evaluation: what the prune set was measured to cost, if it was.
+        text: on which text, in a few words.
+        criterion: how the blocks were chosen, if known.
+    """
+
+    loaded: LoadedModel
+    drop: PruneSet
+    evaluation: Evaluation | None = None
+    text: str = ""
+    criterion: str | None = None
+
+    @property
+    def model_name(self) -> str:
+        """The model's name for others to read: without the folders of this machine where it is a path."""
+        path = Path(self.loaded.name)
+        return path.name if path.is_absolute() or path.exists() else self.loaded.name
+
+    @property
+    def kept(self) -> list[int]:
+        """The layers that stay: those of which at least one block is not dropped."""
+        return [i for i in range(self.loaded.layers) if Block("layer", i) not in self.drop]
+
+    @property
+    def bytes(self) -> int:
+        """About how much the kept layers and everything around them take as files."""
+        gone = self.loaded.anatomy.parameters([b for b in self.drop if b.kind == "layer"])
+        return self.loaded.bytes - sum(weight.numel() * weight.element_size() for weight in gone.values())
+
+    @property
+    def recipe(self) -> Recipe:
+        """The same as a small file."""
+        return Recipe(
+            self.drop,
+            model=self.model_name,
+            fingerprint=self.loaded.fingerprint,
+            layers=self.loaded.layers,
+            criterion=self.criterion,
+            measured=None if self.evaluation is None else Measured.of(self.evaluation, self.text),
+        )
+
+
+@dataclass(frozen=True)
+class Check:
+    """How the files, loaded back, compare with the model that entviz ran without the blocks.
+
+    ``difference`` is that of the mean loss a token, in nats, over ``tokens`` tokens.
+    """
+
+    tokens: int
+    difference: float
+    tolerance: float
+
+
+@dataclass
+class Written:
+    """What a format wrote, told by the format: how to load it, what was found, and what a person should know."""
+
+    loading: str
+    language: str = "python"
+    check: Check | None = None
+    zeroed: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write a pruned model.
+
+    Attributes:
+        name: as typed after ``--format``.
+        title: the name to show.
+        purpose: what it is for, one sentence.
+        file: the small file that is the point of it, or None where that is a checkpoint.
+        objection: why it cannot be had for a model's name and a prune set, or None.
+        limits: what it does not do for a model's name and a prune set, as sentences.
+        write: writes the files into an empty directory.
+    """
+
+    name: str
+    title: str
+    purpose: str
+    file: str | None
+    objection: Callable[[str, PruneSet], str | None]
+    limits: Callable[[str, PruneSet], list[str]]
+    write: Callable[[Order, Path, Progress], Written]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export that is on the disk.
+
+    Attributes:
+        format: the format's name.
+        directory: where it lies.
+        files: name and bytes of each file.
+        loading: the lines that use it, in ``language``.
+        recipe: the prune set with what was measured.
+        removed: layers that are gone.
+        zeroed: names of weights that were set to zero.
+        check: how it compares when loaded back; None for formats without weights.
+        notes: what a person should know.
+    """
+
+    format: str
+    directory: Path
+    files: dict[str, int]
+    loading: str
+    language: str
+    recipe: Recipe
+    removed: tuple[int, ...]
+    zeroed: tuple[str, ...]
+    check: Check | None
+    notes: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """All files together."""
+        return sum(self.files.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: format, directory, files, drop, removed layers, zeroed weights, measured, check, notes."""
+        recipe = self.recipe.to_json()
+        return {
+            "format": self.format,
+            "directory": str(self.directory),
+            "files": self.files,
+            "bytes": self.bytes,
+            "model": self.recipe.model,
+            "drop": recipe["drop"],
+            "removed_layers": list(self.removed),
+            "zeroed_weights": list(self.zeroed),
+            "measured": recipe["measured"],
+            "check": None
+            if self.check is None
+            else {"tokens": self.check.tokens, "difference": self.check.difference},
+            "notes": list(self.notes),
+            "load": self.loading,
+        }
+
+
+def parts_of_layers(drop: PruneSet) -> list[str]:
+    """The blocks of a prune set that are not whole layers, as text."""
+    return [str(block) for block in drop if block.kind != "layer"]
+
+
+def only_layers(drop: PruneSet, who: str, instead: str) -> str | None:
+    """Why a format that knows only whole layers cannot have this prune set, or None."""
+    parts = parts_of_layers(drop)
+    if not parts:
+        return None
+    some = ", ".join(parts[:3]) + (" and more" if len(parts) > 3 else "")
+    return f"{who} knows whole layers only, and the prune set has {some}. {instead}"
+
+
+def hub_name(model: str) -> str:
+    """What the hub calls a model: its hub id where it is in the catalog, else the name as it is."""
+    return CATALOG[model].hub_id if model in CATALOG else model

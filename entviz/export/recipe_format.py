@@ -1,0 +1,30 @@
+"""``recipe``: the prune set alone, for entviz."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from entviz.export.order import Format, Order, Written
+from entviz.export.place import MARK
+from entviz.progress import Progress
+
+
+def _write(order: Order, directory: Path, progress: Progress) -> Written:
+    # recipe.json itself is written with every format.
+    return Written(
+        f'entviz evaluate --model {shlex.quote(order.loaded.name)} --drop @"{{directory}}/{MARK}" --text-file F.txt',
+        language="bash",
+    )
+
+
+FORMAT: Final = Format(
+    name="recipe",
+    title="Recipe",
+    purpose="The prune set and what it was measured to cost, a small file that entviz reads again.",
+    file=MARK,
+    objection=lambda model, drop: None,
+    limits=lambda model, drop: [],
+    write=_write,
+)
