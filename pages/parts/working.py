@@ -56,6 +56,8 @@ def show(
     label: str,
     about: Any = None,
     draw_partial: Callable[[Any], None] | None = None,
+    draw_waiting: Callable[[], None] | None = None,
+    every: float = POLL_SECONDS,
 ) -> Shown[Result]:
     """Draw where a job is and return what can be shown now. Never waits, never raises for a job's failure.
 
@@ -63,7 +65,8 @@ def show(
     that is passed itself cannot be kept from starting anew). ``place`` names a spot of the screen within this
     session: the last result shown there is kept and returned while a newer job runs, fails or is stopped. ``about``
     is plain data that says what is asked for, such as the selection; it is remembered with the result. ``label``
-    says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one.
+    says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one,
+    and ``draw_waiting`` what is to be seen until then. The job is looked at ``every`` so many seconds.
     """
     stopped = f"stopped.{place}"
     if stopped in st.session_state and st.session_state[stopped] == about:
@@ -84,7 +87,7 @@ def show(
     elif view.state == "cancelled":
         _offer_again(place)
     else:
-        _watch(job, place, label, about, draw_partial)
+        st.fragment(_watch, run_every=every)(job, place, label, about, draw_partial, draw_waiting)
     kept: Shown[Result] = st.session_state.get(key, Shown(None, False, None))
     return kept if view.state == "done" else replace(kept, fresh=False, failed=view.finished)
 
@@ -95,16 +98,20 @@ def last(place: str) -> Shown[Any]:
     return replace(kept, fresh=False)
 
 
-@st.fragment(run_every=POLL_SECONDS)
 def _watch(
-    job: Job[Any], place: str, label: str, about: Any, draw_partial: Callable[[Any], None] | None
+    job: Job[Any],
+    place: str,
+    label: str,
+    about: Any,
+    draw_partial: Callable[[Any], None] | None,
+    draw_waiting: Callable[[], None] | None,
 ) -> None:
     job.touch(session())
     view = job.snapshot()
     if view.finished:
         st.rerun()
-    bar, button = st.columns([5, 1], vertical_alignment="center", gap="small")
-    with bar:
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    with row:
         if view.state == "queued" and view.position:
             st.progress(0.0, f"{label}: {_turn(view.position)}")
         elif view.total > 0:
@@ -112,17 +119,17 @@ def _watch(
             st.progress(done, f"{label}: {done:.0%}")
         else:
             st.progress(0.0, f"{label}: getting the model ready")
-    with button:
         st.button(
             "Cancel",
             key=f"cancel.{place}",
             icon=":material/close:",
             on_click=_stop,
             args=(job, place, about),
-            width="stretch",
         )
     if draw_partial is not None and view.partial is not None:
         draw_partial(view.partial)
+    elif draw_waiting is not None:
+        draw_waiting()
 
 
 def _stop(job: Job[Any], place: str, about: Any) -> None:
@@ -135,12 +142,11 @@ def _turn(position: int) -> str:
 
 
 def _offer_again(place: str) -> None:
-    note, button = st.columns([5, 1], vertical_alignment="center", gap="small")
-    note.info("Stopped before it was done.", icon=":material/stop_circle:")
-    button.button(
-        "Start again",
-        key=f"again.{place}",
-        icon=":material/refresh:",
-        on_click=lambda: st.session_state.pop(f"stopped.{place}", None),
-        width="stretch",
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.info("Stopped before it was done.", icon=":material/stop_circle:")
+        st.button(
+            "Start again",
+            key=f"again.{place}",
+            icon=":material/refresh:",
+            on_click=lambda: st.session_state.pop(f"stopped.{place}", None),
+        )

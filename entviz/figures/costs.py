@@ -1,0 +1,157 @@
+"""What a prune set costs, as numbers for the screen: each with its unit, the dense model's beside it, and the change.
+
+::
+
+    for card in cards(evaluation):
+        print(card.title, card.value, "dense:", card.dense)
+    difference(in_bfloat16, in_float32)      # how far two number types are apart, as a sentence
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from entviz.figures.reading import number
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number. ``worse`` is whether it is worse than dense; None where it is neither. Empty change: none."""
+
+    title: str
+    value: str
+    dense: str
+    change: str
+    worse: bool | None
+    about: str
+
+
+def cards(evaluation: "Evaluation") -> list[Card]:
+    """Perplexity, loss, divergence, agreement, parameters and weight memory, each with the dense model's."""
+    more = evaluation.nll - evaluation.dense_nll
+    saved = evaluation.parameters_dense - evaluation.parameters_pruned
+    freed = evaluation.bytes_dense - evaluation.bytes_pruned
+    disagree = 1 - evaluation.top1_agreement
+    return [
+        Card(
+            "Perplexity",
+            number(evaluation.perplexity),
+            number(evaluation.dense_perplexity),
+            _share(math.expm1(min(more, 700.0))),
+            more > 0,
+            "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better.",
+        ),
+        Card(
+            "Loss (nats a token)",
+            f"{evaluation.nll:.3f}",
+            f"{evaluation.dense_nll:.3f}",
+            f"{number(more, sign=True)} ± {_error(increase_standard_error(evaluation))}",
+            more > 0,
+            "Mean negative log-likelihood of a token given those before it. ± is the standard error of the change over "
+            "tokens, counted as independent.",
+        ),
+        Card(
+            "KL from dense (nats)",
+            number(evaluation.kl),
+            "0",
+            f"± {_error(evaluation.kl_standard_error)}",
+            None,
+            "Mean Kullback–Leibler divergence of the pruned model's prediction from the dense model's, KL(dense || "
+            "pruned). 0 where they predict the same.",
+        ),
+        Card(
+            "Top-1 agreement",
+            f"{evaluation.top1_agreement:.1%}",
+            "100%",
+            f"−{100 * disagree:.1f} points" if disagree else "0",
+            disagree > 0,
+            "The share of positions where the likeliest next token is the dense model's.",
+        ),
+        Card(
+            "Parameters",
+            _count(evaluation.parameters_pruned),
+            _count(evaluation.parameters_dense),
+            f"−{_count(saved)} ({saved / evaluation.parameters_dense:.1%})" if saved else "0",
+            None,
+            "Weights that are left; those that two places share count once.",
+        ),
+        Card(
+            "Weight memory",
+            _bytes(evaluation.bytes_pruned),
+            _bytes(evaluation.bytes_dense),
+            f"−{_bytes(freed)}" if freed else "0",
+            None,
+            "What the weights take in the number type that was measured, 1 MB being a million bytes.",
+        ),
+    ]
+
+
+def table(evaluation: "Evaluation") -> pd.DataFrame:
+    """The same as a table for a file. Columns: measure, unit, dense, pruned."""
+    one = evaluation
+    return pd.DataFrame(
+        [
+            ("perplexity", "", one.dense_perplexity, one.perplexity),
+            ("loss", "nats a token", one.dense_nll, one.nll),
+            ("loss_increase_standard_error", "nats a token", np.nan, increase_standard_error(one)),
+            ("kl", "nats", 0.0, one.kl),
+            ("kl_standard_error", "nats", np.nan, one.kl_standard_error),
+            ("top1_agreement", "share", 1.0, one.top1_agreement),
+            ("parameters", "", one.parameters_dense, one.parameters_pruned),
+            ("weight_memory", "bytes", one.bytes_dense, one.bytes_pruned),
+        ],
+        columns=["measure", "unit", "dense", "pruned"],
+    )
+
+
+def increase_standard_error(evaluation: "Evaluation") -> float:
+    """Standard error of the mean loss increase, nats, counting tokens as independent.
+
+    Both models are measured on the same tokens, so it is far below that of either loss.
+    """
+    increase = evaluation.token_nll - evaluation.dense_token_nll
+    return float(increase.std(ddof=1) / math.sqrt(increase.size)) if increase.size > 1 else math.nan
+
+
+def difference(first: "Evaluation", second: "Evaluation") -> str:
+    """How far the numbers of one evaluation are from those of another of the same prune set and text."""
+    return (
+        f"{first.dtype} minus {second.dtype}, same prune set and text: "
+        f"perplexity {number(first.perplexity - second.perplexity, sign=True)}, "
+        f"loss {number(first.nll - second.nll, sign=True)} nats a token, "
+        f"KL {number(first.kl - second.kl, sign=True)} nats, "
+        f"top-1 agreement {_points(first.top1_agreement - second.top1_agreement)} points."
+    )
+
+
+def _points(share: float) -> str:
+    return f"{'−' if share < 0 else '+'}{abs(100 * share):.1f}"
+
+
+def _share(value: float) -> str:
+    sign = "−" if value < 0 else "+"
+    return f"{sign}{abs(value):,.1%}" if abs(value) < 10 else f"× {1 + value:,.0f}"
+
+
+def _error(value: float) -> str:
+    return number(value) if math.isfinite(value) else "?"
+
+
+def _count(parameters: int) -> str:
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if parameters >= size:
+            return f"{parameters / size:.1f}{unit}"
+    return str(parameters)
+
+
+def _bytes(size: int) -> str:
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= one:
+            return f"{size / one:.1f} {unit}"
+    return f"{size} B"

@@ -1,0 +1,72 @@
+"""Two continuations of one prompt for the screen: where they part, and how fast each was made.
+
+::
+
+    differs = first_difference(dense, pruned)              # a place in token_ids, or None
+    marked_continuation(pruned, pieces, differs)           # HTML, everything in it escaped
+"""
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from entviz.figures import theme
+
+if TYPE_CHECKING:
+    from entviz.evaluation.generation import Generation
+
+
+def first_difference(first: "Generation", second: "Generation") -> int | None:
+    """The place of the first token that differs, counted from the prompt's first; None where there is none."""
+    shorter = min(len(first.token_ids), len(second.token_ids))
+    for place in range(shorter):
+        if first.token_ids[place] != second.token_ids[place]:
+            return place
+    return None if len(first.token_ids) == len(second.token_ids) else shorter
+
+
+def marked_continuation(generation: "Generation", pieces: Sequence[str], differs: int | None) -> str:
+    """The text as HTML: the prompt pale, and the first token that differs from the other text marked."""
+    spans = []
+    for place, piece in enumerate(pieces):
+        style = "opacity:0.6" if place < generation.prompt_tokens else ""
+        if place == differs:
+            ground = theme.with_opacity(theme.ORANGE, 0.45)
+            style = f"background:{ground};border-bottom:2px solid {theme.ORANGE};border-radius:3px"
+            spans.append(f'<mark title="the first token that differs" style="color:inherit;{style}">')
+            spans.append(f"{escape(piece)}</mark>")
+        else:
+            spans.append(f'<span style="{style}">{escape(piece)}</span>')
+    return (
+        '<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6">'
+        + "".join(spans)
+        + "</div>"
+    )
+
+
+def speeds(generation: "Generation") -> str:
+    """Tokens a second, reading the prompt and writing apart."""
+    decode = generation.decode_tokens_per_second
+    written = f"{decode:,.1f} tokens/s writing (decode)" if decode else "one token written"
+    return (
+        f"{generation.prefill_tokens_per_second:,.1f} tokens/s reading the prompt of {generation.prompt_tokens} tokens "
+        f"(prefill), {written}, {generation.new_tokens} new tokens."
+    )
+
+
+def comparison(dense: "Generation", pruned: "Generation") -> str:
+    """Where the two part, and how much faster the pruned one was."""
+    place = first_difference(dense, pruned)
+    if place is None:
+        said = "Both continuations are the same, token for token."
+    else:
+        same = place - dense.prompt_tokens
+        said = (
+            f"The first {same} new tokens are the same; the first that differs is marked."
+            if same
+            else ("They differ from the first new token on, which is marked.")
+        )
+    if dense.decode_tokens_per_second and pruned.decode_tokens_per_second:
+        ratio = pruned.decode_tokens_per_second / dense.decode_tokens_per_second
+        said += f" Writing was {ratio:.2f} × as fast as dense, each measured once on this machine."
+    return said

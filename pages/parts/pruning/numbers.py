@@ -1,0 +1,142 @@
+"""What the prune set costs, live: the numbers with dense beside each, while they are being measured and after."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.figures import costs
+from entviz.jobs import Job
+from entviz.models import CATALOG
+from entviz.workbench import workbench
+from pages.parts import selection, working
+from pages.parts.markdown import escape
+from pages.parts.pruning import ticks
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+
+PLACE: Final = "prune.evaluation"
+OTHER_PLACE: Final = "prune.float32"
+POLL_SECONDS: Final = 0.15  # a tick shall be answered within half a second
+NAMED: Final = 8  # blocks of a prune set that a sentence names
+STATUS_HEIGHT: Final = (
+    58  # pixels, as high as a progress bar: the numbers must not jump when it comes and goes
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation was asked for."""
+
+    selection: selection.Selection
+    drop: str
+    dtype: str
+
+
+def draw(chosen: selection.Selection, todo: str | None) -> "working.Shown[Evaluation]":
+    """The numbers of the prune set in view, and which number type they are measured in."""
+    status, cards = st.container(), st.container()
+    dtype = "bfloat16" if st.session_state.get("prune.bfloat16") else "float32"
+    asked = Asked(chosen, ticks.text(), dtype)
+    before = working.last(PLACE)
+    if todo:
+        shown = before
+        with status:
+            st.info(todo, icon=":material/edit_note:")
+    else:
+        with status:
+            shown = working.show(
+                lambda: _evaluate(asked),
+                place=PLACE,
+                label="Evaluating",
+                about=asked,
+                draw_partial=lambda partial: _draw_cards(partial, asked, "measured so far"),
+                draw_waiting=lambda: _draw_earlier(before),
+                every=POLL_SECONDS,
+            )
+    with cards:
+        if shown.fresh and shown.result is not None:
+            _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
+            _draw_cards(shown.result, asked)
+        elif todo or shown.failed:
+            _draw_earlier(shown)
+        _draw_dtype(chosen, asked, shown)
+    return shown
+
+
+def _evaluate(asked: Asked, supersede: bool = True) -> "Job[Evaluation]":
+    return workbench().evaluate(
+        asked.selection.request(), asked.drop, working.session(), asked.dtype, supersede
+    )
+
+
+def _draw_status(sentence: str) -> None:
+    with st.container(height=STATUS_HEIGHT, border=False, vertical_alignment="center"):
+        st.caption(sentence)
+
+
+def _draw_earlier(shown: "working.Shown[Evaluation]") -> None:
+    if shown.result is None:
+        st.skeleton(height=300)
+    else:
+        _draw_cards(shown.result, shown.about, "the earlier result")
+
+
+def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
+    """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
+    title = named(asked.drop)
+    st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
+    with st.grid(3, min_column_width=150, gap="small", key="prune.cards"):
+        for card in costs.cards(evaluation):
+            st.metric(
+                card.title,
+                card.value,
+                card.change or None,
+                delta_color="off" if not card.change or card.worse is None else "inverse",
+                delta_description=f"dense {card.dense}",
+                delta_arrow="off",
+                help=card.about,
+                border=True,
+            )
+
+
+def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "working.Shown[Evaluation]") -> None:
+    st.toggle(
+        "Evaluate in bfloat16",
+        key="prune.bfloat16",
+        persist_state="session",
+        help="Half the memory a number, and up to twice as fast where the processor has it; less exact. Entropies are "
+        "always measured in float32.",
+    )
+    if asked.dtype == "float32" or not shown.fresh:
+        return
+    exact = working.show(
+        lambda: _evaluate(Asked(chosen, asked.drop, "float32"), supersede=False),
+        place=OTHER_PLACE,
+        label="The same in float32",
+        about=(chosen, asked.drop),
+    )
+    if exact.fresh and exact.result is not None and shown.result is not None:
+        st.caption(costs.difference(shown.result, exact.result))
+
+
+def named(drop: str) -> str:
+    """A prune set for a sentence, as Markdown; long ones are cut."""
+    if not drop:
+        return "Nothing dropped: the dense model"
+    blocks = drop.split(",")
+    more = f" and {len(blocks) - NAMED} more" if len(blocks) > NAMED else ""
+    return f"Without {escape(', '.join(blocks[:NAMED]))}{more}"
+
+
+def measured_on(evaluation: "Evaluation", asked: Asked) -> str:
+    """The model, the text and how much of it, the number type; as Markdown."""
+    name = asked.selection.model
+    model = CATALOG[name].title if name in CATALOG else name
+    of = f" of {evaluation.windows_total}" if evaluation.windows < evaluation.windows_total else ""
+    windows = "1 window" if evaluation.windows_total == 1 else f"{evaluation.windows}{of} windows"
+    length = evaluation.token_ids.shape[1]
+    return (
+        f"{escape(model)} on {asked.selection.text_title}, {windows} of {length} tokens, {evaluation.dtype}"
+    )

@@ -1,0 +1,87 @@
+"""Prune: tick blocks to drop, and see at once what that costs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.figures import grid
+from entviz.workbench import workbench
+from pages.parts import frame, selection, working
+from pages.parts.pruning import board, continuation, criteria, numbers, ticks, tokens
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from entviz.analysis import Analysis
+
+NEXT: Final = (
+    ("compare", "Compare criteria at several budgets", ":material/balance:"),
+    ("export", "Take the pruned model away", ":material/download:"),
+)
+
+
+def draw() -> None:
+    frame.require()
+    st.header("Drop blocks, see the cost", anchor=False)
+    chosen = selection.current()
+    todo = selection.missing(chosen)
+    choice = criteria.choose()
+    left, right = st.columns([4, 5], gap="medium")
+    with left:
+        cells = _draw_board(chosen, choice, todo)
+    with right:
+        shown = numbers.draw(chosen, todo)
+    board.draw_text()
+    if cells is not None:
+        board.draw_table(cells)
+    tokens.draw(shown)
+    if not todo:
+        continuation.draw(chosen)
+    _draw_next()
+
+
+def _draw_board(
+    chosen: selection.Selection, choice: criteria.Choice, todo: str | None
+) -> "pd.DataFrame | None":
+    """The grid and the buttons; the analysis behind them is a job of its own. Returns the cells, once there are any."""
+    if todo:
+        analyzed: working.Shown[Analysis] = working.last("prune.analysis")
+    else:
+        analyzed = working.show(
+            lambda: workbench().analyze(chosen.request(), selection.METRICS, working.session()),
+            place="prune.analysis",
+            label="Measuring hidden states",
+            about=chosen,
+        )
+    # Ticks are checked only against the model in view: an earlier result may be of another.
+    layers = analyzed.result.layers if analyzed.fresh and analyzed.result is not None else None
+    ticks.know_layers(layers)
+    board.draw_message(layers)
+    if analyzed.result is None:
+        if not todo and not analyzed.failed:
+            st.skeleton(height=440)
+        return None
+    rankings, ranking = [], None
+    if analyzed.fresh:
+        ranked = criteria.show_ranking(chosen, choice)
+        if ranked.fresh and ranked.result is not None:
+            ranking = ranked.result
+            rankings = [*criteria.other_rankings(chosen, choice), ranking]
+    metric = choice.estimator if choice.criterion == "entrodrop" else "knn"
+    cells = grid.table(rankings, analyzed.result, metric, ticks.current(), choice.unit)
+    board.draw_grid(cells, choice)
+    board.draw_buttons(choice, ranking, analyzed.result.layers)
+    return cells
+
+
+def _draw_next() -> None:
+    folder = Path(__file__).parent
+    there = [(name, title, icon) for name, title, icon in NEXT if (folder / f"{name}.py").exists()]
+    if there:
+        with st.container(horizontal=True, gap="medium"):
+            for name, title, icon in there:
+                st.page_link(f"pages/{name}.py", label=title, icon=icon)
+
+
+draw()
