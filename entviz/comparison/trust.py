@@ -20,7 +20,7 @@ import pandas as pd
 
 from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.comparison.rank_correlation import interval, kendall, resample, spearman
+from entviz.comparison.rank_correlation import CONFIDENCE, interval, kendall, resample, spearman
 from entviz.corpus import Windows
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
@@ -57,7 +57,9 @@ class Trust:
             damage, criterion, blocks (how many), spearman, low, high (95% interval), kendall (tau-b). Not numbers
             where the blocks are too few or a score is the same for all.
         differences: a row for each scope, damage and two criteria. Columns: scope, damage, first, second, difference
-            (of the Spearman correlations), low, high (95% interval, from the same resamples of both).
+            (of the Spearman correlations), low, high (from the same resamples of both; each interval is so wide that
+            one criterion is told apart from all others at once in 95 of 100 cases: Bonferroni's correction, since
+            whoever reads the table picks the best first).
     """
 
     model: str
@@ -106,10 +108,10 @@ def trust(
     gives other scores and other damage, and thirty blocks are few enough for their order to agree by chance. So both
     windows and blocks are drawn with replacement, independently (the pigeonhole bootstrap, Owen 2007, which errs on
     the wide side), and scores and damage are averaged over the drawn windows. Resampling windows alone would ask only
-    whether these very blocks come in this order again, and covers the correlation of normal scores and damages in a
-    third of the cases; this covers it in 92 to 96 of 100, where the text has some four windows or more. A single
-    window says nothing about other texts: the interval is then one over blocks. ``low`` and ``high`` are
-    bias-corrected percentiles of ``resamples`` resamples, the same for all criteria, and always the same.
+    whether these very blocks come in this order again, and in simulations held the true correlation in a third of the
+    cases; this held it in 91 to 96 of 100 (12 to 60 blocks, 4 or 8 windows, noise between windows up to the spread
+    between blocks). A single window says nothing about other texts: the interval is then one over blocks. ``low`` and
+    ``high`` are bias-corrected percentiles of ``resamples`` resamples, the same for all criteria, and always the same.
 
     Args:
         level: layer, attn, mlp, or attn+mlp for both together.
@@ -188,9 +190,10 @@ def _judged(
                 low, high = interval(found[criterion], drawn[criterion])
                 tau = kendall(x, y) if enough else float("nan")
                 correlations.append((scope, name, criterion, count, found[criterion], low, high, tau))
+            strict = 1 - (1 - CONFIDENCE) / max(1, len(scores) - 1)
             for a, b in combinations(scores, 2):
                 gap = found[a] - found[b]
-                differences.append((scope, name, a, b, gap, *interval(gap, drawn[a] - drawn[b])))
+                differences.append((scope, name, a, b, gap, *interval(gap, drawn[a] - drawn[b], strict)))
     return (
         pd.DataFrame(
             correlations,

@@ -1,0 +1,86 @@
+"""How long it takes to leave out every block alone, and every pair of blocks, on this machine.
+
+plan(loaded, windows, level="attn").seconds_pairs
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from entviz.batching import windows_per_batch
+from entviz.blocks import Block, PruneSet
+from entviz.comparison.interactions import chosen_blocks
+from entviz.corpus import Windows
+from entviz.evaluation.loss import dense_on, scored_positions, text_key
+from entviz.evaluation.scoring import score
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.pruning.running import run_pruned
+from entviz.pruning.states import StateCache
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much work there is, and how long it takes on this machine, from timing one pass.
+
+    Attributes:
+        blocks, pairs: how many there are.
+        seconds_alone: for every block alone.
+        seconds_pairs: for every block alone and every pair.
+    """
+
+    blocks: int
+    pairs: int
+    seconds_alone: float
+    seconds_pairs: float
+
+
+def plan(
+    loaded: LoadedModel,
+    windows: Windows,
+    level: str = "attn",
+    *,
+    blocks: Sequence[Block] | None = None,
+    progress: Progress = silent,
+) -> Plan:
+    """Time one dense pass over the first windows and tell from it how long the measuring takes.
+
+    Leaving out block i alone runs the L - i layers after it and the vocabulary projection; a pair those after its
+    second block. Raises as :func:`interactions` does.
+    """
+    chosen = chosen_blocks(loaded, level, blocks)
+    anatomy, layers = loaded.anatomy, loaded.layers
+    size = windows_per_batch(loaded, windows.token_ids.shape[1])
+    part = windows.token_ids[:size]
+    ids = part.to(loaded.device)
+
+    def tick() -> None:
+        progress(0, 2)
+
+    with torch.inference_mode():
+        dense = dense_on(anatomy, ids, text_key(loaded, "float32", part), StateCache(0), tick)  # warms up
+        progress(1, 2)
+        started = time.perf_counter()
+        hidden = run_pruned(anatomy, ids, PruneSet(), after_layer=lambda _: tick())
+        _finished(hidden)
+        middle = time.perf_counter()
+        _finished(score(anatomy.head, *scored_positions(hidden, ids), dense, after_chunk=tick).nll)
+        ended = time.perf_counter()
+    share = len(windows.token_ids) / len(part)
+    layer, projection = share * (middle - started) / layers, share * (ended - middle)
+    left = np.array([layers - block.index for block in chosen])  # by depth, so a pair's second is the later
+    alone = layer * (layers + left.sum()) + projection * (1 + len(chosen))
+    pairs = len(chosen) * (len(chosen) - 1) // 2
+    both = layer * (left.sum() + (left * np.arange(len(chosen))).sum()) + projection * pairs
+    progress(2, 2)
+    return Plan(len(chosen), pairs, float(alone), float(alone + both))
+
+
+def _finished(states: torch.Tensor) -> None:
+    if states.device.type != "cpu":  # an accelerator is timed once it has done what it was given
+        states.sum().item()

@@ -1,0 +1,120 @@
+"""Which criterion predicts damage best, in words that its numbers bear out.
+
+    for sentence in verdict(found, scope="all", damage="loss"):
+        print(sentence)
+
+One criterion is called better than another only where the interval of their difference leaves out 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from entviz.comparison.trust import FEWEST_BLOCKS, Trust
+
+TITLES = {
+    "bucket": "bucket entropy increase",
+    "knn": "KNN entropy increase",
+    "renyi": "Rényi entropy increase",
+    "matrix": "matrix entropy increase",
+    "cosine": "cosine importance",
+    "angular": "angular distance",
+    "depth": "depth alone",
+}
+_NOT_ENTROPY = ("cosine", "angular", "depth")
+
+
+def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]:
+    """One to three sentences: the best, how the entropies stand to cosine, and what does no better than depth."""
+    table = trust.correlations
+    table = table[(table["scope"] == scope) & (table["damage"] == damage)].set_index("criterion")
+    count = int(table["blocks"].iloc[0])
+    if count < FEWEST_BLOCKS:
+        return [f"{count} blocks are too few to tell a rank correlation from chance."]
+    valid = table.dropna(subset=["spearman"]).sort_values("spearman", ascending=False, kind="stable")
+    if valid.empty:
+        return ["No rank correlation exists here: all blocks have the same damage."]
+    best = str(valid.index[0])
+    numbers = _numbers(valid, best)
+    if not valid.at[best, "low"] > 0:
+        return [
+            f"Nothing here predicts damage beyond chance: the highest rank correlation is that of {TITLES[best]}, "
+            f"{numbers}."
+        ]
+    level = {name: gap(trust, scope, damage, best, name) for name in valid.index[1:]}
+    equals = [name for name, (_, low, _) in level.items() if not low > 0]
+    said = [f"{_capital(TITLES[best])} predicts damage best: rank correlation {numbers}."]
+    if equals:
+        said[0] = (
+            f"{_capital(TITLES[best])} has the highest rank correlation with damage, {numbers}, but cannot be told "
+            f"apart here from {_listed([TITLES[name] for name in equals])}."
+        )
+    said += _entropy_against_cosine(trust, scope, damage, [str(name) for name in valid.index])
+    return said + _no_better_than_chance(valid)
+
+
+def gap(trust: Trust, scope: str, damage: str, first: str, second: str) -> tuple[float, float, float]:
+    """The rank correlation of one criterion less that of another, and the interval: (difference, low, high)."""
+    rows = trust.differences
+    rows = rows[(rows["scope"] == scope) & (rows["damage"] == damage)]
+    for row in rows.itertuples():
+        if (row.first, row.second) == (first, second):
+            return row.difference, row.low, row.high
+        if (row.first, row.second) == (second, first):
+            return -row.difference, -row.high, -row.low
+    raise KeyError(f"{first}, {second}")
+
+
+def _entropy_against_cosine(trust: Trust, scope: str, damage: str, names: Sequence[str]) -> list[str]:
+    entropies = [name for name in names if name not in _NOT_ENTROPY]
+    if "cosine" not in names or not entropies:
+        return []
+    gaps = {name: gap(trust, scope, damage, name, "cosine") for name in entropies}
+    worse = [name for name, (_, _, high) in gaps.items() if high < 0]
+    better = [name for name, (_, low, _) in gaps.items() if low > 0]
+    unclear = [name for name in entropies if name not in worse and name not in better]
+    said = []
+    for group, word in ((better, "better"), (worse, "worse")):
+        if group:
+            verb = "does" if len(group) == 1 else "do"
+            listed = _listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in group])
+            said.append(f"{_capital(listed)} {verb} {word} than cosine.")
+    if unclear:
+        listed = _listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in unclear])
+        said.append(f"{_capital(listed)} cannot be told apart from cosine here.")
+    return said
+
+
+def _no_better_than_chance(valid: pd.DataFrame) -> list[str]:
+    names = [TITLES[str(name)] for name, low in valid["low"].items() if not low > 0]
+    return [f"No better than chance: {_listed(names)}."] if names else []
+
+
+def _numbers(table: pd.DataFrame, name: str) -> str:
+    row = table.loc[name]
+    return f"{signed(row['spearman'])} {between(row['low'], row['high'])}"
+
+
+def _signed(found: tuple[float, float, float]) -> str:
+    return f"{signed(found[0])} {between(found[1], found[2])}"
+
+
+def signed(value: float) -> str:
+    """A correlation or a difference of two, with two decimals and a real minus sign."""
+    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+
+
+def between(low: float, high: float) -> str:
+    """An interval as ``[0.45, 0.86]``."""
+    return f"[{signed(low)}, {signed(high)}]"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
