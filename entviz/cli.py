@@ -1,4 +1,4 @@
-"""The command line: analyze, rank, evaluate and generate, each as readable tables or as JSON.
+"""The command line: analyze, rank, evaluate, generate and export, each as readable tables or as JSON.
 
     python -m entviz evaluate --text-file story.txt --windows 4 --window-length 128 --drop attn.25,attn.26 --json
 
@@ -13,16 +13,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entviz import __version__
 from entviz.blocks import KINDS, PruneSet
-from entviz.errors import EntvizError, OptionError
+from entviz.errors import EntvizError, ExportError, OptionError
 from entviz.models import DEFAULT_MODEL
 from entviz.progress import Progress
 
 if TYPE_CHECKING:
     from entviz.corpus import Windows
+    from entviz.export.recipe import Recipe
     from entviz.models.loaded import LoadedModel
 
 ENTROPIES = ("bucket", "knn", "renyi")
@@ -111,7 +113,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise OptionError(
             "--limit is for the items of a --task; --windows limits how much of a text is read."
         )
-    drop = PruneSet.parse(options.drop)
+    drop = _drop(options)
     loaded, windows = _model_and_windows(options)
     with _progress_bar("evaluate") as progress:
         found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
@@ -137,7 +139,7 @@ def _evaluate_task(options: argparse.Namespace) -> None:
 
     if options.windows is not None or options.window_length is not None:
         raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
-    drop, task = PruneSet.parse(options.drop), read_task(options.task)
+    drop, task = _drop(options), read_task(options.task)
     loaded = _load(options)
     with _progress_bar("evaluate") as progress:
         found = evaluate_task(loaded, task, drop, dtype=options.dtype, limit=options.limit, progress=progress)
@@ -158,7 +160,7 @@ def _evaluate_task(options: argparse.Namespace) -> None:
 def _generate(options: argparse.Namespace) -> None:
     from entviz.evaluation.generation import generate
 
-    drop = PruneSet.parse(options.drop)
+    drop = _drop(options)
     loaded = _load(options)
     with _progress_bar("generate") as progress:
         found = generate(
@@ -177,6 +179,57 @@ def _generate(options: argparse.Namespace) -> None:
         f"{found.new_tokens} new tokens, {found.decode_tokens_per_second:.1f} a second, without {drop or 'nothing'}.",
         file=sys.stderr,
     )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from entviz.export import export
+    from entviz.export.place import check_target
+    from entviz.export.registry import get_format
+
+    recipe, target = _recipe(options), Path(options.out)
+    drop = recipe.drop
+    objection = get_format(options.format).objection(options.model, drop)
+    if objection is not None:
+        raise ExportError(objection)
+    check_target(target, replace=options.force)  # before anything takes time
+    evaluation, text = None, ""
+    if options.text is None and options.text_file is None and options.token_ids is None:
+        if options.windows is not None or options.window_length is not None:
+            raise OptionError("--windows and --window-length cut a text: give one, or leave them out.")
+        loaded = _load(options)
+    else:
+        from entviz.evaluation.loss import evaluate
+
+        loaded, windows = _model_and_windows(options)
+        files = options.text_file or options.token_ids
+        text = Path(files).name if files else f'"{options.text[:60]}"'
+        with _progress_bar("evaluate") as progress:
+            evaluation = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
+    with _progress_bar("export") as progress:
+        found = export(
+            loaded,
+            drop,
+            options.format,
+            target,
+            evaluation=evaluation,
+            text=text,
+            criterion=options.criterion or recipe.criterion,
+            replace=options.force,
+            progress=progress,
+        )
+    if options.json:
+        _print_json(found.to_json())
+        return
+    print(f"Written to {found.directory}, {found.bytes / 1e6:.1f} MB: {', '.join(found.files)}.")
+    if evaluation is not None:
+        print(f"Perplexity {evaluation.dense_perplexity:.4f} dense, {evaluation.perplexity:.4f} pruned.")
+    if found.check is not None:
+        print(
+            f"Loaded back: losses differ by {found.check.difference:.1e} nats over {found.check.tokens} tokens."
+        )
+    print(f"\n{found.loading}")
+    for note in found.notes:
+        print(f"Note: {note}", file=sys.stderr)
 
 
 # --- their options --------------------------------------------------------------------------------------------------
@@ -228,18 +281,29 @@ def _parser() -> argparse.ArgumentParser:
         commands, "evaluate", _evaluate, "what a prune set costs on a text or a task", text=True, task=True
     )
     command.add_argument(
-        "--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)"
+        "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
 
     command = _command(commands, "generate", _generate, "continue a prompt greedily", text=False)
     command.add_argument("--prompt", required=True, metavar="P", help="the text to continue")
     command.add_argument(
-        "--drop", default="", metavar="BLOCKS", help="for example attn.5,layer.7 (default: nothing)"
+        "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
     command.add_argument(
         "--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)"
     )
     command.add_argument("--no-cache", action="store_true", help="run the whole sequence anew for each token")
+
+    command = _command(
+        commands, "export", _export, "where a pruned model was written", text=True, text_required=False
+    )
+    command.add_argument("--drop", required=True, metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json")
+    command.add_argument("--out", required=True, metavar="DIR", help="the directory to write")
+    command.add_argument(
+        "--format", default="hf", help="hf, recipe, mergekit, llama.cpp or llm-drop (default: %(default)s)"
+    )
+    command.add_argument("--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card")
+    command.add_argument("--force", action="store_true", help="replace an earlier export there")
     return parser
 
 
@@ -250,6 +314,7 @@ def _command(
     purpose: str,
     *,
     text: bool,
+    text_required: bool = True,
     task: bool = False,
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
@@ -271,7 +336,7 @@ def _command(
     command.add_argument("--json", action="store_true", help="print JSON")
     if text:
         group = command.add_argument_group("text or task, one of" if task else "text, one of")
-        sources = group.add_mutually_exclusive_group(required=True)
+        sources = group.add_mutually_exclusive_group(required=text_required)
         sources.add_argument("--text", metavar="STR", help="the text itself")
         sources.add_argument("--text-file", metavar="F", help="a text file, UTF-8")
         sources.add_argument(
@@ -305,6 +370,23 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 # --- what they share ------------------------------------------------------------------------------------------------
+
+
+def _drop(options: argparse.Namespace) -> PruneSet:
+    return _recipe(options).drop
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """What stands after ``--drop``: blocks, or ``@`` and a recipe; notes where that was made for another model."""
+    from entviz.export.recipe import Recipe, read_recipe
+
+    written = options.drop.strip()
+    if not written.startswith("@"):
+        return Recipe(PruneSet.parse(written))
+    recipe = read_recipe(written[1:])
+    if recipe.model not in (None, options.model, Path(options.model).name):
+        print(f"entviz: note: the recipe was made for {recipe.model}.", file=sys.stderr)
+    return recipe
 
 
 def _load(options: argparse.Namespace) -> LoadedModel:

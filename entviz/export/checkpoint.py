@@ -139,8 +139,8 @@ def _read_back(path: Path, dtype: torch.dtype) -> Any:
             raise ValueError(f"it lacks or has too many weights, such as {wrong[0]}")
     except Exception as error:  # whatever the loader trips over, nobody else could load it either
         raise ExportError(
-            f"What was written does not load again ({first_line(error)}), so it was not kept. Export the prune set as a "
-            "recipe instead."
+            f"What was written does not load again ({first_line(error)}), so it was not kept. Export the prune set as "
+            "a recipe instead."
         ) from error
     return model
 

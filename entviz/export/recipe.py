@@ -2,7 +2,6 @@
 
     Recipe(PruneSet.parse("attn.5,layer.7"), model="smollm2-135m").to_bytes()
     read_recipe("recipe.json").drop            # or the file's bytes
-    prune_set("@recipe.json")                  # what stands after --drop: block names, or @ and a recipe's path
 
 The file is JSON. ``"entviz_recipe": 1`` marks it and tells its version; of the rest, only ``"drop"`` must be there::
 
@@ -135,15 +134,6 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
         return _recipe(values)
     except BlockError as error:
         raise BlockError(f"{name}: {error}") from None
-
-
-def prune_set(text: str) -> PruneSet:
-    """Read what stands after ``--drop``: block names, or ``@`` and the path of a recipe.
-
-    Raises ``BlockError`` where it is neither.
-    """
-    text = text.strip()
-    return read_recipe(text[1:]).drop if text.startswith("@") else PruneSet.parse(text)
 
 
 def _read(path: Path) -> bytes:

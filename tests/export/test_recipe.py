@@ -6,7 +6,7 @@ import pytest
 
 from entviz.blocks import PruneSet
 from entviz.errors import BlockError
-from entviz.export.recipe import MOST_BYTES, Measured, Recipe, prune_set, read_recipe
+from entviz.export.recipe import MOST_BYTES, Measured, Recipe, read_recipe
 
 MEASURED = Measured(
     text="Dr. Ünal's «story»",
@@ -39,14 +39,6 @@ def test_a_recipe_written_by_hand_needs_only_its_mark_and_the_blocks():
 def test_a_byte_order_mark_and_unknown_keys_are_no_harm():
     data = b'\xef\xbb\xbf{"entviz_recipe": 1, "drop": [], "note": "mine"}'
     assert read_recipe(data) == Recipe(PruneSet())
-
-
-def test_prune_sets_are_names_or_a_recipe(tmp_path):
-    path = tmp_path / "my recipe.json"
-    path.write_bytes(FULL.to_bytes())
-    assert prune_set(f" @{path} ") == FULL.drop
-    assert prune_set("attn.1 mlp.2") == PruneSet.parse("attn.1,mlp.2")
-    assert prune_set("") == PruneSet()
 
 
 @pytest.mark.parametrize(
@@ -92,10 +84,8 @@ def test_size_is_bounded_before_anything_is_parsed(tmp_path):
 
 def test_places_without_a_recipe_are_named(tmp_path):
     with pytest.raises(BlockError, match="There is no recipe"):
-        prune_set(f"@{tmp_path / 'none.json'}")
+        read_recipe(tmp_path / "none.json")
     with pytest.raises(BlockError, match="is a directory"):
         read_recipe(tmp_path)
     with pytest.raises(BlockError, match="cannot be read"):
         read_recipe("nul\0.json")
-    with pytest.raises(BlockError, match="is a directory"):
-        prune_set("@")
