@@ -19,6 +19,7 @@ from entviz.store.memory import Memory
 from entviz.tasks import BUILT_IN, read_task, task_titles
 from entviz.workbench.comparing import Compare, ContrastBlocks, MeasureAngles
 from entviz.workbench.identity import model_identity
+from entviz.workbench.judging import JudgeCriteria, MeasurePairs
 from entviz.workbench.rest import Rest, give_memory_back
 from entviz.workbench.shelf import Shelf
 from entviz.workbench.tasks import (
@@ -36,7 +37,10 @@ from entviz.workbench.tasks import (
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.comparison.pair import Angles, Contrast
+    from entviz.comparison.interactions import Interactions
+    from entviz.comparison.plan import Plan
     from entviz.comparison.result import Comparison
+    from entviz.comparison.trust import Trust
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
@@ -246,6 +250,25 @@ class Workbench:
         """Angular distance across every run of consecutive layers."""
         return self._asked(lambda: MeasureAngles(request), session, "angles")
 
+    def trust(self, request: Request, level: str, session: str) -> Job[Trust]:
+        """Each criterion's scores against the measured damage of every block of a level."""
+        return self._asked(lambda: JudgeCriteria(request, level), session, "trust")
+
+    def interactions(self, request: Request, level: str, session: str) -> Job[Interactions]:
+        """The damage of every pair of blocks. The job's partial result is that of the pairs so far."""
+        return self._asked(lambda: MeasurePairs(request, level), session, "interactions")
+
+    def knows(self, kind: str, request: Request, level: str) -> bool:
+        """Whether :meth:`trust` or :meth:`interactions`, by its name, has its answer in the store."""
+        task = (JudgeCriteria if kind == "trust" else MeasurePairs)(request, level)
+        key, identity = self._request_key(task)
+        return identity is not None and self.store.answer(key) is not None
+
+    def plan(self, request: Request, level: str, session: str) -> Job[Plan]:
+        """How long leaving out every block, and every pair, takes here. It is timed anew, and kept in no store."""
+        key = f"{self._request_key(MeasurePairs(request, level))[0]} plan"
+        return self._submit(key, partial(self._plan, request, level), session, "plan", INTERACTIVE)
+
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first answer that needs it comes sooner."""
         key = f"prepare {model_identity(model)} {model}"
@@ -273,9 +296,7 @@ class Workbench:
             task = make()
         except EntvizError as error:
             return Job.refused("refused", error)
-        identity = model_identity(task.model)
-        options = task.options() | {"model": task.model}
-        key = request_key(task.kind, model=identity or "unknown", text=task.text, options=options)
+        key, identity = self._request_key(task)
         known: T | None = self.store.answer(key) if identity is not None else None
         if known is None:
             work = partial(self._work, task, key if identity is not None else None)
@@ -283,6 +304,12 @@ class Workbench:
         if slot is not None:
             self.worker.withdraw(session, slot)
         return Job.answered(key, known)
+
+    def _request_key(self, task: Task[T]) -> tuple[str, str | None]:
+        """The key under which a task's answer is found without its model, and the model's identity where it is here."""
+        identity = model_identity(task.model)
+        options = task.options() | {"model": task.model}
+        return request_key(task.kind, model=identity or "unknown", text=task.text, options=options), identity
 
     def _submit(
         self, key: str, work: Callable[[Turn], T], session: str, slot: str | None, priority: int
@@ -319,6 +346,14 @@ class Workbench:
     def _prepare(self, model: str, progress: Turn) -> None:
         self._model(model, progress)
         self._rest.disturb()
+
+    def _plan(self, request: Request, level: str, progress: Turn) -> Plan:
+        from entviz.comparison.plan import plan
+
+        loaded = self._model(request.model, progress)
+        found = plan(loaded, request.read(loaded), level, progress=progress)
+        self._rest.disturb()
+        return found
 
     def _spell(self, key: str, model: str, rows: list[list[int]], progress: Turn) -> list[list[str]]:
         from entviz.spelling import spell

@@ -1,0 +1,79 @@
+"""The kinds of work behind "which criterion to trust" and "interactions"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from entviz.progress import Progress
+from entviz.pruning.ranking import kinds_of
+from entviz.store import result_key
+from entviz.workbench.tasks import Analyze, Material, OnText
+
+if TYPE_CHECKING:
+    from entviz.comparison.interactions import Interactions
+    from entviz.comparison.trust import Trust
+
+EXPLORED = ("bucket", "knn", "renyi", "cosine")  # what the Explore page measures, so that it is not measured again
+
+
+@dataclass(frozen=True)
+class JudgeCriteria(OnText):
+    """Compare what each criterion says of every block with what leaving the block out costs."""
+
+    level: str
+    kind = "trust"
+
+    def __post_init__(self) -> None:
+        kinds_of(self.level)  # an unknown level is said before anything is loaded
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options() | {"level": self.level}
+
+    def compute(self, material: Material, progress: Progress) -> Trust:
+        from entviz.comparison.trust import trust
+
+        explored = Analyze(self.request, EXPLORED)
+        key = result_key(
+            explored.kind,
+            model=material.loaded.fingerprint,
+            tokens=material.windows.fingerprint,
+            options=explored.options() | {"model": self.model},
+        )
+        return trust(
+            material.loaded,
+            material.windows,
+            self.level,
+            analysis=material.store.get(key),
+            cache=material.states,
+            progress=progress,
+        )
+
+    def summarize(self, result: Trust) -> dict[str, Any]:
+        from entviz.comparison.trust_verdict import verdict
+
+        return {"level": self.level, "verdict": verdict(result)[0]}
+
+
+@dataclass(frozen=True)
+class MeasurePairs(OnText):
+    """Measure what dropping two blocks costs beyond the sum of the two, for every pair."""
+
+    level: str
+    kind = "interactions"
+
+    def __post_init__(self) -> None:
+        kinds_of(self.level)
+
+    def options(self) -> dict[str, Any]:
+        return self.request.options() | {"level": self.level}
+
+    def compute(self, material: Material, progress: Progress) -> Interactions:
+        from entviz.comparison.interactions import interactions
+
+        return interactions(
+            material.loaded, material.windows, self.level, cache=material.states, progress=progress
+        )
+
+    def summarize(self, result: Interactions) -> dict[str, Any]:
+        return {"level": self.level, "pairs": result.pairs}
