@@ -6,9 +6,8 @@ choose(loaded, windows, "search", level="attn", budget="20% parameters", seconds
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet
@@ -60,6 +59,7 @@ def choose(
 
     Raises:
         OptionError: for an unknown criterion, a level it does not have, or a budget that cannot be reached.
+        BlockError: for an unknown level, and for a budget that leaves nothing of the model.
     """
     if criterion not in CRITERIA:
         raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(CRITERIA)}.")
@@ -72,6 +72,11 @@ def choose(
         raise OptionError(f"{criterion} works at level {', '.join(known.levels)}, not {level}.")
     free = free_blocks(scores)
     weights = wanted.weights(loaded, windows, free)
+    if wanted.cut(free, weights) == len(free):  # says at once, before measuring, what is out of reach
+        PruneSet(free).check(loaded.layers)
+
+    def enough(drop: PruneSet) -> bool:
+        return sum(weights[block] for block in free if block in drop) >= wanted.amount * (1 - 1e-9)
 
     def trial(by: str) -> Trial:
         return Trial(loaded, windows, by=by, dtype=dtype, cache=cache)
@@ -106,28 +111,35 @@ def choose(
         }
         return in_order(criterion, chosen, score_table(loaded.layers, level, alone, protection), size)
     if criterion in ("sleb", "finercut"):
-
-        def enough(drop: PruneSet) -> bool:
-            return sum(weights[block] for block in free if block in drop) >= wanted.amount * (1 - 1e-9)
-
         at_most = int(wanted.amount) if wanted.unit == "blocks" else len(free)
-        wanted.cut(free, weights)  # says at once where the budget is out of reach
         chosen, costs = greedy(
             trial("nll" if criterion == "sleb" else "kl"), free, at_most, enough=enough, progress=progress
         )
+        if not enough(PruneSet(chosen)):
+            PruneSet(free).check(loaded.layers)  # it stopped because the next block would have been the last
         paid = {str(block): cost for block, cost in zip(chosen, costs, strict=True)}
         return in_order(criterion, chosen, score_table(loaded.layers, level, paid, protection), len(chosen))
-    # A set of mixed sizes has no one number of blocks, so a search by share is for blocks of the mean size.
-    mean_weight = sum(weights.values()) / len(weights)
-    wanted.cut(free, weights)
-    size = math.ceil(wanted.amount / mean_weight - 1e-9)
-    return _searched(trial("kl"), free, size, level, protection, estimator, analysis, seconds, progress)
+    if wanted.amount == 0:
+        return in_order(criterion, [], scores, 0)
+    return _searched(
+        trial("kl"),
+        free,
+        enough,
+        lambda order: wanted.cut(order, weights),
+        level,
+        protection,
+        estimator,
+        analysis,
+        seconds,
+        progress,
+    )
 
 
 def _searched(
     trial: Trial,
     free: Sequence[Block],
-    size: int,
+    enough: Callable[[PruneSet], bool],
+    cut: Callable[[Sequence[Block]], int],
     level: str,
     protection: tuple[int, int],
     estimator: str,
@@ -151,10 +163,9 @@ def _searched(
     for name, entropy in [("cosine", estimator), *(("entrodrop", metric) for metric in metrics[:-1])]:
         for guard in {protection, default_protection(name)}:
             try:
-                seeds.append(
-                    rank(analysis, name, estimator=entropy, level=level, budget=size, protect=guard).drop
-                )
+                order = rank(analysis, name, estimator=entropy, level=level, protect=guard).order
+                seeds.append(PruneSet(order[: cut(order)]))
             except OptionError:  # a seed that its protection leaves too few blocks for is no seed
                 continue
     allowed = [seed for seed in seeds if all(block in PruneSet(free) for block in seed)]
-    return ranking(search(trial, free, size, seeds=allowed, seconds=seconds, progress=report))
+    return ranking(search(trial, free, enough, seeds=allowed, seconds=seconds, progress=report))

@@ -87,7 +87,11 @@ def ranked(criterion: str, scores: pd.DataFrame, budget: int) -> Ranking:
 
 
 def in_order(criterion: str, order: Sequence[Block], scores: pd.DataFrame, budget: int) -> Ranking:
-    """A ranking whose order is already known."""
+    """A ranking whose order is already known.
+
+    Raises ``OptionError`` for a budget that is not possible, and ``BlockError`` for one that leaves nothing.
+    """
     if not 0 <= budget <= len(order):
         raise OptionError(f"A budget of {budget} blocks is not possible: {len(order)} may be dropped here.")
-    return Ranking(criterion, tuple(order), PruneSet(order[:budget]), scores)
+    drop = PruneSet(order[:budget]).check(int(scores["index"].max()) + 1)
+    return Ranking(criterion, tuple(order), drop, scores)

@@ -1,14 +1,15 @@
 """An anytime search for the prune set that changes the model's predictions least.
 
-    found = search(trial, blocks, budget=8, seeds=[ranking.drop for ranking in rankings], seconds=120)
+    enough = lambda drop: len(drop) >= 8
+    found = search(trial, blocks, enough, seeds=[ranking.drop for ranking in rankings], seconds=120)
     found.drop, found.cost
 
 Prune sets are judged by KL(dense || pruned) on calibration text, cheaply at first: candidates race on a few windows,
 and only those that do well are tried on more (successive halving, Jamieson & Talwalkar 2016). Three stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
-2. *Beam*: grow sets block by block from nothing, keeping the few best of each size. One beam is greedy elimination;
-   several keep a set whose value shows only two blocks later.
+2. *Beam*: grow sets block by block from nothing until they are large enough, keeping the few best of each step. One
+   beam is greedy elimination; several keep a set whose value shows only two blocks later.
 3. *Swaps*: put one dropped block back and drop another instead, as long as that helps. Which swaps to try first is
    read off the damage that blocks did in the races so far.
 
@@ -19,7 +20,7 @@ stopped at any time: every report carries the best set so far.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -58,17 +59,17 @@ class _OutOfTime(Exception):
 
 class _Search:
     def __init__(
-        self, trial: Trial, blocks: Sequence[Block], budget: int, seconds: float, progress: Progress
+        self,
+        trial: Trial,
+        blocks: Sequence[Block],
+        enough: Callable[[PruneSet], bool],
+        seconds: float,
+        progress: Progress,
     ) -> None:
-        self.trial, self.blocks, self.budget, self.progress = trial, list(blocks), budget, progress
+        self.trial, self.blocks, self.enough, self.progress = trial, list(blocks), enough, progress
         self.started, self.seconds = time.perf_counter(), seconds
         self.best: Found | None = None
         self.stage = "seeds"
-
-    def size(self, drop: PruneSet) -> int:
-        """How many of the search's blocks a set holds."""
-        whole_layers = self.blocks[0].kind == "layer"
-        return len(drop.attention) + (0 if whole_layers else len(drop.mlp))
 
     def report(self, done: int = 0, total: int = 0, partial: object = None, /) -> None:
         spent = time.perf_counter() - self.started
@@ -96,33 +97,33 @@ class _Search:
         return replace(self.best, evaluated=self.trial.evaluated, seconds=time.perf_counter() - self.started)
 
     def consider(self, ranked: Sequence[tuple[float, PruneSet]]) -> None:
-        """Keep the best of ``ranked`` if it is the best of its full size so far."""
+        """Keep the best of ``ranked`` if it is large enough and the best so far."""
         for cost, drop in ranked:
-            if self.size(drop) == self.budget and (self.best is None or cost < self.best.cost):
+            if self.enough(drop) and (self.best is None or cost < self.best.cost):
                 spent = time.perf_counter() - self.started
                 self.best = Found(drop, cost, self.stage, self.trial.evaluated, spent)
 
     def seeds(self, seeds: Sequence[PruneSet]) -> None:
-        self.consider(
-            self.race(
-                [seed for seed in seeds if self.size(seed) == self.budget] or [self._first()], _FINALISTS
-            )
-        )
+        self.consider(self.race([seed for seed in seeds if self.enough(seed)] or [self._first()], _FINALISTS))
 
     def _first(self) -> PruneSet:
-        return PruneSet(self.blocks[-self.budget :])
+        """The last blocks, as many as are enough."""
+        sets = (PruneSet(self.blocks[-count:]) for count in range(1, len(self.blocks) + 1))
+        return next(filter(self.enough, sets), PruneSet(self.blocks))
 
     def beam(self) -> None:
         self.stage = "beam"
         beam = [PruneSet()]
-        for _ in range(self.budget):
+        while beam:
             children = [
                 drop | PruneSet([block]) for drop in beam for block in self.blocks if block not in drop
             ]
             children = [child for child in children if self._leaves_something(child)]
+            if not children:
+                return
             ranked = self.race(children, _BEAM)
-            beam = [drop for _, drop in ranked]
             self.consider(ranked)
+            beam = [drop for _, drop in ranked if not self.enough(drop)]
 
     def swaps(self) -> None:
         """Swap blocks of the best set until no swap on the list helps."""
@@ -136,6 +137,7 @@ class _Search:
             inside = [block for block in self.blocks if block in before]
             # With a block put back, what is left is a smaller set; those that gain most by it are worth refilling.
             smaller = self.race([before - PruneSet([block]) for block in inside], _FINALISTS)
+            self.consider(smaller)  # among blocks of different sizes, the smaller set may be large enough
             outside = sorted(
                 (block for block in self.blocks if block not in before), key=lambda block: damage[block]
             )
@@ -155,16 +157,17 @@ class _Search:
 def search(
     trial: Trial,
     blocks: Sequence[Block],
-    budget: int,
+    enough: Callable[[PruneSet], bool],
     *,
     seeds: Sequence[PruneSet] = (),
     seconds: float = 120.0,
     progress: Progress = silent,
 ) -> Found:
-    """Search for the set of ``budget`` of ``blocks`` with the lowest cost in ``trial``.
+    """Search for the set of some of ``blocks`` with the lowest cost in ``trial`` that drops enough of the model.
 
     Args:
-        seeds: sets to start from; the result costs no more than the best of those with ``budget`` blocks.
+        enough: tells whether a set does; never of the empty set, and always of a larger set where of a smaller one.
+        seeds: sets to start from; the result costs no more than the best of those that are enough.
         seconds: stop about then; the seeds are finished in any case.
         progress: gets the best :class:`Found` so far; raising ``Cancelled`` from it ends the search without a result,
             but the last report's partial result stands.
@@ -172,9 +175,7 @@ def search(
     Returns:
         the best set found, with its cost on all windows of the trial.
     """
-    state = _Search(trial, blocks, budget, seconds, progress)
-    if budget == 0:
-        return Found(PruneSet(), 0.0, "seeds", 0, 0.0)
+    state = _Search(trial, blocks, enough, seconds, progress)
     try:
         state.seeds(seeds)
         state.beam()
