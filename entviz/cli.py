@@ -302,7 +302,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--format", default="hf", help="hf, recipe, mergekit, llama.cpp or llm-drop (default: %(default)s)"
     )
-    command.add_argument("--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card")
+    command.add_argument(
+        "--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card"
+    )
     command.add_argument("--force", action="store_true", help="replace an earlier export there")
     return parser
 
