@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from entviz.analysis import Analysis
 from entviz.blocks import Block, PruneSet
@@ -25,7 +26,7 @@ from entviz.evaluation.loss import Evaluation
 from entviz.pruning.criteria import Ranking
 from entviz.store import Run, Store, codec, request_key, result_key
 from entviz.store.codec import UnreadableError, pack, unpack
-from entviz.store.database import FILE
+from entviz.store.database import FILE, open_database, requests
 from entviz.store.memory import Memory
 
 
@@ -458,6 +459,44 @@ def test_many_threads_write_and_read(store):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(40)))
     assert {run.key for run in store.runs()} == set("0123456789")
+
+
+def test_many_open_a_new_database_at_once(tmp_path, caplog):
+    for number in range(4):
+        together = threading.Barrier(12)
+
+        def opened(who, url=f"sqlite:///{tmp_path / str(number)}.sqlite", together=together):
+            store = Store(url, memory_bytes=0)
+            together.wait()
+            put(store, str(who))
+            found = store.get(str(who))
+            store.close()
+            return found
+
+        with ThreadPoolExecutor(12) as pool:
+            assert None not in pool.map(opened, range(12))
+    assert not caplog.records
+
+
+def test_tables_are_created_all_or_none(tmp_path):
+    """A process that ends half way must not leave a table without its index, which would never be made later."""
+    url = f"sqlite:///{tmp_path / 'half.sqlite'}"
+
+    def fails(*_, **__):
+        raise KeyboardInterrupt
+
+    event.listen(requests, "before_create", fails)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            open_database(url)
+    finally:
+        event.remove(requests, "before_create", fails)
+    with sqlite3.connect(tmp_path / "half.sqlite") as database:
+        assert database.execute("select name from sqlite_master").fetchall() == []
+    open_database(url).dispose()
+    with sqlite3.connect(tmp_path / "half.sqlite") as database:
+        names = {name for (name,) in database.execute("select name from sqlite_master")}
+    assert {"entviz_runs", "entviz_runs_by_use", "entviz_requests", "entviz_texts"} <= names
 
 
 # A small result of its own, so that the processes need not import torch.

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    inspect,
     select,
     text,
 )
@@ -38,6 +39,8 @@ log = logging.getLogger("entviz")
 
 FILE = "runs.sqlite"
 _BUSY_SECONDS = 10.0  # how long one process waits for another's write
+# How a transaction makes others wait that begin in the same way, by dialect; the number is ours and means nothing.
+_ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(20250403794)"}
 
 metadata = MetaData()
 
@@ -125,7 +128,7 @@ def _opened(url: str | URL, suspected: bool = False) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     try:
-        metadata.create_all(engine)
+        _create_tables(engine)
         with engine.connect() as connection:
             for table in metadata.sorted_tables:
                 connection.execute(select(table).limit(1)).fetchall()
@@ -137,6 +140,19 @@ def _opened(url: str | URL, suspected: bool = False) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def _create_tables(engine: Engine) -> None:
+    """Create the tables that are missing, all or none, and one process at a time.
+
+    Looking and then creating would fail for all but the first of several processes that start together.
+    """
+    if set(metadata.tables) <= set(inspect(engine).get_table_names()):
+        return
+    with engine.begin() as connection:
+        if engine.dialect.name in _ALONE:
+            connection.exec_driver_sql(_ALONE[engine.dialect.name])
+        metadata.create_all(connection)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
