@@ -36,8 +36,8 @@ from entviz.workbench.tasks import (
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.comparison.pair import Angles, Contrast
     from entviz.comparison.interactions import Interactions
+    from entviz.comparison.pair import Angles, Contrast
     from entviz.comparison.plan import Plan
     from entviz.comparison.result import Comparison
     from entviz.comparison.trust import Trust
@@ -260,13 +260,19 @@ class Workbench:
 
     def knows(self, kind: str, request: Request, level: str) -> bool:
         """Whether :meth:`trust` or :meth:`interactions`, by its name, has its answer in the store."""
-        task = (JudgeCriteria if kind == "trust" else MeasurePairs)(request, level)
+        try:
+            task = (JudgeCriteria if kind == "trust" else MeasurePairs)(request, level)
+        except EntvizError:  # which that method will say
+            return False
         key, identity = self._request_key(task)
         return identity is not None and self.store.answer(key) is not None
 
     def plan(self, request: Request, level: str, session: str) -> Job[Plan]:
         """How long leaving out every block, and every pair, takes here. It is timed anew, and kept in no store."""
-        key = f"{self._request_key(MeasurePairs(request, level))[0]} plan"
+        try:
+            key = f"{self._request_key(MeasurePairs(request, level))[0]} plan"
+        except EntvizError as error:
+            return Job.refused("refused", error)
         return self._submit(key, partial(self._plan, request, level), session, "plan", INTERACTIVE)
 
     def prepare(self, model: str, session: str) -> Job[None]:

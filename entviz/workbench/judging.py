@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from entviz.progress import Progress
 from entviz.pruning.ranking import kinds_of
 from entviz.store import result_key
+from entviz.workbench.comparing import MEASURED_METRICS
 from entviz.workbench.tasks import Analyze, Material, OnText
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions import Interactions
     from entviz.comparison.trust import Trust
-
-EXPLORED = ("bucket", "knn", "renyi", "cosine")  # what the Explore page measures, so that it is not measured again
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class JudgeCriteria(OnText):
     def compute(self, material: Material, progress: Progress) -> Trust:
         from entviz.comparison.trust import trust
 
-        explored = Analyze(self.request, EXPLORED)
+        explored = Analyze(self.request, MEASURED_METRICS)
         key = result_key(
             explored.kind,
             model=material.loaded.fingerprint,
