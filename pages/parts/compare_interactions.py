@@ -1,0 +1,99 @@
+"""The tab "Interactions": what dropping two blocks costs beyond the sum of the two."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from entviz.comparison.estimate import in_words
+from entviz.figures import interactions as drawn
+from entviz.figures import theme
+from entviz.figures.reading import number
+from entviz.workbench import workbench
+from pages.parts import compare_measuring as measuring
+from pages.parts import selection, working
+from pages.parts.compare_measuring import Asked
+from pages.parts.markdown import escape
+
+if TYPE_CHECKING:
+    from entviz.comparison.interactions import Interactions
+
+PLACE: Final = "compare.interactions"
+PARTIAL_SECONDS: Final = 1.0  # between two looks at a job whose partial result is a whole figure
+
+
+def draw() -> None:
+    """The whole tab."""
+    st.markdown(
+        "Scores of single blocks can be added up only if damage adds up. Here every pair is really dropped. "
+        "**Orange pairs cost more together than the sum of the two**: one stands in for the other, so dropping both "
+        "is dear. Blue pairs cost less than their sum."
+    )
+    chosen = selection.current()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        level = measuring.draw_level("interactions")
+        damage = measuring.draw_damage("interactions")
+    asked = Asked(chosen, level)
+    todo = selection.missing(chosen)
+    if todo:
+        st.info(todo, icon=":material/edit_note:")
+        shown = working.last(PLACE)
+    elif measuring.started(PLACE, asked):
+        shown = working.show(
+            lambda: workbench().interactions(chosen.request(), level, working.session()),
+            place=PLACE,
+            label="Dropping pairs",
+            about=asked,
+            draw_partial=lambda partial: _draw_partial(partial, damage),
+            every=PARTIAL_SECONDS,
+        )
+    else:
+        measuring.draw_start(
+            PLACE,
+            asked,
+            "Measure the pairs",
+            lambda plan: (
+                f"{plan.pairs:,} pairs, {in_words(plan.seconds_pairs)} here. You can stop at any time."
+            ),
+        )
+        shown = working.last(PLACE)
+    if shown.result is not None:
+        _draw_result(shown.result, shown.about, shown.fresh, damage)
+
+
+def _draw_partial(partial: Any, damage: str) -> None:
+    st.caption(f"{partial.pairs_done:,} of {partial.pairs:,} pairs so far.")
+    st.plotly_chart(
+        drawn.heat_map(partial, damage),
+        key="interactions.partial",
+        config=theme.export_config("entviz-pairs"),
+    )
+
+
+def _draw_result(found: "Interactions", about: Asked, fresh: bool, damage: str) -> None:
+    said = drawn.headline(found, damage)
+    st.markdown(f"**{escape(said[0])}** {' '.join(map(escape, said[1:]))}")
+    st.caption(measuring.measured_on(found, about, fresh))
+    st.plotly_chart(
+        drawn.heat_map(found, damage),
+        key="interactions.map",
+        config=theme.export_config(f"entviz-interactions-{found.level}"),
+        alt=said[0],
+    )
+    limit = number(drawn.full_colour(found, damage))
+    st.caption(
+        f"Damage of a pair beyond the sum of its two, {measuring.DAMAGES[damage].lower()}, nats a token. Colours "
+        f"are strongest from {limit} on: a few pairs lie beyond, and their numbers show on hover. On the diagonal, "
+        "hover for the block alone."
+    )
+    table = found.table()
+    st.download_button(
+        "Pairs as CSV",
+        table.to_csv(index=False),
+        file_name=f"entviz-interactions-{found.level}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="interactions.csv",
+    )
+    with st.expander("The numbers", icon=":material/table:"):
+        st.dataframe(table.sort_values(f"{damage}_interaction", ascending=False), hide_index=True, height=320)
