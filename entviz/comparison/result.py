@@ -125,6 +125,11 @@ class Comparison:
         """Whether every row is there."""
         return len(self.rows) >= self.rows_total
 
+    @property
+    def accuracy_margin(self) -> float:
+        """Half of the widest 95% interval that an accuracy on so many items can have: that of one near a half."""
+        return 1.96 * 0.5 / math.sqrt(self.items) if self.items else math.nan
+
     def table(self) -> pd.DataFrame:
         """``rows`` with one row for random, and the spread over its seeds in nll_low, nll_high and seeds.
 

@@ -9,6 +9,7 @@
 A criterion has the same colour, symbol and dash in every chart; the three together tell them apart without colour.
 """
 
+from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +19,13 @@ import plotly.graph_objects as go
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
 from entviz.comparison.result import pareto_front
-from entviz.figures import theme
+from entviz.figures import theme, tokens
 from entviz.figures.reading import number
 
 if TYPE_CHECKING:
     from entviz.comparison.pair import Contrast
     from entviz.comparison.result import Comparison
+    from entviz.evaluation.loss import Evaluation
 
 # Colour, symbol and dash of each contender; the estimators keep the colours they have everywhere.
 STYLES: Final[dict[str, tuple[str, str, str]]] = {
@@ -165,6 +167,17 @@ def block_costs(contrast: "Contrast") -> go.Figure:
     figure.update_layout(barmode="group", margin={"b": 90})
     figure.update_xaxes(categoryorder="array", categoryarray=list(contrast.blocks["block"]), showgrid=False)
     return figure
+
+
+def token_table(a: "Evaluation", b: "Evaluation", pieces: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """The table of :func:`entviz.figures.tokens.table` with A in dense's place: its increase is B's loss minus A's.
+
+    Both are of the same windows. KL and agreement, which are towards dense, are left out.
+    """
+    rows = tokens.table(b, pieces)
+    first = tokens.table(a, pieces)["nll"]
+    rows = rows.assign(dense_nll=first, increase=rows["nll"] - first, kl=np.nan)
+    return rows.drop(columns=["agrees"])
 
 
 def angular_map(distances: pd.DataFrame) -> go.Figure:
