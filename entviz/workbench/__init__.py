@@ -15,9 +15,12 @@ process, :func:`workbench`. Its limits are taken from the environment when it is
     ENTVIZ_SESSION_JOBS=8          jobs that one browser session may have unfinished
     ENTVIZ_DATABASE                where results are kept, as a SQLAlchemy URL (default: in the cache directory)
     ENTVIZ_CACHE                   the cache directory
+    ENTVIZ_EXPORTS                 where exports asked for on the page go (default: in the cache directory)
+    ENTVIZ_EXPORTS_MB=20000        what may lie there
 """
 
 from entviz.workbench.bench import Workbench, workbench
+from entviz.workbench.exporting import Export
 from entviz.workbench.tasks import Request
 
-__all__ = ["Request", "Workbench", "workbench"]
+__all__ = ["Export", "Request", "Workbench", "workbench"]

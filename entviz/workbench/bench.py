@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from entviz.blocks import KINDS, PruneSet, check_levels
 from entviz.errors import EntvizError, OptionError
@@ -18,6 +19,7 @@ from entviz.store import Run, Store, request_key, result_key
 from entviz.store.memory import Memory
 from entviz.tasks import BUILT_IN, read_task, task_titles
 from entviz.workbench.comparing import Compare, ContrastBlocks, MeasureAngles
+from entviz.workbench.exporting import Export
 from entviz.workbench.identity import model_identity
 from entviz.workbench.judging import JudgeCriteria, MeasurePairs
 from entviz.workbench.rest import Rest, give_memory_back
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
+    from entviz.export import Exported
     from entviz.models import LoadedModel
     from entviz.pruning.ranking import Ranking
     from entviz.pruning.states import StateCache
@@ -275,6 +278,10 @@ class Workbench:
             return Job.refused("refused", error)
         return self._submit(key, partial(self._plan, request, level), session, "plan", INTERACTIVE)
 
+    def export(self, wanted: Export, session: str) -> Job[Exported]:
+        """Write a pruned model. Each call writes anew, so a page keeps the job; nothing of it is stored."""
+        return self._submit(f"export {uuid4()}", partial(self._export, wanted), session, "export", 0)
+
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first answer that needs it comes sooner."""
         key = f"prepare {model_identity(model)} {model}"
@@ -346,6 +353,12 @@ class Workbench:
             if request is not None:
                 self.store.link(request, key)
             return result
+        finally:
+            self._rest.disturb()
+
+    def _export(self, wanted: Export, progress: Turn) -> Exported:
+        try:
+            return wanted.run(self._model(wanted.request.model, progress), self._hidden_states(), progress)
         finally:
             self._rest.disturb()
 

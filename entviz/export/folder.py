@@ -1,0 +1,79 @@
+"""The folder that a server writes exports to: people on its pages name places in it, and none outside.
+
+    place("smollm2-135m-hf")                     # a path in ENTVIZ_EXPORTS, or "exports" in the cache directory
+    archive(exported)                            # its files as one zip, where they are few enough bytes
+
+``ENTVIZ_EXPORTS_MB`` (default 20000) bounds what may lie in the folder.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+from pathlib import Path
+
+from entviz.errors import ExportError, OptionError
+from entviz.export.order import Exported
+from entviz.models import cache_directory
+
+MOST_ZIPPED = 150_000_000  # bytes; it is held in memory until it is fetched
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
+_DEFAULT_MB = 20_000
+
+
+def exports_directory() -> Path:
+    """Where exports go that are asked for on a page. It need not exist yet."""
+    override = os.environ.get("ENTVIZ_EXPORTS")
+    return Path(override).expanduser().absolute() if override else cache_directory() / "exports"
+
+
+def place(name: str) -> Path:
+    """The directory of that name in :func:`exports_directory`.
+
+    Raises ``ExportError`` where the name is not a plain one, so that it can lead nowhere else.
+    """
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise ExportError(
+            "Name the folder with up to 80 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
+    return exports_directory() / name
+
+
+def check_room(needed_bytes: int) -> None:
+    """Check that so much more may lie in the folder; raises ``ExportError`` where it may not."""
+    most = _limit() * 10**6
+    used = sum(file.stat().st_size for file in exports_directory().glob("*/*") if file.is_file())
+    if used + needed_bytes > most:
+        raise ExportError(
+            f"The exports on this server take {used / 1e6:,.0f} of {most / 1e6:,.0f} MB, and this one takes about "
+            f"{needed_bytes / 1e6:,.0f} MB. Ask whoever runs it to remove some from {exports_directory()} or to raise "
+            "ENTVIZ_EXPORTS_MB."
+        )
+
+
+def archive(exported: Exported) -> bytes:
+    """All files of an export as a zip, uncompressed: weights hardly shrink.
+
+    Raises ``ExportError`` where they are too large for a download, or gone.
+    """
+    if exported.bytes > MOST_ZIPPED:
+        raise ExportError(f"Downloads are for up to {MOST_ZIPPED / 1e6:.0f} MB. Copy {exported.directory}.")
+    buffer = io.BytesIO()
+    try:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as packed:
+            for name in exported.files:
+                packed.write(exported.directory / name, f"{exported.directory.name}/{name}")
+    except OSError as error:
+        raise ExportError(f"{exported.directory} is gone or changed. Write it again.") from error
+    return buffer.getvalue()
+
+
+def _limit() -> int:
+    value = os.environ.get("ENTVIZ_EXPORTS_MB", str(_DEFAULT_MB))
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise OptionError(
+            f"ENTVIZ_EXPORTS_MB is {value[:40]!r}: set it to a whole number above 0, or not at all."
+        )
+    return int(value)

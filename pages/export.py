@@ -1,0 +1,126 @@
+"""Export: take the pruned model away, as a checkpoint or as a few lines for another program."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.export import FORMATS
+from entviz.workbench import Export, workbench
+from pages.parts import address, export_choices, export_result, frame, selection, working
+from pages.parts.markdown import escape
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+    from entviz.export import Exported
+    from entviz.jobs import Job
+
+PLACE: Final = "export"
+JOB: Final = "export.job"  # in the session's state
+
+
+@dataclass
+class Asked:
+    """The export that was asked for last: which one it was in this session, and its job."""
+
+    number: int
+    wanted: Export
+    job: "Job[Exported]"
+
+
+def draw() -> None:
+    frame.require()
+    st.header("Take the pruned model away", anchor=False)
+    chosen, drop = selection.current(), selection.get("drop")
+    todo = selection.missing(chosen)
+    if not drop:
+        _draw_empty()
+        return
+    st.markdown(f"**Prune set:** {escape(drop.replace(',', ', '))}")
+    with st.container(horizontal=True, gap="medium"):
+        st.page_link(
+            "pages/prune.py",
+            label="Change it on Prune",
+            icon=":material/content_cut:",
+            query_params=address.parameters(),
+        )
+    left, right = st.columns([5, 4], gap="large")
+    with right:
+        evaluated = export_choices.draw_cost(chosen, drop, todo)
+    with left:
+        choice = export_choices.draw(chosen, drop)
+        clicked = st.button(
+            "Write it",
+            key="export.write",
+            type="primary",
+            icon=":material/save:",
+            disabled=bool(todo or choice.objection),
+        )
+    if clicked:
+        wanted = Export(
+            chosen.request(),
+            drop,
+            choice.format,
+            choice.folder,
+            chosen.text_title,
+            choice.criterion,
+            choice.dtype,
+            choice.replace,
+        )
+        number = st.session_state[JOB].number + 1 if JOB in st.session_state else 0
+        st.session_state[JOB] = Asked(number, wanted, workbench().export(wanted, working.session()))
+    _draw_job()
+    _draw_recipe(chosen, drop, evaluated)
+
+
+def _draw_empty() -> None:
+    st.info(
+        "Nothing is dropped, so there is nothing to take away but the model itself. Tick blocks on the Prune page "
+        "first, or open a recipe there.",
+        icon=":material/content_cut:",
+    )
+    st.page_link(
+        "pages/prune.py",
+        label="Choose blocks on Prune",
+        icon=":material/content_cut:",
+        query_params=address.parameters(),
+    )
+    st.subheader("What you can take away", anchor=False)
+    st.markdown("\n".join(f"- **{each.title}**: {each.purpose}" for each in FORMATS.values()))
+
+
+def _draw_job() -> None:
+    asked: Asked | None = st.session_state.get(JOB)
+    if asked is None:
+        return
+    st.divider()
+    shown: working.Shown[Exported] = working.show(
+        lambda: _job(asked), place=PLACE, label="Measuring and writing", about=(asked.number, asked.wanted)
+    )
+    if shown.result is not None:
+        export_result.draw(shown.result, earlier=not shown.fresh)
+
+
+def _job(asked: Asked) -> "Job[Exported]":
+    """The export asked for, which is started anew only where the person had stopped it."""
+    if asked.job.state == "cancelled":
+        asked.job = workbench().export(asked.wanted, working.session())
+    return asked.job
+
+
+def _draw_recipe(chosen: selection.Selection, drop: str, evaluated: "working.Shown[Evaluation]") -> None:
+    measured = evaluated.result if evaluated.fresh else None
+    st.divider()
+    st.caption("The prune set alone, with the numbers above, for `--drop @recipe.json` and the Prune page:")
+    st.download_button(
+        "Download the recipe",
+        export_choices.recipe(chosen, drop, measured),
+        file_name="recipe.json",
+        mime="application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        key="export.recipe",
+    )
+
+
+draw()

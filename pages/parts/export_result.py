@@ -1,0 +1,92 @@
+"""An export that was written: where it lies, how it was checked, the lines that load it, and downloads."""
+
+from functools import partial
+from typing import Final
+
+import streamlit as st
+
+from entviz.errors import EntvizError
+from entviz.export import Exported
+from entviz.export.folder import MOST_ZIPPED, archive
+from pages.parts.markdown import escape
+
+SMALL: Final = (".md", ".yaml", ".txt")
+MOST_SMALL: Final = 200_000  # bytes of a text file to show or download by itself
+
+
+def draw(found: Exported, *, earlier: bool) -> None:
+    """Everything about an export; ``earlier`` says that it is not the one asked for last."""
+    title = "The earlier export" if earlier else "Written"
+    st.success(
+        f"**{title}:** {escape(str(found.directory))}, {found.bytes / 1e6:,.1f} MB",
+        icon=":material/check_circle:",
+    )
+    st.markdown("\n".join(f"- {line}" for line in _facts(found)))
+    st.code(found.loading, language=found.language)
+    for note in found.notes:
+        st.caption(f":material/info: {escape(note)}")
+    _draw_downloads(found)
+    with st.expander("The files", icon=":material/folder:"):
+        st.dataframe(
+            {"file": list(found.files), "bytes": list(found.files.values())},
+            hide_index=True,
+            column_config={"bytes": st.column_config.NumberColumn(format="localized")},
+        )
+
+
+def _facts(found: Exported) -> list[str]:
+    facts = []
+    if found.check is not None:
+        facts.append(
+            f"Loaded back with plain transformers: its loss differs from the one measured here by "
+            f"{found.check.difference:.0e} nats a token on average ({found.check.tokens} tokens)."
+        )
+    if found.removed:
+        count = "1 layer is" if len(found.removed) == 1 else f"{len(found.removed)} layers are"
+        facts.append(f"{count} really gone.")
+    if found.zeroed:
+        facts.append(
+            f"{len(found.zeroed)} weights are zero, such as {escape(found.zeroed[0])}: the same numbers, no speed."
+        )
+    if found.recipe.measured is not None:
+        cost = found.recipe.measured
+        facts.append(
+            f"Perplexity {cost.dense_perplexity:.2f} dense, {cost.perplexity:.2f} pruned, in {cost.dtype}, on "
+            f"{escape(cost.text)}."
+        )
+    return facts
+
+
+def _draw_downloads(found: Exported) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for name, size in found.files.items():
+            if name.endswith(SMALL) and size <= MOST_SMALL and (found.directory / name).is_file():
+                st.download_button(
+                    name,
+                    (found.directory / name).read_bytes(),
+                    file_name=name,
+                    icon=":material/download:",
+                    on_click="ignore",
+                    key=f"export.download.{name}",
+                )
+        if found.bytes <= MOST_ZIPPED:
+            st.download_button(
+                f"All of it (zip, {max(found.bytes / 1e6, 0.1):,.1f} MB)",
+                partial(_archive, found),
+                file_name=f"{found.directory.name}.zip",
+                mime="application/zip",
+                icon=":material/folder_zip:",
+                on_click="ignore",
+                key="export.download.zip",
+            )
+        else:
+            st.caption(
+                f"Too large for a download (up to {MOST_ZIPPED / 1e6:.0f} MB): copy the folder from the server."
+            )
+
+
+def _archive(found: Exported) -> bytes:
+    try:
+        return archive(found)
+    except EntvizError as error:
+        return str(error).encode()  # gone since: the download says so, as nothing on the page can any more
