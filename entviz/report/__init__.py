@@ -1,0 +1,24 @@
+"""Reports: one HTML file that shows a result with nothing but a browser, and without a network.
+
+    about = About("smollm2-135m", text, "the news passage")
+    Path("analysis.html").write_text(of_analysis(analysis, about), encoding="utf-8")
+    document("My view", "On the news passage", [Section("Curve", "What it shows.", figure=curve)])
+
+Everything is inside: plotly.js once, the figures as data, the tables, the text that was measured. All words are
+escaped, and the file forbids itself to load anything.
+"""
+
+from entviz.report.command import About
+from entviz.report.document import Section, document, file_name
+from entviz.report.views import of_analysis, of_comparison, of_evaluation, of_run
+
+__all__ = [
+    "About",
+    "Section",
+    "document",
+    "file_name",
+    "of_analysis",
+    "of_comparison",
+    "of_evaluation",
+    "of_run",
+]

@@ -1,0 +1,53 @@
+"""What a report is about, and the command line that computes the same numbers again.
+
+command(about, "evaluate", {"--windows": 4, "--window-length": 128, "--drop": "attn.5"})
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from entviz.models import CATALOG
+from entviz.store import program
+
+TEXT_FILE = "text.txt"  # the name under which a report gives away the text that was measured
+
+
+@dataclass(frozen=True)
+class About:
+    """What was measured on.
+
+    Attributes:
+        model: the name the model was asked for by.
+        text: the text whose windows were measured.
+        text_title: the text in a few words, such as "the news passage".
+        program: what computed it; this program if left out.
+        created: when, in seconds since 1970, UTC; None if unknown.
+    """
+
+    model: str
+    text: str
+    text_title: str
+    program: str = ""
+    created: float | None = None
+
+    @property
+    def model_title(self) -> str:
+        return CATALOG[self.model].title if self.model in CATALOG else self.model
+
+    @property
+    def computed_by(self) -> str:
+        return self.program or program()
+
+
+def command(about: About, name: str, options: Mapping[str, Any], *, text: bool = True) -> str:
+    """A shell command line. Options that are None or empty are left out; with ``text`` it reads ``TEXT_FILE``."""
+    given = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {}), **options}
+    words = ["python", "-m", "entviz", name]
+    for option, value in given.items():
+        if value is not None and value != "":
+            words += [option, str(value)]
+    return shlex.join(words)
