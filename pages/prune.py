@@ -37,7 +37,7 @@ def draw() -> None:
         board.draw_table(cells)
     tokens.draw(shown)
     if not todo:
-        continuation.draw(chosen)
+        continuation.draw(chosen, ready=shown.fresh and cells is not None)
     _draw_next()
 
 

@@ -33,7 +33,7 @@ SIZE: Final = 25  # of a cell's square
 SCALE: Final = "Cividis"  # reads the same with and without colour vision (Nunez et al. 2018)
 OUTER: Final = 0.05  # share of the scores at each end that the colours do not tell apart
 _GAP: Final = 1.15  # rows between bands, for the numbers of the layers
-_MARGIN: Final = {"l": 46, "r": 6, "t": 26, "b": 92}
+_MARGIN: Final = {"l": 46, "r": 6, "t": 26, "b": 72}
 _ROWS: Final = {kind: row for row, kind in enumerate(KINDS)}
 
 
@@ -70,11 +70,12 @@ def table(
     return rows
 
 
-def board(cells: pd.DataFrame, *, score_title: str) -> go.Figure:
+def board(cells: pd.DataFrame, *, score_title: str, ranked: Sequence[str] = KINDS) -> go.Figure:
     """The cells of :func:`table`, in bands of at most ten layers, one row a kind of block.
 
     Dropped blocks are faded and crossed out, protected ones carry a dot, and those without a score are hollow.
-    ``score_title`` names the score and its unit, for the colour bar.
+    ``score_title`` names the score and its unit, for the colour bar. The colours tell apart the blocks of the
+    ``ranked`` kinds, which are those to choose among; others may all be at one end.
     """
     layers = int(cells["index"].max()) + 1
     bands = ceil(layers / BAND)
@@ -87,7 +88,8 @@ def board(cells: pd.DataFrame, *, score_title: str) -> go.Figure:
         ],
         said=[_said(cell) for cell in cells.itertuples()],
     )
-    low, high = _limits(cells["score"])
+    chosen = cells["kind"].isin(list(ranked)) & ~cells["protected"]
+    low, high = _limits(cells.loc[chosen, "score"])
     scored, dropped = cells["score"].notna(), cells["dropped"]
     figure = go.Figure()
     colours = {"cmin": low, "cmax": high, "colorscale": SCALE}
@@ -204,7 +206,7 @@ def _add_colour_bar(figure: go.Figure, low: float, high: float, title: str) -> N
                 "y": 0,
                 "yref": "paper",
                 "yanchor": "top",
-                "ypad": 14,
+                "ypad": 10,
                 "outlinewidth": 0,
                 "tickvals": [low, middle, high],
                 "ticktext": [f"≤ {number(low)}", number(middle), f"≥ {number(high)}"],

@@ -22,7 +22,9 @@ _CLICKS: Final = (
     "prune.clicks"  # counts clicks, so that no chart is taken for one that had been clicked before
 )
 _TEXT: Final = "prune.text"
-_TEXT_OF: Final = "prune.text_of"  # the prune set that the text field showed last
+_WRITTEN: Final = (
+    "prune.written"  # what a person wrote into the field that is no prune set, and for which one it was
+)
 
 
 def draw_grid(cells: "pd.DataFrame", choice: criteria.Choice) -> None:
@@ -30,7 +32,7 @@ def draw_grid(cells: "pd.DataFrame", choice: criteria.Choice) -> None:
     key = f"prune.grid.{st.session_state.get(_CLICKS, 0)}"
     with st.container(width=grid.WIDTH):
         st.plotly_chart(
-            grid.board(cells, score_title=choice.score_title),
+            grid.board(cells, score_title=choice.score_title, ranked=choice.kinds),
             key=key,
             on_select=_take_click,
             selection_mode="points",
@@ -109,8 +111,10 @@ def draw_text() -> None:
     """The prune set as text that can be copied and pasted back, and a recipe to read it from."""
     now = ticks.text()
     # What a person wrote stays in the field, mistakes and all, until the prune set changes.
-    if st.session_state.get(_TEXT_OF) != now or _TEXT not in st.session_state:
-        st.session_state[_TEXT] = st.session_state[_TEXT_OF] = now
+    written, at_that_time = st.session_state.get(_WRITTEN, ("", ""))
+    shown = written if written and at_that_time == now else now
+    if st.session_state.get(_TEXT) != shown:
+        st.session_state[_TEXT] = shown
     st.text_input(
         "Prune set as text",
         key=_TEXT,
@@ -131,9 +135,9 @@ def draw_text() -> None:
 
 
 def _take_text() -> None:
-    ticks.put(st.session_state[_TEXT])
-    if not ticks.message():
-        st.session_state.pop(_TEXT_OF, None)
+    written = st.session_state[_TEXT]
+    ticks.put(written)
+    st.session_state[_WRITTEN] = (written if ticks.message() else "", ticks.text())
 
 
 def _take_recipe() -> None:

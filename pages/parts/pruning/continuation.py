@@ -1,5 +1,6 @@
 """A prompt continued greedily by the dense and by the pruned model, side by side."""
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -10,6 +11,8 @@ from pages.parts import selection, working
 from pages.parts.pruning import numbers, ticks
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from entviz.evaluation.generation import Generation
 
 PROMPT: Final = "The most important thing about a good story is"
@@ -18,8 +21,18 @@ NEW_TOKENS: Final = 40
 MOST_NEW_TOKENS: Final = 200
 
 
-def draw(chosen: selection.Selection) -> None:
-    """The prompt, and both continuations."""
+@dataclass(frozen=True)
+class Asked:
+    """What a continuation was asked for."""
+
+    model: str
+    prompt: str
+    drop: str
+    count: int
+
+
+def draw(chosen: selection.Selection, ready: bool) -> None:
+    """The prompt, and both continuations. Until ``ready`` nothing new is written: the numbers come first."""
     st.subheader(
         "What it writes", anchor=False, help="Greedy: always the likeliest token, so it never varies."
     )
@@ -35,47 +48,61 @@ def draw(chosen: selection.Selection) -> None:
     if not prompt.strip():
         st.info("Write a few words for the model to continue.", icon=":material/edit_note:")
         return
-    drop = ticks.text()
     left, right = st.columns(2, gap="medium")
+    asked = Asked(chosen.model, prompt, "", int(count))
     with left:
-        st.markdown("**Dense**")
-        dense = _generate(chosen, prompt, "", int(count), "prune.dense")
+        dense = _draw_one(chosen, asked, "prune.dense", ready)
+    asked = replace(asked, drop=ticks.text())
     with right:
-        st.markdown(f"**{numbers.named(drop)}**")
-        if not drop:
+        if not asked.drop:
+            st.markdown("**Pruned**")
             st.caption("Drop a block to see what the pruned model writes.")
             pruned = None
         else:
-            pruned = _generate(chosen, prompt, drop, int(count), "prune.pruned")
-    both = [one.result for one in (dense, pruned) if one is not None and one.fresh and one.result is not None]
-    if not both:
-        return
+            pruned = _draw_one(chosen, asked, "prune.pruned", ready)
+    both = [one for one in (dense, pruned) if one is not None]
+    if both:
+        _draw_texts(chosen, both, (left, right))
+
+
+def _draw_one(chosen: selection.Selection, asked: "Asked", place: str, ready: bool) -> "Generation | None":
+    """Heading and progress of one continuation; returns it once it is there."""
+    st.markdown(f"**{numbers.named(asked.drop) if asked.drop else 'Dense'}**")
+    shown: working.Shown[Generation] = working.last(place)
+    if not ready and shown.about != asked:
+        st.caption("Written once the numbers are there.")
+        return None
+    shown = working.show(
+        lambda: workbench().generate(
+            chosen.request(), asked.prompt, asked.drop, asked.count, working.session()
+        ),
+        place=place,
+        label="Writing",
+        about=asked,
+        draw_partial=_draw_partial,
+    )
+    return shown.result if shown.fresh else None
+
+
+def _draw_texts(
+    chosen: selection.Selection, both: "list[Generation]", columns: "tuple[DeltaGenerator, ...]"
+) -> None:
+    """The texts token by token, what differs marked, with the speeds."""
     spelled = working.show(
         lambda: workbench().spell(chosen.model, [one.token_ids for one in both], working.session()),
         place="prune.spelled_continuation",
         label="Writing out the tokens",
         about=tuple(tuple(one.token_ids) for one in both),
     )
-    if spelled.fresh and spelled.result is not None:
-        differs = drawn.first_difference(both[0], both[1]) if len(both) == 2 else None
-        for column, result, pieces in zip((left, right), both, spelled.result, strict=False):
-            with column:
-                st.html(drawn.marked_continuation(result, pieces, differs))
-                st.caption(drawn.speeds(result))
-        if len(both) == 2:
-            st.caption(drawn.comparison(both[0], both[1]))
-
-
-def _generate(
-    chosen: selection.Selection, prompt: str, drop: str, count: int, place: str
-) -> "working.Shown[Generation]":
-    return working.show(
-        lambda: workbench().generate(chosen.request(), prompt, drop, count, working.session()),
-        place=place,
-        label="Writing",
-        about=(chosen.model, prompt, drop, count),
-        draw_partial=_draw_partial,
-    )
+    if not spelled.fresh or spelled.result is None:
+        return
+    differs = drawn.first_difference(both[0], both[1]) if len(both) == 2 else None
+    for result, pieces in zip(both, spelled.result, strict=True):
+        with columns[1 if result.drop else 0]:
+            st.html(drawn.marked_continuation(result, pieces, differs))
+            st.caption(drawn.speeds(result))
+    if len(both) == 2:
+        st.caption(drawn.comparison(both[0], both[1]))
 
 
 def _draw_partial(generation: "Generation") -> None:

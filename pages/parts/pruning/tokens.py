@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
 
 DRAWN: Final = 1024  # tokens at a time; more would make the page slow
-VIEWS: Final = ("Dense and pruned", "Difference")
+DIFFERENCE: Final = "Difference"
+VIEWS: Final = (DIFFERENCE, "Dense and pruned")
 
 
 def draw(shown: "working.Shown[Evaluation]") -> None:
@@ -53,7 +54,7 @@ def draw(shown: "working.Shown[Evaluation]") -> None:
         persist_state="session",
     )
     st.plotly_chart(
-        tokens.loss_chart(part, difference=view == VIEWS[1]),
+        tokens.loss_chart(part, difference=view == DIFFERENCE),
         key="prune.loss",
         config=theme.export_config("entviz-token-loss"),
         alt="Loss at each token position, dense and pruned. The tokens as CSV hold the same numbers.",
