@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from entviz.jobs import Job
 
 PLACE: Final = "export"
-JOB: Final = "export.job"  # in the session's state
+JOB: Final = "export.job"  # in the session's state, as is the next
+CLICKED: Final = "export.clicked"
 
 
 @dataclass
@@ -49,14 +50,16 @@ def draw() -> None:
         evaluated = export_choices.draw_cost(chosen, drop, todo)
     with left:
         choice = export_choices.draw(chosen, drop)
-        clicked = st.button(
+        st.button(
             "Write it",
             key="export.write",
             type="primary",
             icon=":material/save:",
             disabled=bool(todo or choice.objection),
+            # Noted rather than acted on: a job that ends meanwhile starts the run over before the button is reached.
+            on_click=lambda: st.session_state.update({CLICKED: True}),
         )
-    if clicked:
+    if st.session_state.pop(CLICKED, False) and not (todo or choice.objection):
         wanted = Export(
             chosen.request(),
             drop,

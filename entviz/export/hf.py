@@ -20,10 +20,11 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
     parts = parts_of_layers(drop)
     if not parts:
         return []
+    some = ", ".join(parts[:3]) + (", …" if len(parts) > 3 else "")
     return [
-        f"{len(parts)} of the dropped blocks are not whole layers ({', '.join(parts[:3])}"
-        f"{', …' if len(parts) > 3 else ''}). Their output projections are set to zero: the same numbers everywhere, "
-        "but they take the same time and room as before. Only whole layers make the model faster and smaller."
+        f"Not whole layers: {some}. The output projections of these blocks are set to zero: the same numbers "
+        "everywhere, but they take the same time and room as before. Only whole layers make the model faster and "
+        "smaller."
     ]
 
 

@@ -77,7 +77,7 @@ def draw(chosen: selection.Selection, drop: str) -> Choice:
     ).strip()
     folder = folder or suggestion
     try:
-        st.caption(f"On the machine that runs entviz: {escape(str(place(folder)))}")
+        st.caption(f"Written on the machine that runs entviz: {escape(str(place(folder)))}")
     except EntvizError as error:
         objection = str(error)
         st.error(escape(objection), icon=":material/error:")
