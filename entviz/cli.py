@@ -1,4 +1,4 @@
-"""The command line: analyze, rank, evaluate, generate and export, each as readable tables or as JSON.
+"""The command line: analyze, rank, evaluate, compare, generate and export, each as readable tables or as JSON.
 
     python -m entviz evaluate --text-file story.txt --windows 4 --window-length 128 --drop attn.25,attn.26 --json
 
@@ -157,6 +157,60 @@ def _evaluate_task(options: argparse.Namespace) -> None:
     print(f"{'blind guessing':<28}{found.chance:>14.1%}")
 
 
+def _compare(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from entviz.comparison.grid import compare
+    from entviz.comparison.kept import StoredParts
+    from entviz.comparison.texts import Split, split
+    from entviz.comparison.verdict import verdict
+    from entviz.corpus import read_text, windows_from_text
+    from entviz.store import Store
+    from entviz.tasks import read_task
+
+    task = read_task(options.task) if options.task is not None else None
+    loaded, windows = _model_and_windows(options)
+    if options.calibration_text_file is not None:
+        text = read_text(options.calibration_text_file, options.encoding)
+        count, length = options.calibration_windows, windows.token_ids.shape[1]
+        parts = Split(windows_from_text(text, loaded.tokenizer, windows=count, window_length=length), windows)
+    else:
+        parts = split(windows, options.calibration_windows)
+    store = Store()
+    try:
+        with _progress_bar("compare") as progress:
+            found = compare(
+                loaded,
+                parts.calibration,
+                parts.measured,
+                _words(options.criteria),
+                _words(options.budgets),
+                levels=_words(options.level),
+                seeds=options.seeds,
+                seconds=options.seconds,
+                task=task,
+                limit=options.limit,
+                dtype=options.dtype,
+                kept=StoredParts(store, loaded),
+                progress=progress,
+            )
+    finally:
+        store.close()
+    if options.json:
+        _print_json(found.to_json())
+        return
+    print(
+        f"{loaded.name}: chosen by {found.calibration_windows} windows, measured on {found.windows} "
+        f"{'of the same ' if found.overlap else ''}windows of {found.window_length} tokens, in {found.dtype}."
+    )
+    columns = ["title", "level", "budget", "perplexity", "kl", "top1_agreement", "parameters_kept", "speedup"]
+    columns += ["accuracy", "accuracy_normalized"] if found.task else []
+    dense = found.dense.assign(title="Dense", level="", budget="")
+    table = pd.concat([dense, found.table()], ignore_index=True)[[*columns, "drop"]]
+    print(table.to_string(index=False, float_format="{:.4g}".format, max_colwidth=60))
+    print("", *(f"- {sentence}" for sentence in [*verdict(found), *found.notes]), sep="\n")
+
+
 def _generate(options: argparse.Namespace) -> None:
     from entviz.evaluation.generation import generate
 
@@ -284,6 +338,26 @@ def _parser() -> argparse.ArgumentParser:
         "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
 
+    command = _command(commands, "compare", _compare, "criteria by budgets, and what each costs", text=True)
+    command.add_argument(
+        "--criteria",
+        default="entrodrop:bucket,entrodrop:knn,entrodrop:renyi,cosine,random",
+        help="criteria as for rank; entrodrop takes its estimator after a colon (default: %(default)s)",
+    )
+    command.add_argument("--budgets", default="4,8,12", help="each as for rank (default: %(default)s)")
+    command.add_argument("--level", default="attn", help="some of layer, attn, mlp, attn+mlp (default: attn)")
+    command.add_argument("--calibration-text-file", metavar="F", help="what the criteria choose by")
+    command.add_argument(
+        "--calibration-windows",
+        type=int,
+        metavar="N",
+        help="how many windows they choose by (default: all of that file, or else the first half of the text)",
+    )
+    command.add_argument("--seeds", type=int, default=3, help="random prune sets a budget (default: 3)")
+    command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")
+    command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to answer too")
+    command.add_argument("--limit", type=int, metavar="N", help="only the task's first so many items")
+
     command = _command(commands, "generate", _generate, "continue a prompt greedily", text=False)
     command.add_argument("--prompt", required=True, metavar="P", help="the text to continue")
     command.add_argument(
@@ -395,7 +469,7 @@ def _load(options: argparse.Namespace) -> LoadedModel:
     from entviz.models import load
 
     # Weights are loaded in float32 for everything that measures entropy; an evaluation casts its own copy.
-    dtype = options.dtype if options.command is not _evaluate else "float32"
+    dtype = options.dtype if options.command not in (_evaluate, _compare) else "float32"
     return load(options.model, dtype=dtype, device=options.device)
 
 

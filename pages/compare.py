@@ -1,21 +1,17 @@
 """Compare: criteria by budgets, two prune sets side by side, which criterion to trust, and how blocks interact."""
 
-from collections.abc import Callable
+from typing import Final
 
 import streamlit as st
 
-from pages.parts import compare_criteria, compare_two, frame
+from pages.parts import compare_criteria, compare_interactions, compare_trust, compare_two, frame
 
-TABS: dict[str, Callable[[], None]] = {
+TABS: Final = {
     "Criteria": compare_criteria.draw,
     "Two prune sets": compare_two.draw,
+    "Which to trust": compare_trust.draw,
+    "Interactions": compare_interactions.draw,
 }
-try:
-    from pages.parts import compare_interactions, compare_trust  # type: ignore[attr-defined]
-
-    TABS |= {"Which to trust": compare_trust.draw, "Interactions": compare_interactions.draw}
-except ImportError:
-    pass
 
 
 def draw() -> None:

@@ -13,6 +13,7 @@ from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet
 from entviz.corpus import Windows
 from entviz.errors import OptionError
+from entviz.evaluation.precision import AUTO, resolved
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.angular import angular_distances, closest_run
@@ -121,7 +122,10 @@ def choose(
         return in_order(criterion, chosen, score_table(loaded.layers, level, paid, protection), len(chosen))
     if wanted.amount == 0:
         return in_order(criterion, [], scores, 0)
+    # Races are won by large differences, which a faster number type shows too; the finals are run in that asked for.
+    fast = resolved(AUTO, loaded.device) if dtype == "float32" else dtype
     return _searched(
+        Trial(loaded, windows, dtype=fast, cache=cache),
         trial("kl"),
         free,
         enough,
@@ -136,6 +140,7 @@ def choose(
 
 
 def _searched(
+    fast: Trial,
     trial: Trial,
     free: Sequence[Block],
     enough: Callable[[PruneSet], bool],
@@ -164,8 +169,9 @@ def _searched(
         for guard in {protection, default_protection(name)}:
             try:
                 order = rank(analysis, name, estimator=entropy, level=level, protect=guard).order
+                order = tuple(block for block in order if block in free)
                 seeds.append(PruneSet(order[: cut(order)]))
             except OptionError:  # a seed that its protection leaves too few blocks for is no seed
                 continue
-    allowed = [seed for seed in seeds if all(block in PruneSet(free) for block in seed)]
-    return ranking(search(trial, free, enough, seeds=allowed, seconds=seconds, progress=report))
+    found = search(fast, free, enough, seeds=seeds, seconds=seconds, exact=trial, progress=report)
+    return ranking(found)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import PruneSet
-from entviz.errors import TextError
 from entviz.progress import Progress
 from entviz.store import Run, result_key
 from entviz.workbench.tasks import Analyze, Material, OnText
@@ -15,7 +14,6 @@ from entviz.workbench.tasks import Analyze, Material, OnText
 if TYPE_CHECKING:
     from entviz.comparison.pair import Angles, Contrast
     from entviz.comparison.result import Comparison
-    from entviz.corpus import Windows
     from entviz.models import LoadedModel
     from entviz.tasks import Task as ChoiceTask
 
@@ -26,18 +24,6 @@ MEASURED_METRICS = (
     "renyi",
     "cosine",
 )  # what the Explore page measures, so that it is shared
-
-
-@dataclass(frozen=True)
-class Split:
-    """The windows that criteria choose by, and those that prune sets are measured on."""
-
-    calibration: Windows
-    measured: Windows
-
-    @property
-    def fingerprint(self) -> str:
-        return f"{self.calibration.fingerprint}+{self.measured.fingerprint}"
 
 
 @dataclass(frozen=True)
@@ -75,14 +61,16 @@ class Compare(OnText):
             "limit": self.limit,
         }
 
-    def read(self, loaded: LoadedModel) -> Any:
+    def read(self, loaded: LoadedModel) -> Any:  # a Split, with a fingerprint as windows have it
+        from entviz.comparison.texts import Split, split, windows_of
         from entviz.corpus import windows_from_text
 
         length = self.request.window_length
         if self.measure_on:
-            return Split(self.request.read(loaded), _windows_of(self.measure_on, loaded, length))
+            measured = windows_of(self.measure_on, loaded, length, MOST_MEASURED)
+            return Split(self.request.read(loaded), measured)
         whole = windows_from_text(self.request.text, loaded.tokenizer, window_length=length)
-        return split(whole, self.request.windows)
+        return split(whole, self.request.windows, MOST_MEASURED)
 
     def compute(self, material: Material, progress: Progress) -> Comparison:
         from entviz.comparison.grid import compare
@@ -187,41 +175,3 @@ class MeasureAngles(OnText):
 
     def summarize(self, result: Angles) -> dict[str, Any]:
         return {"runs": len(result.distances)}
-
-
-def split(whole: Windows, wanted: int) -> Split:
-    """The first ``wanted`` windows choose and those after them measure; with too few of them, half and half.
-
-    A single window does both.
-    """
-    count = len(whole.token_ids)
-    if count == 1:
-        return Split(whole, whole)
-    first = min(wanted, count // 2)
-    return Split(_part(whole, 0, first), _part(whole, first, min(count, first + MOST_MEASURED)))
-
-
-def _part(whole: Windows, start: int, end: int) -> Windows:
-    from entviz.corpus import windows_from_token_ids
-
-    rows = whole.token_ids[start:end].tolist()
-    return windows_from_token_ids(rows, 1 + max(max(row) for row in rows))
-
-
-def _windows_of(texts: tuple[str, ...], loaded: LoadedModel, length: int) -> Windows:
-    """Whole windows of several texts, as many of each as of the others while there are more than can be measured."""
-    from entviz.corpus import windows_from_text, windows_from_token_ids
-
-    each = []
-    for text in texts:
-        try:
-            each.append(windows_from_text(text, loaded.tokenizer, window_length=length).token_ids.tolist())
-        except TextError:  # too short for a single window; the others may not be
-            continue
-    if not each:
-        raise TextError(
-            f"None of the texts to measure on fills a window of {length} tokens: use shorter windows."
-        )
-    rounds = range(max(len(rows) for rows in each))
-    rows = [rows[number] for number in rounds for rows in each if number < len(rows)]
-    return windows_from_token_ids(rows[:MOST_MEASURED], loaded.vocabulary_size)

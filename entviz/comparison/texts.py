@@ -1,0 +1,68 @@
+"""Which windows the criteria choose by, and which their prune sets are measured on.
+
+parts = split(windows_from_text(text, tokenizer), wanted=4)
+compare(loaded, parts.calibration, parts.measured, ["cosine"], ["8"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from entviz.corpus import Windows, windows_from_text, windows_from_token_ids
+from entviz.errors import OptionError, TextError
+from entviz.models.loaded import LoadedModel
+
+
+@dataclass(frozen=True)
+class Split:
+    """The windows that criteria choose by, and those that prune sets are measured on."""
+
+    calibration: Windows
+    measured: Windows
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal windows on both sides."""
+        return f"{self.calibration.fingerprint}+{self.measured.fingerprint}"
+
+
+def split(whole: Windows, wanted: int | None = None, most: int | None = None) -> Split:
+    """The first ``wanted`` windows choose and up to ``most`` after them measure.
+
+    Where there are too few of them, and by default, it is half and half. A single window does both. Raises
+    ``OptionError`` where ``wanted`` is below 1.
+    """
+    if wanted is not None and wanted < 1:
+        raise OptionError(f"Criteria need at least 1 window to choose by, not {wanted}.")
+    count = len(whole.token_ids)
+    if count == 1:
+        return Split(whole, whole)
+    first = count // 2 if wanted is None else min(wanted, count // 2)
+    last = count if most is None else min(count, first + most)
+    return Split(_part(whole, 0, first), _part(whole, first, last))
+
+
+def windows_of(texts: Sequence[str], loaded: LoadedModel, length: int, most: int) -> Windows:
+    """Up to ``most`` whole windows of several texts, by turns, so that each has its share.
+
+    Raises ``TextError`` where no text fills a window.
+    """
+    each = []
+    for text in texts:
+        try:
+            each.append(windows_from_text(text, loaded.tokenizer, window_length=length).token_ids.tolist())
+        except TextError:  # too short for a single window; the others may not be
+            continue
+    if not each:
+        raise TextError(
+            f"None of the texts to measure on fills a window of {length} tokens: use shorter windows."
+        )
+    rounds = range(max(len(rows) for rows in each))
+    rows = [rows[number] for number in rounds for rows in each if number < len(rows)]
+    return windows_from_token_ids(rows[:most], loaded.vocabulary_size)
+
+
+def _part(whole: Windows, start: int, end: int) -> Windows:
+    ids = whole.token_ids[start:end]
+    return windows_from_token_ids(ids.tolist(), 1 + int(ids.max()))
