@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz import report
 from entviz.figures import depth, reading, tables, theme
 from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import frame, selection, working
+from pages.parts import frame, runs_report, selection, working
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def draw() -> None:
     _draw_entropies(analysis, [name for name in metrics if name != reading.IMPORTANCE], kinds, full_scale)
     if reading.IMPORTANCE in metrics:
         _draw_importance(analysis, kinds, full_scale)
-    _draw_numbers(analysis, metrics, kinds)
+    _draw_numbers(analysis, shown.about, metrics, kinds)
 
 
 def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -139,7 +140,9 @@ def _draw_importance(analysis: "Analysis", kinds: Sequence[str], full_scale: boo
     )
 
 
-def _draw_numbers(analysis: "Analysis", metrics: Sequence[str], kinds: Sequence[str]) -> None:
+def _draw_numbers(
+    analysis: "Analysis", about: selection.Selection, metrics: Sequence[str], kinds: Sequence[str]
+) -> None:
     sites = tables.site_table(analysis, metrics)
     blocks = tables.block_table(analysis, metrics, kinds)
     with st.container(horizontal=True, gap="small"):
@@ -153,6 +156,12 @@ def _draw_numbers(analysis: "Analysis", metrics: Sequence[str], kinds: Sequence[
                 on_click="ignore",
                 key=f"explore.csv.{name}",
             )
+        measured = report.About(analysis.model, about.text, about.text_title)
+        runs_report.draw_button(
+            lambda: report.of_analysis(analysis, measured, metrics, kinds),
+            report.file_name("analysis", analysis.model),
+            key="explore.report",
+        )
     with st.expander("The numbers", icon=":material/table:"):
         for tab, table in zip(st.tabs(["Blocks", "Sites"]), (blocks, sites), strict=True):
             tab.dataframe(table, hide_index=True, height=320)

@@ -258,6 +258,28 @@ def test_runs_are_listed_newest_first_and_filtered(store):
     assert "entviz" in run.program
 
 
+def test_runs_are_filtered_by_prune_set_and_by_their_whole_text(store):
+    for key, drop in (("a", "attn.5"), ("b", "attn.55"), ("c", "mlp.3,layer.5"), ("d", "")):
+        store.put(
+            key,
+            Run("evaluation", "m", options={"drop": drop}),
+            an_evaluation(),
+            text=f"Long {key} TAIL {key}",
+        )
+    store.put("e", Run("analysis", "n", options={"metrics": ["knn"]}), an_analysis())
+
+    def found(drop):
+        return {run.key for run in store.runs(drop=PruneSet.parse(drop))}
+
+    assert found("attn.5") == {"a", "c"}, "a dropped layer has its attention dropped too"
+    assert found("layer.5") == {"c"}
+    assert found("mlp.3,attn.5") == {"c"}
+    assert found("") == {"d"}, "only what was run without dropping anything"
+    assert [run.key for run in store.runs(contains="tail b")] == ["b"]
+    assert {run.key for run in store.runs(kind=("analysis", "ranking"))} == {"e"}
+    assert store.models() == ["m", "n"]
+
+
 def test_numbers_that_json_lacks_are_listed_as_none(store):
     put(store, "a", summary={"perplexity": float("inf"), "list": [1.0, float("nan")]})
     assert store.runs()[0].summary == {"perplexity": None, "list": [1.0, None]}

@@ -27,19 +27,19 @@ KIND_TITLES = {
     "interactions": "Pairs of blocks",
     "angles": "Angular distance",
 }
-_TITLES = {
+_TITLES = {  # of the main numbers that a line has room for
     "perplexity": "perplexity",
     "dense_perplexity": "dense",
     "kl": "KL",
-    "top1_agreement": "top-1 agreement",
-    "turning_point": "turning point",
+    "top1_agreement": "top-1",
     "accuracy": "accuracy",
     "accuracy_normalized": "length-normalized",
     "nll_a": "loss of A",
     "nll_b": "loss of B",
+    "first": "first",
+    "pairs": "pairs",
 }
 _SHARES = ("top1_agreement", "accuracy", "accuracy_normalized")
-_LEFT_OUT = ("parameters", "rows_total", "finished", "level")  # of the words about main numbers
 # Numbers that have a column of their own.
 NUMBERS = ("perplexity", "dense_perplexity", "kl", "top1_agreement", "accuracy")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -81,14 +81,19 @@ def dropped(run: Run) -> str:
 
 def found(run: Run) -> str:
     """A run's main numbers in a line."""
+    summary = run.summary
     if run.kind == "comparison":
-        return f"{run.summary.get('rows', 0)} of {run.summary.get('rows_total', 0)} prune sets measured"
+        return f"{summary.get('rows', 0)} of {summary.get('rows_total', 0)} prune sets measured"
+    if isinstance(turning := summary.get("turning_point"), Mapping) and turning:
+        return "entropy lowest after layer: " + ", ".join(
+            f"{name} {layer}" for name, layer in turning.items()
+        )
     parts = []
-    for name, value in number_rows(run.summary):
-        first = name.split(" ")[0]
-        if first not in _LEFT_OUT and first != "drop":
-            title = " ".join([_TITLES.get(first, first), *name.split(" ")[1:]])
-            parts.append(value if first in ("verdict", "text") else f"{title} {value}")
+    for name, value in number_rows(summary):
+        if name in ("verdict", "text"):
+            parts.append(value)
+        elif name in _TITLES:
+            parts.append(f"{_TITLES[name]} {value}")
     return ", ".join(parts)
 
 
@@ -103,7 +108,7 @@ def number_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         elif name in _SHARES and isinstance(value, float):
             rows.append((name, f"{value:.1%}"))
         else:
-            rows.append((name, f"{value:.5g}" if isinstance(value, float) else str(value)))
+            rows.append((name, f"{value:.4g}" if isinstance(value, float) else str(value)))
     return rows
 
 

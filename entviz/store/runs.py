@@ -7,13 +7,27 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from entviz.blocks import PruneSet
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.store.database import is_damage, open_database, requests, runs, texts
 from entviz.store.keys import program
@@ -139,28 +153,44 @@ class Store:
         self._attempt(write, None)
 
     def runs(
-        self, *, kind: str | None = None, model: str | None = None, contains: str = "", limit: int = 200
+        self,
+        *,
+        kind: str | Sequence[str] | None = None,
+        model: str | None = None,
+        contains: str = "",
+        drop: PruneSet | None = None,
+        limit: int = 200,
     ) -> list[Run]:
         """Stored runs, the newest first.
 
         Args:
-            kind, model: only these.
-            contains: only runs whose model or description contains this, whatever the case.
+            kind: only this one, or one of these.
+            model: only this one.
+            contains: only runs whose model, description or text contains this, whatever the case.
+            drop: only runs in which at least these blocks were dropped; with an empty set, the dense model's.
             limit: at most so many.
         """
         query = select(*_LISTED).order_by(runs.c.created.desc()).limit(limit)
         if kind is not None:
-            query = query.where(runs.c.kind == kind)
+            query = query.where(runs.c.kind.in_([kind] if isinstance(kind, str) else list(kind)))
         if model is not None:
             query = query.where(runs.c.model == model)
         if contains:
-            columns = (runs.c.model, runs.c.description)
+            columns = (runs.c.model, runs.c.description, texts.c.text)
+            query = query.outerjoin(texts, runs.c.text_key == texts.c.key)
             query = query.where(or_(*(column.icontains(contains, autoescape=True) for column in columns)))
+        if drop is not None:
+            query = query.where(_drops(drop))
 
         def read(connection: Connection) -> list[Run]:
             return [Run(**row) for row in connection.execute(query).mappings()]
 
         return self._attempt(read, [])
+
+    def models(self) -> list[str]:
+        """The names of the models that there are runs of, in order."""
+        query = select(runs.c.model).distinct().order_by(runs.c.model)
+        return self._attempt(lambda connection: list(connection.scalars(query)), [])
 
     def text(self, key: str) -> str | None:
         """The text that the run under a key measured, or None."""
@@ -245,6 +275,25 @@ class Store:
             if not keys:
                 return
             _remove(connection, keys)
+
+
+def _drops(drop: PruneSet) -> ColumnElement[bool]:
+    """Whether a run's prune set has all blocks of ``drop``; it is kept in canonical form, ``attn.5,layer.7``."""
+    dropped = runs.c.options["drop"].as_string()
+    if not drop:
+        return dropped == ""
+    listed = literal(",").concat(dropped).concat(",")
+    return and_(
+        *(
+            or_(
+                *(
+                    listed.contains(f",{name},", autoescape=True)
+                    for name in {str(block), f"layer.{block.index}"}
+                )
+            )
+            for block in drop
+        )
+    )
 
 
 def _remove(connection: Connection, keys: list[str]) -> None:

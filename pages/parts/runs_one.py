@@ -1,0 +1,84 @@
+"""One run: what it was, opening it again on its page, and its report."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from entviz.corpus import passages
+from entviz.models import CATALOG
+from entviz.report import file_name
+from entviz.store import Run
+from entviz.store.listing import KIND_TITLES, dropped, found
+from entviz.workbench import workbench
+from pages.parts import runs_report, selection, working
+from pages.parts.markdown import escape
+
+# The page on which each kind is looked at.
+PAGES: Final = {
+    "analysis": "explore",
+    "evaluation": "prune",
+    "generation": "prune",
+    "ranking": "prune",
+    "comparison": "compare",
+    "contrast": "compare",
+    "score": "compare",
+    "trust": "compare",
+    "interactions": "compare",
+    "angles": "compare",
+}
+
+
+def draw(run: Run) -> None:
+    text, session = workbench().store.text(run.key), working.session()
+    st.subheader(KIND_TITLES.get(run.kind, run.kind), anchor=False)
+    drop = dropped(run)
+    about = f"{escape(run.model)} on {escape(run.description)}"
+    st.markdown(f"{about}. Dropped: {escape(drop)}." if drop else f"{about}.")
+    if said := found(run):
+        st.markdown(escape(said))
+    st.caption(f"Computed by {escape(run.program)}; {run.bytes / 1000:,.0f} kB.")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        page = PAGES.get(run.kind)
+        if page is not None and st.button(
+            f"Open on {page.capitalize()}", type="primary", icon=":material/open_in_new:", key="runs.open"
+        ):
+            _take_over(run, text)
+            st.switch_page(f"pages/{page}.py")
+        runs_report.draw_button(
+            lambda: runs_report.of_run(run, text, session), file_name(run.kind, run.model), key="runs.report"
+        )
+
+
+def _take_over(run: Run, text: str | None) -> None:
+    """Choose what the run had: model, text, windows and prune set."""
+    options = run.options
+    if run.model in CATALOG:
+        selection.put(model=run.model, asked_model="")
+    else:
+        selection.accept_model(run.model)
+    st.session_state["view.wants_other"] = run.model not in CATALOG
+    if run.kind == "generation" and text:
+        st.session_state["prune.prompt"] = text
+    elif "windows" in options and text:
+        selection.put(
+            **_text(text, run.description),
+            windows=_within(options["windows"], selection.WINDOWS_RANGE),
+            length=_within(options["window_length"], selection.LENGTH_RANGE),
+        )
+    if run.kind == "evaluation":
+        st.session_state["prune.bfloat16"] = options.get("dtype") == "bfloat16"
+    if run.kind != "analysis":
+        selection.put(drop=str(options.get("a", dropped(run))))
+
+
+def _text(text: str, description: str) -> dict[str, Any]:
+    for name, passage in passages().items():
+        if passage.text == text:
+            return {"text_name": name}
+    if len(text) <= selection.TYPED_CHARACTERS:
+        return {"text_name": selection.TYPED, "typed_text": text}
+    return {"text_name": selection.UPLOADED, "uploaded_text": text, "uploaded_name": description}
+
+
+def _within(value: int, limits: tuple[int, int]) -> int:
+    return min(max(int(value), limits[0]), limits[1])
