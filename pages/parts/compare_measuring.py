@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from entviz.comparison.trust import Trust
 
 DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
+_NOUNS: Final = {"layer": "layers", "attn": "attentions", "mlp": "MLPs", "attn+mlp": "attentions and MLPs"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def measured_on(found: "Trust | Interactions", about: Asked, fresh: bool) -> str
     model = CATALOG[found.model].title if found.model in CATALOG else found.model
     windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
     measured = (
-        f"{LEVELS[found.level].lower()} of {escape(model)} on {about.selection.text_title}, {windows} of "
+        f"{_NOUNS[found.level]} of {escape(model)} on {about.selection.text_title}, {windows} of "
         f"{found.window_length} tokens"
     )
     return f"Measured on {measured}." if fresh else f"Shown is the earlier result: {measured}."
