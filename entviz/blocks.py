@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from entviz.errors import BlockError
 
 KINDS = ("layer", "attn", "mlp")
-_BLOCK = re.compile(r"(layer|attn|mlp)\.(\d{1,6})")
+_BLOCK = re.compile(r"(layer|attn|mlp)\.([0-9]{1,6})")
 
 
 @dataclass(frozen=True)
