@@ -18,7 +18,7 @@ def draw(found: Exported, *, earlier: bool) -> None:
     """Everything about an export; ``earlier`` says that it is not the one asked for last."""
     title = "The earlier export" if earlier else "Written"
     st.success(
-        f"**{title}:** {escape(str(found.directory))}, {found.bytes / 1e6:,.1f} MB",
+        f"**{title}:** {escape(str(found.directory))}, {_size(found.bytes)}",
         icon=":material/check_circle:",
     )
     st.markdown("\n".join(f"- {line}" for line in _facts(found)))
@@ -57,6 +57,10 @@ def _facts(found: Exported) -> list[str]:
     return facts
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count / 1e3:,.1f} kB"
+
+
 def _draw_downloads(found: Exported) -> None:
     with st.container(horizontal=True, gap="small"):
         for name, size in found.files.items():
@@ -71,7 +75,7 @@ def _draw_downloads(found: Exported) -> None:
                 )
         if found.bytes <= MOST_ZIPPED:
             st.download_button(
-                f"All of it (zip, {max(found.bytes / 1e6, 0.1):,.1f} MB)",
+                f"All of it (zip, {_size(found.bytes)})",
                 partial(_archive, found),
                 file_name=f"{found.directory.name}.zip",
                 mime="application/zip",
