@@ -1,7 +1,7 @@
 """A comparison in words: whether entropy beats cosine, who is best, and who is no better than chance.
 
-    for sentence in verdict(comparison):
-        print(sentence)
+    for paragraph in verdict(comparison):
+        print(paragraph)
 
 Prune sets are compared by their loss on the same windows, in pairs, and a difference is called one only where its 95%
 interval leaves out 0. Where the best of several is picked first, the confidence is raised for the number it was
@@ -23,7 +23,7 @@ _NOUNS = {"attn": "attentions", "mlp": "MLPs", "layer": "layers", "attn+mlp": "a
 
 
 def verdict(comparison: Comparison) -> list[str]:
-    """Sentences about each level and budget: entropy against cosine, the best, and what is no better than random."""
+    """A paragraph on each level and budget: entropy against cosine, the best, and what is no better than random."""
     said: list[str] = []
     table = comparison.table()
     levels = list(dict.fromkeys(table["level"]))
@@ -31,7 +31,10 @@ def verdict(comparison: Comparison) -> list[str]:
         for budget in comparison.budgets:
             here = table[(table["level"] == level) & (table["budget"] == budget)]
             sentences = (_entropy_against_cosine(here), _best(here), _no_better_than_random(here))
-            said += [f"{_at(level, budget)}, {sentence}" for sentence in sentences if sentence]
+            found = [sentence for sentence in sentences if sentence]
+            if found:
+                rest = "".join(f" {sentence[0].upper()}{sentence[1:]}" for sentence in found[1:])
+                said.append(f"{_at(level, budget)}, {found[0]}{rest}")
     if said and comparison.windows == 1:
         said.append(
             "One window was measured, which cannot tell a difference from chance: give more text or shorter windows."

@@ -51,7 +51,8 @@ QUALITY_TITLES: Final = {
     "accuracy_normalized": "Task accuracy, length-normalized (%)",
 }
 COST_TITLES: Final = {"parameters_kept": "Parameters kept (%)", "speedup": "Speed (times dense)"}
-HEIGHT: Final = 460
+HEIGHT: Final = 330  # pixels, of the plot without its legend
+LEGEND_LINE: Final = 19
 WIDE: Final = 6.0  # perplexities that span more than this ratio are drawn on a logarithmic axis
 BAND: Final = 10  # layers side by side in a board, so that a cell is large enough on a narrow screen
 CELL: Final = 26  # pixels
@@ -90,8 +91,12 @@ def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figur
         )
     _add_front(figure, table, quality, cost)
     _add_dense(figure, comparison, quality, cost)
-    theme.style(figure, x_title=COST_TITLES[cost], y_title=QUALITY_TITLES[quality], height=HEIGHT)
-    figure.update_layout(legend={"y": -0.2, "yanchor": "top"}, margin={"t": 36, "b": 150})
+    # A narrow screen has one legend entry a line, and what does not fit into the margin is cut off.
+    below = 70 + LEGEND_LINE * len(figure.data)
+    theme.style(figure, x_title=COST_TITLES[cost], y_title=QUALITY_TITLES[quality], height=HEIGHT + below)
+    figure.update_layout(
+        legend={"y": 0, "yref": "container", "yanchor": "bottom"}, margin={"t": 36, "b": below}
+    )
     if quality in ("perplexity", "kl"):
         known = table[quality].to_numpy(float)
         known = known[known > 0]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 TABLE: Final = "compare.table"
 PICKED: Final = "compare.picked"
-TABLE_HEIGHT: Final = 420  # pixels
+ROWS: Final = 11  # of the table without a scroll bar of its own
+TABLE_HEIGHT: Final = 420  # pixels, with one
 
 
 def draw(comparison: "Comparison", asked: selection.Selection, others: bool, fresh: bool) -> None:
@@ -27,8 +28,8 @@ def draw(comparison: "Comparison", asked: selection.Selection, others: bool, fre
     if comparison.rows.empty:
         _draw_notes(comparison)
         return
-    for sentence in verdict(comparison):
-        st.markdown(f"- {escape(sentence)}")
+    if comparison.finished:
+        st.markdown("\n".join(f"- {escape(paragraph)}" for paragraph in verdict(comparison)))
     _draw_chart(comparison)
     table = _table(comparison)
     _draw_table(table, comparison)
@@ -142,7 +143,7 @@ def _draw_table(table: pd.DataFrame, comparison: "Comparison") -> None:
     st.dataframe(
         table,
         hide_index=True,
-        height=min(TABLE_HEIGHT, 38 + 35 * len(table)),
+        height="auto" if len(table) <= ROWS else TABLE_HEIGHT,
         column_config=_columns(comparison),
         key=TABLE,
         on_select=_take_row,

@@ -1,0 +1,140 @@
+"""The search: as good as trying everything where that can be done, never worse than its seeds, stoppable."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from entviz.blocks import Block, PruneSet, all_blocks
+from entviz.corpus import windows_from_token_ids
+from entviz.errors import Cancelled
+from entviz.evaluation.loss import evaluate
+from entviz.models.loaded import LoadedModel
+from entviz.pruning.choose import choose
+from entviz.pruning.greedy import greedy
+from entviz.pruning.search import Found, search
+from entviz.pruning.trial import Trial
+from tests.tiny import VOCABULARY_SIZE, build
+
+LAYERS = 6
+PLENTY = 120.0  # seconds; the search ends by itself long before
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return LoadedModel.of(build("llama", layers=LAYERS, seed=3), None, "tiny")
+
+
+@pytest.fixture(scope="module")
+def windows():
+    ids = torch.randint(3, VOCABULARY_SIZE, (5, 32), generator=torch.Generator().manual_seed(4))
+    return windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE)
+
+
+@pytest.fixture
+def trial(tiny, windows):
+    return Trial(tiny, windows)
+
+
+def attentions(count):
+    return lambda drop: len(drop.attention) >= count
+
+
+@pytest.mark.parametrize("level", ["attn", "mlp", "layer"])
+def test_it_finds_the_best_of_all_sets(trial, level):
+    blocks = all_blocks(LAYERS, [level])
+    every = [PruneSet(pair) for pair in combinations(blocks, 2)]
+    costs = trial.costs(every, trial.window_count).mean(axis=1)
+    found = search(trial, blocks, lambda drop: len(list(drop)) >= 2, seconds=PLENTY)
+    assert found.drop == every[int(costs.argmin())]
+    assert found.cost == pytest.approx(costs.min())
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3, 4])
+def test_it_costs_no_more_than_greedy_or_any_seed(trial, budget):
+    blocks = all_blocks(LAYERS, ["attn"])
+    seeds = [PruneSet(blocks[:budget]), PruneSet(blocks[-budget:]), PruneSet(blocks[1 : budget + 1])]
+    found = search(trial, blocks, attentions(budget), seeds=seeds, seconds=PLENTY)
+    _, costs = greedy(trial, blocks, budget)
+    assert len(found.drop.attention) == budget
+    assert found.cost <= costs[-1] + 1e-9
+    assert found.cost <= trial.costs(seeds, trial.window_count).mean(axis=1).min() + 1e-9
+
+
+def test_its_cost_is_the_divergence_that_evaluating_gives(tiny, windows, trial):
+    found = search(trial, all_blocks(LAYERS, ["mlp"]), lambda drop: len(drop.mlp) >= 2, seconds=PLENTY)
+    assert found.cost == pytest.approx(evaluate(tiny, windows, found.drop).kl, abs=1e-6)
+    assert found.evaluated == trial.evaluated > 0
+    assert 0 < found.seconds < PLENTY
+
+
+def test_races_in_bfloat16_end_in_exact_finals(tiny, windows, trial):
+    fast = Trial(tiny, windows, dtype="bfloat16")
+    found = search(fast, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, exact=trial)
+    assert found.cost == pytest.approx(evaluate(tiny, windows, found.drop).kl, abs=1e-6)
+    assert found.evaluated == fast.evaluated + trial.evaluated
+
+
+def test_without_time_it_answers_with_the_best_seed(trial):
+    blocks = all_blocks(LAYERS, ["attn"])
+    seeds = [PruneSet([blocks[place], blocks[place + 1]]) for place in range(4)]
+    costs = trial.costs(seeds, trial.window_count).mean(axis=1)
+    found = search(trial, blocks, attentions(2), seeds=seeds, seconds=0.0)
+    assert found.drop == seeds[int(costs.argmin())]
+    assert found.stage == "seeds"
+
+
+def test_little_time_ends_races_on_fewer_windows_but_finishes_a_set(tiny, monkeypatch):
+    """On a machine a thousand times slower the greedy stage is still done; a clock that counts evaluations says so."""
+    ids = torch.randint(3, VOCABULARY_SIZE, (32, 16), generator=torch.Generator().manual_seed(5))
+    trial = Trial(tiny, windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE))
+    monkeypatch.setattr("entviz.pruning.search.time.perf_counter", lambda: float(trial.evaluated))
+    poor = PruneSet.parse("attn.0,attn.1,attn.2")
+    found = search(trial, all_blocks(LAYERS, ["attn"]), attentions(3), seeds=[poor], seconds=400.0)
+    assert found.drop != poor
+    assert found.stage in ("greedy", "swaps", "beam")
+
+
+def test_every_report_after_the_seeds_carries_a_set_that_is_enough(trial):
+    reports = []
+
+    def report(done, total, partial=None):
+        assert done <= total
+        reports.append(partial)
+
+    search(trial, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, progress=report)
+    found = [partial for partial in reports if partial is not None]
+    assert found
+    assert all(isinstance(partial, Found) and len(partial.drop.attention) >= 2 for partial in found)
+
+
+def test_it_can_be_stopped_and_what_it_had_found_stands(tiny, windows):
+    latest = []
+
+    def stop(done, total, partial=None):
+        if partial is not None:
+            latest.append(partial)
+        if len(latest) > 20:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        choose(tiny, windows, "search", level="attn", budget=2, seconds=PLENTY, progress=stop)
+    assert len(latest[-1].drop.attention) == 2
+
+
+def test_it_mixes_sizes_where_the_budget_is_a_share(tiny, windows):
+    found = choose(tiny, windows, "search", level="attn+mlp", budget="15%", seconds=PLENTY)
+    gone = tiny.anatomy.parameters(found.drop).values()
+    assert sum(weight.numel() for weight in gone) >= 0.15 * tiny.parameters
+    by_greed = choose(tiny, windows, "finercut", level="attn+mlp", budget="15%")
+    costs = Trial(tiny, windows).costs([found.drop, by_greed.drop], len(windows.token_ids)).mean(axis=1)
+    assert costs[0] <= costs[1] + 1e-6
+
+
+def test_no_block_is_left_to_nothing(tiny, windows):
+    """All layers but one: the search leaves something of the model."""
+    found = choose(tiny, windows, "search", level="layer", budget=LAYERS - 1, seconds=PLENTY)
+    kept = [i for i in range(LAYERS) if Block("layer", i) not in found.drop]
+    assert len(kept) == 1
+    assert np.isfinite(evaluate(tiny, windows, found.drop).nll)
