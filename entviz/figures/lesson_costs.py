@@ -1,0 +1,66 @@
+"""What the choices of an exercise cost, side by side.
+
+::
+
+    costs(["attn.7", "attn.27"], [cost(evaluation) for evaluation in evaluations])
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import plotly.graph_objects as go
+
+from entviz.figures import theme
+from entviz.figures.reading import number
+
+if TYPE_CHECKING:
+    from entviz.lessons.exercises import Cost
+
+ROW: Final = 46  # pixels a bar
+
+
+def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
+    """Bars of the loss that each choice adds against dense, in nats a token, with two standard errors."""
+    figure = go.Figure()
+    figure.add_bar(
+        x=[one.added for one in found],
+        y=list(names),
+        orientation="h",
+        marker={"color": theme.PRUNED_COLOUR, "line": {"width": 0}},
+        error_x={
+            "type": "data",
+            "array": [2 * one.error for one in found],
+            "color": theme.LINE_COLOUR,
+            "thickness": 2,
+        },
+        customdata=[
+            f"<b>{name}</b><br>loss {number(one.added, sign=True)} ± {number(2 * one.error)} nats a token<br>"
+            f"perplexity {number(one.perplexity)}, dense {number(one.dense_perplexity)}"
+            for name, one in zip(names, found, strict=True)
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    ends = [one.added + 2 * one.error for one in found]
+    longest = max(*ends, 0.0) or 1.0
+    for name, one, end in zip(names, found, ends, strict=True):
+        figure.add_annotation(
+            text=f"perplexity {number(one.perplexity)}",
+            x=max(end, 0.0),
+            y=name,
+            xanchor="left",
+            xshift=6,
+            showarrow=False,
+            font={"size": 12},
+        )
+    theme.style(
+        figure,
+        x_title="Loss added to dense (nats a token)",
+        y_title="",
+        height=90 + ROW * len(names),
+        legend=False,
+    )
+    lowest = min(*(one.added - 2 * one.error for one in found), 0.0)
+    figure.update_layout(margin={"l": 84, "t": 8})
+    figure.update_xaxes(range=[1.1 * lowest, 1.45 * longest], zeroline=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure

@@ -1,0 +1,221 @@
+"""Exercises: blocks to drop, chosen by what was measured of them, and what dropping them then really costs.
+
+::
+
+    for exercise in exercises(analysis):
+        exercise.question, [choice.drop for choice in exercise.choices]
+    verdict(exercise, evaluations)          # once each choice was evaluated
+
+Nothing here is written for one model: blocks are picked by rule from an analysis, and what is said of the outcome
+depends on the outcome.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from entviz.blocks import PruneSet
+from entviz.figures.reading import number
+from entviz.pruning.criteria import AUTHORS_PROTECTION, rank
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.evaluation.loss import Evaluation
+
+METRICS: Final = ("bucket", "knn", "cosine")  # what an analysis needs to hold
+BUDGETS: Final = (2, 4, 8, 12)
+SURE: Final = 2.0  # standard errors beyond which a difference counts
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing to drop: what to call it, the prune set as text, and what was measured of it, in a few words."""
+
+    title: str
+    drop: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A question about two or three choices, and why the answer is as it is, for each answer there can be.
+
+    ``expected`` is the choice that the criterion in question calls cheapest; ``why_expected`` explains the outcome
+    if that one is indeed among the cheapest, ``why_not`` if another is cheaper.
+    """
+
+    name: str
+    title: str
+    question: str
+    choices: tuple[Choice, ...]
+    expected: int
+    why_expected: str
+    why_not: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a choice costs on a text: loss added a token against dense, its standard error over tokens, both nats."""
+
+    added: float
+    error: float
+    perplexity: float
+    dense_perplexity: float
+
+
+def exercises(analysis: "Analysis", budget: int = 8) -> tuple[Exercise, ...]:
+    """The three exercises for a model and text; ``budget`` is how many attentions the third one drops.
+
+    The analysis must hold ``METRICS`` at the levels attn and mlp. A model of few layers has a smaller budget.
+    """
+    return first_to_go(analysis), compressor(analysis), two_criteria(analysis, budget)
+
+
+def first_to_go(analysis: "Analysis") -> Exercise:
+    """The attention that adds least entropy, the same with the first and last layers protected, and the one that
+    adds most.
+    """
+    rows = _rows(analysis, "knn", "attn")
+    free = rows[rows["index"].between(*_free_layers(analysis.layers))]
+    picks = {
+        "Adds least of all": rows.loc[rows["value"].idxmin()],
+        "Adds least, first two and last layer aside": free.loc[free["value"].idxmin()],
+        "Adds most, first two and last layer aside": free.loc[free["value"].idxmax()],
+    }
+    different: dict[str, Choice] = {}
+    for title, row in picks.items():
+        measured = f"KNN entropy increase {number(row['value'], sign=True)} nats"
+        different.setdefault(row["block"], Choice(title, row["block"], measured))
+    return Exercise(
+        name="first",
+        title="Which attention can go first?",
+        question="EntroDrop drops the block with the lowest entropy increase first: what adds little entropy adds "
+        "little information, the argument goes. Of the attentions below, which do you expect to cost least?",
+        choices=tuple(different.values()),
+        expected=0,
+        why_expected="Here the attention that adds least entropy is indeed among the cheapest to lose.",
+        why_not="An entropy increase tells how the spread of the tokens changes across one block. It does not tell "
+        "how much later layers lean on what the block wrote. The EntroDrop authors' code never drops the first two "
+        "layers and the last, whatever their entropy increase.",
+    )
+
+
+def compressor(analysis: "Analysis") -> Exercise:
+    """The MLP that lowers bucket entropy most, and the attention of the same layer."""
+    rows = _rows(analysis, "bucket", "mlp")
+    mlp = rows.loc[rows["value"].idxmin()]
+    attention = _rows(analysis, "bucket", "attn").set_index("index").loc[mlp["index"]]
+    where = "lowers" if mlp["value"] < 0 else "raises"
+    return Exercise(
+        name="compressor",
+        title="Drop what compresses?",
+        question=f"By bucket entropy {mlp['block']} has the lowest entropy increase of all MLPs: it {where} entropy "
+        f"by {number(abs(mlp['value']))} nats. Lowest goes first, so a criterion that asks nothing else drops it "
+        f"before every other MLP. Can the model spare it? And the attention of the same layer?",
+        choices=tuple(
+            Choice(title, row["block"], f"bucket entropy increase {number(row['value'], sign=True)} nats")
+            for title, row in (("The MLP", mlp), ("The attention of its layer", attention))
+        ),
+        expected=0,
+        why_expected="On this model and text the MLP that adds least bucket entropy is the cheaper of the two, as "
+        "its score says.",
+        why_not="A block that lowers entropy does something: it changes the stream, only towards less spread. A "
+        "very low score can mean much work rather than none. That is why EntroDrop keeps to stage 2, after the "
+        "turning point, where blocks add entropy and a small increase means a small change.",
+    )
+
+
+def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
+    """As many attentions as ``budget`` says, chosen by KNN entropy increase and by cosine importance."""
+    first, last = _free_layers(analysis.layers)
+    protect = (first, analysis.layers - 1 - last)
+    budget = min(budget, last - first + 1)
+    found = {
+        name: rank(analysis, name, estimator="knn", level="attn", budget=budget, protect=protect)
+        for name in ("entrodrop", "cosine")
+    }
+    entropy, cosine = (PruneSet(ranking.order[:budget]) for ranking in found.values())
+    shared = len(entropy.attention & cosine.attention)
+    importance = _rows(analysis, "cosine", "attn").set_index("index")["value"]
+    alone = sorted(entropy.attention - cosine.attention, key=lambda index: importance[index])
+    odd = (
+        f" The sets differ most in attn.{alone[-1]}: entropy takes it, though it turns its input by an importance "
+        f"of {number(float(importance[alone[-1]]))} "
+        f"(all attentions' median: {number(float(importance.median()))})."
+        if alone
+        else ""
+    )
+    return Exercise(
+        name="criteria",
+        title="Entropy's choice or cosine's?",
+        question=f"{_counted(budget)} may go, none from the first two layers or the last. Lowest KNN entropy "
+        f"increase chooses one set, lowest cosine importance another; they share {shared} of {budget}. Which set "
+        "costs less? Would you bet the same at another budget?",
+        choices=(
+            Choice("Entropy's choice", str(entropy), "lowest KNN entropy increase"),
+            Choice("Cosine's choice", str(cosine), "lowest importance, 1 − cosine similarity"),
+        ),
+        expected=0,
+        why_expected="Entropy's choice is no worse than cosine's at this budget. Both criteria judge each block by "
+        "itself, so how blocks make up for one another is in neither: try the other budgets before you trust one.",
+        why_not="Cosine's choice is the better one at this budget. A block can turn the hidden states without "
+        f"changing how far apart they lie, and entropy does not see that.{odd} Both criteria judge each block by "
+        "itself, so how blocks make up for one another is in neither: try the other budgets too.",
+    )
+
+
+def cost(evaluation: "Evaluation") -> Cost:
+    """What dropping costs, with the standard error of the paired difference, tokens counted as independent."""
+    return Cost(
+        *_paired(evaluation.token_nll, evaluation.dense_token_nll),
+        perplexity=evaluation.perplexity,
+        dense_perplexity=evaluation.dense_perplexity,
+    )
+
+
+def verdict(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> str:
+    """What came out, and why: one evaluation on the same text for each choice, in their order."""
+    if len({choice.drop for choice in exercise.choices}) == 1:
+        return "All choices are the same set here, so they cost the same."
+    losses = [evaluation.nll for evaluation in evaluations]
+    best, worst = int(np.argmin(losses)), int(np.argmax(losses))
+    expected = evaluations[exercise.expected]
+    behind, error = _paired(expected.token_nll, evaluations[best].token_nll)
+    spread, spread_error = _paired(evaluations[worst].token_nll, evaluations[best].token_nll)
+    if spread <= SURE * spread_error:
+        return (
+            "No answer: the choices differ by less than twice the standard error on this few tokens. Raise the "
+            "number of windows in the sidebar, under Advanced."
+        )
+    cheap, dear = (_named(exercise.choices[position]) for position in (best, worst))
+    said = f"{cheap} costs least and {dear} most, {number(math.exp(spread))} times the perplexity."
+    why = exercise.why_expected if behind <= SURE * error else exercise.why_not
+    return f"{said} {why}"
+
+
+def _paired(losses: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+    difference = losses - others
+    return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(difference.size))
+
+
+def _named(choice: Choice) -> str:
+    return choice.drop if "," not in choice.drop else choice.title
+
+
+def _counted(budget: int) -> str:
+    return "One attention" if budget == 1 else f"{budget} attentions"
+
+
+def _rows(analysis: "Analysis", metric: str, kind: str) -> pd.DataFrame:
+    rows = analysis.blocks
+    return rows[(rows["metric"] == metric) & (rows["kind"] == kind)].sort_values("index", ignore_index=True)
+
+
+def _free_layers(layers: int) -> tuple[int, int]:
+    """The first and last layer that the authors' code may drop from; all where that would leave none."""
+    first, last = AUTHORS_PROTECTION
+    return (first, layers - 1 - last) if layers > first + last else (0, layers - 1)
