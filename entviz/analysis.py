@@ -116,7 +116,7 @@ def analyze(
         for kind, values in block_importances(before, middle, after).items():
             importances.setdefault(f"{kind}.{layer}", []).extend(values.tolist())
 
-    size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
+    size = windows_per_batch(loaded, windows.token_ids.shape[1])
     count = len(windows.token_ids)
     progress(0, count * anatomy.layers)
     with torch.inference_mode():

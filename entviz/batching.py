@@ -1,32 +1,98 @@
-"""How many windows go through the model at once: enough to keep the processor busy, few enough to fit."""
+"""How many windows go through the model at once: enough to keep the device busy, few enough to fit.
+
+    size = windows_per_batch(loaded, window_length=256)
+    for first, token_ids in batches(windows.token_ids, size):
+        ...
+
+What a token takes is measured, not guessed: one window goes through one layer while the tensors alive are counted.
+Architectures differ in it by far more than their widths (experts, attention that writes its scores down).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
 
+import psutil
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from entviz.models.loaded import LoadedModel
 
 # Matrix products on a processor reach full speed at a few hundred rows; larger batches only cost memory and make
 # progress, cancelling and the first number coarser. An accelerator wants as many as fit.
 _ENOUGH_TOKENS_ON_CPU = 512
+_MOST_TOKENS = 2**17
+_SHARE = 4  # temporaries may take a quarter of the free memory: the estimators and the logits need some too
+
+_measured: WeakKeyDictionary[LoadedModel, dict[int, float]] = WeakKeyDictionary()
 
 
-def windows_per_batch(device: torch.device, width: int, window_length: int) -> int:
-    """How many windows of ``window_length`` tokens to run together on ``device``.
+def tokens_per_batch(loaded: LoadedModel, window_length: int) -> int:
+    """How many tokens, in windows of ``window_length``, to run together."""
+    enough = _ENOUGH_TOKENS_ON_CPU if loaded.device.type == "cpu" else _MOST_TOKENS
+    # Rounded up to a power of two, so that few lengths are measured.
+    length = 2 ** math.ceil(math.log2(max(2, window_length)))
+    if loaded.anatomy.most_tokens is not None:
+        length = min(length, loaded.anatomy.most_tokens)
+    lengths = _measured.setdefault(loaded, {})
+    if length not in lengths:
+        lengths[length] = bytes_per_token(loaded, length)
+    return max(1, min(enough, int(_free_bytes(loaded) / _SHARE / lengths[length])))
 
-    On an accelerator the free memory is asked for: a layer's temporaries are taken to be 64 vectors of ``width``
-    4-byte numbers a token (the inner activations of the MLP and the attention), of which a quarter of it may be used.
-    """
-    if device.type == "cpu":
-        tokens = _ENOUGH_TOKENS_ON_CPU
-    else:
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 2**30
-        tokens = max(_ENOUGH_TOKENS_ON_CPU, free // 4 // (64 * 4 * width))
-    return max(1, tokens // window_length)
+
+def windows_per_batch(loaded: LoadedModel, window_length: int) -> int:
+    """How many windows of ``window_length`` tokens to run together; at least one."""
+    return max(1, tokens_per_batch(loaded, window_length) // window_length)
 
 
 def batches(token_ids: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
     """Runs of ``size`` windows of ``token_ids`` (windows, tokens), each with the number of its first window."""
     for first in range(0, token_ids.shape[0], size):
         yield first, token_ids[first : first + size]
+
+
+def bytes_per_token(loaded: LoadedModel, window_length: int) -> float:
+    """The most bytes of temporaries alive at once in a layer, for each of the ``window_length`` tokens of a window."""
+    anatomy = loaded.anatomy
+    token_ids = torch.zeros(1, window_length, dtype=torch.long, device=loaded.device)
+    with torch.inference_mode():
+        hidden, calls = anatomy.begin(token_ids)
+        # The last of the layers: in models of mixed kinds the first ones are often the small ones.
+        with _TensorsAlive() as alive:
+            anatomy.steps[-1].trace(hidden.to(_device_of(anatomy.steps[-1].layer)), calls[-1])
+    return (alive.peak + hidden.numel() * hidden.element_size()) / window_length
+
+
+class _TensorsAlive(TorchDispatchMode):
+    """Counts the bytes of all tensors that operations inside make, while they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._sizes: dict[StorageWeakRef, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor) and not leaf.is_meta:
+                self._sizes[StorageWeakRef(leaf.untyped_storage())] = leaf.untyped_storage().nbytes()
+        self._sizes = {storage: size for storage, size in self._sizes.items() if not storage.expired()}
+        self.peak = max(self.peak, sum(self._sizes.values()))
+        return output
+
+
+def _device_of(layer: torch.nn.Module) -> torch.device:
+    return next(layer.parameters()).device
+
+
+def _free_bytes(loaded: LoadedModel) -> int:
+    """Free memory of the fullest device that holds a part of the model."""
+    devices = {weight.device for weight in loaded.model.parameters()}
+    free = [torch.cuda.mem_get_info(device)[0] for device in devices if device.type == "cuda"]
+    return int(min(free, default=psutil.virtual_memory().available))

@@ -157,7 +157,7 @@ def evaluate(
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
     result = _nothing_yet(loaded, windows, drop, dtype)
-    size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
+    size = windows_per_batch(loaded, windows.token_ids.shape[1])
     total = len(windows.token_ids) * (anatomy.layers + 1)
     with torch.inference_mode():
         for first, token_ids in batches(windows.token_ids, size):

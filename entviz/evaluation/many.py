@@ -89,21 +89,23 @@ def evaluate_many(
     for drop in prune_sets:
         drop.check(loaded.layers)
     dtype = resolved(dtype, loaded.device)
+    if not prune_sets:
+        return []
     loaded = loaded.in_dtype(dtype)
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
     count = len(windows.token_ids)
     found = np.zeros((3, len(prune_sets), count))
-    size = windows_per_batch(loaded.device, loaded.width, windows.token_ids.shape[1])
+    size = windows_per_batch(loaded, windows.token_ids.shape[1])
     done, total = 0, max(1, count * len(prune_sets))
+
+    def tick() -> None:
+        progress(done, total)
+
     with torch.inference_mode():
         for first, token_ids in batches(windows.token_ids, size):
             ids = token_ids.to(loaded.device)
             here = slice(first, first + len(ids))
-
-            def tick(done: int = done) -> None:
-                progress(done, total)
-
             dense = dense_on(anatomy, ids, text_key(loaded, dtype, token_ids), cache, tick)
             hidden, calls = anatomy.begin(ids)
             walk = _Walk(anatomy, calls, tick)

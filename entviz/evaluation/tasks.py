@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from entviz.batching import windows_per_batch
+from entviz.batching import tokens_per_batch
 from entviz.blocks import PruneSet
 from entviz.errors import ModelError, TextError
 from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, longest_input, plan
@@ -172,7 +172,7 @@ def evaluate_task(
     dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
     tokenizer, longest = loaded.tokenizer, longest_input(loaded)
-    most_tokens = windows_per_batch(loaded.device, loaded.width, window_length=1)
+    most_tokens = tokens_per_batch(loaded, window_length=64)
     result = _nothing_yet(task, drop, dtype)
     progress(0, result.items_total)
     with torch.inference_mode():

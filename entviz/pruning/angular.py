@@ -28,7 +28,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
     anatomy = loaded.anatomy
     layers, length = anatomy.layers, windows.token_ids.shape[1]
     # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
-    size = max(1, windows_per_batch(loaded.device, loaded.width, length) // 2)
+    size = max(1, windows_per_batch(loaded, length) // 2)
     total = torch.zeros(layers + 1, layers + 1, dtype=torch.float64)
     with torch.inference_mode():
         for first, token_ids in batches(windows.token_ids, size):
