@@ -3,19 +3,28 @@
     entries, notes = contenders(["entrodrop:knn", "cosine", "random"], ["attn"], seeds=3)
     [entry.title for entry in entries]       # ["EntroDrop (KNN)", "Cosine", "Random", "Random", "Random"]
 
-Names are those of :data:`entviz.pruning.catalog.CRITERIA`; ``entrodrop`` takes the estimator after a colon.
+Names are those of :data:`entviz.pruning.catalog.CRITERIA`; ``entrodrop`` takes the estimator after a colon, and after
+another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the turning point, and
+``entrodrop:knn:unprotected`` may drop any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from entviz.errors import OptionError
 from entviz.pruning.catalog import CRITERIA
 from entviz.pruning.ranking import kinds_of
 
 ESTIMATORS = {"bucket": "Bucket", "knn": "KNN", "renyi": "Rényi", "matrix": "Matrix"}
+# Of entrodrop: the arguments of entviz.pruning.choose.choose that make each.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "stage-2": {"stage": 2},
+    "unprotected": {"protect": (0, 0)},
+}
+_VARIANT_TITLES = {"stage-2": ", stage 2", "unprotected": ", unprotected"}
 NAMES = (*(f"entrodrop:{estimator}" for estimator in ESTIMATORS), *(n for n in CRITERIA if n != "entrodrop"))
 MOST_SEEDS = 50
 TITLES = {
@@ -33,17 +42,18 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A criterion at a level. ``estimator`` is entrodrop's, ``seed`` random's; both are empty or 0 for the others."""
+    """A criterion at a level. ``estimator`` and ``variant`` are entrodrop's, ``seed`` random's; else empty or 0."""
 
     criterion: str
     level: str
     estimator: str = ""
     seed: int = 0
+    variant: str = ""
 
     @property
     def name(self) -> str:
         """As it is written: ``entrodrop:knn``, ``cosine``."""
-        return f"{self.criterion}:{self.estimator}" if self.estimator else self.criterion
+        return ":".join(part for part in (self.criterion, self.estimator, self.variant) if part)
 
     @property
     def title(self) -> str:
@@ -63,9 +73,10 @@ class Contender:
 
 def title(name: str) -> str:
     """The title of a contender's name."""
-    criterion, _, estimator = name.partition(":")
+    criterion, _, rest = name.partition(":")
+    estimator, _, variant = rest.partition(":")
     if criterion == "entrodrop":
-        return f"EntroDrop ({ESTIMATORS.get(estimator, estimator)})"
+        return f"EntroDrop ({ESTIMATORS.get(estimator, estimator)}{_VARIANT_TITLES.get(variant, '')})"
     return TITLES.get(criterion, criterion)
 
 
@@ -75,7 +86,8 @@ def contenders(
     """Every named criterion at every level where it makes sense, and a sentence about each that was left out.
 
     Args:
-        names: some of :data:`NAMES`; ``entrodrop`` alone means the k-nearest-neighbour estimator.
+        names: some of :data:`NAMES`, those of entrodrop also with one of :data:`VARIANTS`; ``entrodrop`` alone means
+            the k-nearest-neighbour estimator.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
         seeds: random takes part so many times.
 
@@ -90,10 +102,12 @@ def contenders(
     found: list[Contender] = []
     notes: list[str] = []
     for name in dict.fromkeys(names):
-        criterion, colon, estimator = name.partition(":")
-        if criterion == "entrodrop":
-            estimator = estimator if colon else "knn"
-        if criterion not in CRITERIA or (estimator and f"{criterion}:{estimator}" not in NAMES):
+        criterion, _, rest = name.partition(":")
+        estimator, colon, variant = rest.partition(":")
+        if name == "entrodrop":
+            estimator = "knn"
+        plain = f"{criterion}:{estimator}" if estimator else criterion
+        if plain not in NAMES or (colon and (criterion != "entrodrop" or variant not in VARIANTS)):
             raise OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(NAMES)}.")
         for level in levels or [CRITERIA[criterion].level]:
             if level not in CRITERIA[criterion].levels:
@@ -103,7 +117,7 @@ def contenders(
                 )
                 continue
             repeats = range(seeds if criterion == "random" else 1)
-            found += [Contender(criterion, level, estimator, seed) for seed in repeats]
+            found += [Contender(criterion, level, estimator, seed, variant) for seed in repeats]
     if not found:
         raise OptionError("Nothing to compare: choose at least one criterion that has the level asked for.")
     return list(dict.fromkeys(found)), notes

@@ -23,7 +23,7 @@ import pandas as pd
 
 from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.contenders import Contender, contenders
+from entviz.comparison.contenders import VARIANTS, Contender, contenders
 from entviz.comparison.kept import Kept, NothingKept
 from entviz.comparison.result import Cell, Comparison, empty_rows, row_of
 from entviz.comparison.speed import paired_seconds
@@ -223,6 +223,7 @@ class _Run:
             self.loaded,
             self.calibration,
             **options,
+            **VARIANTS.get(entry.variant, {}),
             estimator=entry.estimator or "knn",
             seed=entry.seed,
             analysis=self.analysis,

@@ -77,7 +77,7 @@ def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figur
         group = group.sort_values(cost)
         if name == "random" and quality == "perplexity" and int(group["seeds"].max()) > 1:
             _add_band(figure, group, cost)
-        colour, symbol, dash = STYLES.get(str(name), (theme.GREY, "circle", "solid"))
+        colour, symbol, dash = style_of(str(name))
         title = str(group["title"].iloc[0])
         figure.add_scatter(
             x=_shown(group[cost], cost),
@@ -103,6 +103,18 @@ def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figur
         if len(known) and known.max() > WIDE * known.min():
             figure.update_yaxes(type="log", title_text=f"{QUALITY_TITLES[quality]}, log scale")
     return figure
+
+
+def style_of(name: str) -> tuple[str, str, str]:
+    """Colour, symbol and dash of a contender; a variant of entrodrop has its estimator's colour and an open symbol."""
+    criterion, _, rest = name.partition(":")
+    estimator, _, variant = rest.partition(":")
+    known = STYLES.get(f"{criterion}:{estimator}" if estimator else criterion)
+    if known is None:
+        return theme.GREY, "circle", "solid"
+    if not variant:
+        return known
+    return known[0], f"{known[1]}-open", "dot" if variant == "stage-2" else "dash"
 
 
 def overlap_board(a: PruneSet, b: PruneSet, layers: int) -> go.Figure:

@@ -1,11 +1,12 @@
 """The Criteria tab: what is compared, a button that starts it, and what was found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from entviz.comparison.contenders import NAMES, contenders, title
+from entviz.comparison.contenders import NAMES, VARIANTS, contenders, title
 from entviz.comparison.estimate import estimated_seconds, in_words
 from entviz.corpus import passages
 from entviz.errors import EntvizError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PLACE: Final = "compare.criteria"
 LEVELS: Final = {"layer": "Layers", "attn": "Attentions", "mlp": "MLPs", "attn+mlp": "Attn + MLP"}
 USUAL: Final = ("entrodrop:bucket", "entrodrop:knn", "entrodrop:renyi", "cosine", "random")
+VARIANT_TITLES: Final = {"stage-2": "After the turning point only", "unprotected": "Without protected layers"}
 OTHERS: Final = "The other built-in passages"
 REST: Final = "The rest of this text"
 NO_TASK: Final = "None"
@@ -128,10 +130,20 @@ def _draw_choices(chosen: selection.Selection) -> Choices:
             width=260,
             help="Criteria choose by the text in the sidebar. What they chose is measured on text they have not seen.",
         )
-    with st.expander("Task, random and search", icon=":material/tune:"):
+    with st.expander("EntroDrop's variants, task, random and search", icon=":material/tune:"):
+        variants = st.pills(
+            "EntroDrop also",
+            VARIANTS,
+            selection_mode="multi",
+            format_func=VARIANT_TITLES.__getitem__,
+            key="compare.variants",
+            persist_state="session",
+            help="As the authors' code has it, EntroDrop leaves the first two layers and the last alone. The paper "
+            "drops blocks of the second stage only, those after the turning point.",
+        )
         task, limit, seeds, seconds = _draw_more()
     return Choices(
-        tuple(name for name in NAMES if name in criteria),
+        _with_variants([name for name in NAMES if name in criteria], variants),
         tuple(word.strip() for word in budgets.split(",") if word.strip()),
         tuple(level for level in LEVELS if level in levels),
         seeds,
@@ -140,6 +152,16 @@ def _draw_choices(chosen: selection.Selection) -> Choices:
         task,
         limit,
     )
+
+
+def _with_variants(names: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
+    """The names, each of entrodrop's followed by its variants."""
+    found: list[str] = []
+    for name in names:
+        found.append(name)
+        if name.startswith("entrodrop:"):
+            found += [f"{name}:{variant}" for variant in VARIANTS if variant in variants]
+    return tuple(found)
 
 
 def _draw_more() -> tuple[str, int, int, float]:
@@ -271,7 +293,10 @@ def _take_over(chosen: selection.Selection, options: dict[str, Any]) -> None:
     built_in = chosen.text_name in passages()
     selection.put(windows=options["windows"], length=options["window_length"])
     values = {
-        "compare.criteria": list(options["criteria"]),
+        "compare.criteria": [name for name in NAMES if name in options["criteria"]],
+        "compare.variants": [
+            name for name in VARIANTS if any(one.endswith(f":{name}") for one in options["criteria"])
+        ],
         "compare.levels": list(options["levels"]),
         "compare.budgets": ", ".join(options["budgets"]),
         "compare.seeds": options["seeds"],

@@ -205,6 +205,8 @@ def tiny_tokenizer_model(smollm2):
         (["nonsense"], ["1"], ["attn"], "not a criterion"),
         (["entrodrop:cosine"], ["1"], ["attn"], "not a criterion"),
         (["cosine:knn"], ["1"], ["attn"], "not a criterion"),
+        (["cosine::stage-2"], ["1"], ["attn"], "not a criterion"),
+        (["entrodrop:knn:stage-3"], ["1"], ["attn"], "not a criterion"),
         (["cosine"], ["many"], ["attn"], "not a budget"),
         (["cosine"], ["0"], ["attn"], "drops nothing"),
         (["cosine"], [], ["attn"], "budgets"),
@@ -232,6 +234,23 @@ def test_a_budget_out_of_reach_is_a_note_beside_the_others(tiny, calibration, me
     assert ("entrodrop:knn", "5") not in reached  # it protects three of six layers
     assert {("cosine", "5"), ("sleb", "5"), ("entrodrop:knn", "1")} <= reached
     assert any("EntroDrop (KNN)" in note and "5" in note for note in found.notes)
+
+
+def test_variants_of_entrodrop_choose_as_they_say(tiny, calibration, measured):
+    names = ["entrodrop:knn", "entrodrop:knn:stage-2", "entrodrop:knn:unprotected"]
+    found = compare(tiny, calibration, measured, names, ["1"], levels=["mlp"])
+    assert (
+        list(found.rows["title"])[1:]
+        == ["EntroDrop (KNN, stage 2)", "EntroDrop (KNN, unprotected)"][-len(found.rows) + 1 :]
+    )
+    for options, name in (({}, names[0]), ({"stage": 2}, names[1]), ({"protect": (0, 0)}, names[2])):
+        row = found.rows[found.rows["name"] == name]
+        try:
+            alone = choose(tiny, calibration, "entrodrop", level="mlp", budget=1, **options)
+        except OptionError:  # no block after the turning point
+            assert row.empty
+        else:
+            assert row["drop"].iloc[0] == str(alone.drop)
 
 
 def test_levels_that_make_no_sense_are_noted():
