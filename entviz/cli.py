@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entviz import __version__
-from entviz.blocks import KINDS, PruneSet
+from entviz.blocks import KINDS, Block, PruneSet
 from entviz.errors import EntvizError, ExportError, OptionError
 from entviz.models import DEFAULT_MODEL
 from entviz.progress import Progress
@@ -286,6 +286,57 @@ def _export(options: argparse.Namespace) -> None:
         print(f"Note: {note}", file=sys.stderr)
 
 
+def _trust(options: argparse.Namespace) -> None:
+    from entviz.comparison.trust import trust
+    from entviz.comparison.trust_verdict import verdict
+
+    loaded, windows = _model_and_windows(options)
+    with _progress_bar("trust") as progress:
+        found = trust(
+            loaded,
+            windows,
+            options.level,
+            estimators=_words(options.estimators),
+            dtype=options.dtype,
+            progress=progress,
+        )
+    if options.json:
+        _print_json(found.to_json() | {"verdict": verdict(found)})
+        return
+    print(
+        _measured_on(loaded, windows), "Damage: loss increase when a block alone is dropped.", *verdict(found)
+    )
+    for scope, name in (("all", "every block"), ("inner", "without the first two layers and the last")):
+        table = found.correlations[found.correlations["scope"] == scope].drop(columns="scope")
+        print(f"\nRank correlation with damage over {name}, 95% intervals")
+        print(table.to_string(index=False, float_format="{:.3f}".format))
+
+
+def _interactions(options: argparse.Namespace) -> None:
+    from entviz.comparison.interactions import interactions
+    from entviz.comparison.plan import plan
+    from entviz.figures.interactions import headline
+
+    blocks = [Block.parse(word) for word in _words(options.blocks)] or None
+    loaded, windows = _model_and_windows(options)
+    planned = plan(loaded, windows, options.level, blocks=blocks)
+    print(
+        f"entviz: {planned.pairs:,} pairs, about {planned.seconds_pairs:.0f} seconds here.", file=sys.stderr
+    )
+    with _progress_bar("interactions") as progress:
+        found = interactions(
+            loaded, windows, options.level, blocks=blocks, dtype=options.dtype, progress=progress
+        )
+    if options.json:
+        _print_json(found.to_json())
+        return
+    print(_measured_on(loaded, windows), *headline(found, "loss"))
+    table = found.table().sort_values("loss_interaction", ascending=False)
+    table = table[["first", "second", *(column for column in table if column.startswith("loss_"))]]
+    print("\nPairs by their loss increase beyond the sum of the two, nats a token")
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+
+
 # --- their options --------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +431,26 @@ def _parser() -> argparse.ArgumentParser:
         "--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card"
     )
     command.add_argument("--force", action="store_true", help="replace an earlier export there")
+
+    command = _command(
+        commands, "trust", _trust, "how each criterion's scores agree with measured damage", text=True
+    )
+    command.add_argument(
+        "--level", default="attn", help="layer, attn, mlp or attn+mlp (default: %(default)s)"
+    )
+    command.add_argument(
+        "--estimators",
+        default=",".join(ENTROPIES),
+        help="entropies to judge, matrix among them (default: %(default)s)",
+    )
+
+    command = _command(
+        commands, "interactions", _interactions, "what pairs of blocks cost beyond their sum", text=True
+    )
+    command.add_argument(
+        "--level", default="attn", help="layer, attn, mlp or attn+mlp (default: %(default)s)"
+    )
+    command.add_argument("--blocks", default="", metavar="BLOCKS", help="only pairs of these (default: all)")
     return parser
 
 

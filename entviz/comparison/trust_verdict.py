@@ -44,14 +44,14 @@ def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]
             f"Nothing here predicts damage beyond chance: the highest rank correlation is that of {TITLES[best]}, "
             f"{numbers}."
         ]
-    level = {name: gap(trust, scope, damage, best, name) for name in valid.index[1:]}
-    equals = [name for name, (_, low, _) in level.items() if not low > 0]
+    others = [str(name) for name in valid.index[1:]]
+    equals = [name for name in others if not gap(trust, scope, damage, best, name)[1] > 0]
     said = [f"{_capital(TITLES[best])} predicts damage best: rank correlation {numbers}."]
     if equals:
-        said[0] = (
-            f"{_capital(TITLES[best])} has the highest rank correlation with damage, {numbers}, but cannot be told "
-            f"apart here from {_listed([TITLES[name] for name in equals])}."
-        )
+        # Where cosine is first, how the entropies stand to it is said below, with numbers.
+        told = [TITLES[name] for name in equals if best != "cosine" or name in _NOT_ENTROPY]
+        end = f", but cannot be told apart here from {_listed(told)}" if told else ", but not clearly"
+        said[0] = f"{_capital(TITLES[best])} has the highest rank correlation with damage, {numbers}{end}."
     said += _entropy_against_cosine(trust, scope, damage, [str(name) for name in valid.index])
     return said + _no_better_than_chance(valid)
 

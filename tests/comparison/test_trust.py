@@ -162,7 +162,7 @@ def test_cosine_is_called_better_only_where_the_interval_bears_it():
         "No better than chance: KNN entropy increase.",
     ]
     unclear = verdict(judged(numbers, {("knn", "cosine"): (-0.8, 0.1)}))
-    assert "cannot be told apart here from KNN entropy increase" in unclear[0]
+    assert unclear[0].endswith("rank correlation with damage, 0.80 [0.60, 0.90], but not clearly.")
     assert unclear[1] == "KNN entropy increase (−0.50 [−0.80, 0.10]) cannot be told apart from cosine here."
 
 
@@ -181,6 +181,16 @@ def test_entropy_and_depth_are_called_better_where_they_are():
     assert said == [
         "Depth alone predicts damage best: rank correlation 0.95 [0.90, 0.97].",
         "Bucket entropy increase (0.70 [0.40, 0.90]) does better than cosine.",
+    ]
+
+
+def test_what_ties_with_the_best_is_named():
+    numbers = {"bucket": (0.9, 0.8, 0.95), "cosine": (0.8, 0.6, 0.9), "depth": (0.7, 0.4, 0.8)}
+    gaps = {("bucket", "cosine"): (-0.1, 0.3), ("bucket", "depth"): (0.1, 0.4), ("cosine", "depth"): (0, 0.2)}
+    assert verdict(judged(numbers, gaps)) == [
+        "Bucket entropy increase has the highest rank correlation with damage, 0.90 [0.80, 0.95], but cannot be told "
+        "apart here from cosine importance.",
+        "Bucket entropy increase (0.10 [−0.10, 0.30]) cannot be told apart from cosine here.",
     ]
 
 
