@@ -289,6 +289,11 @@ class Workbench:
             return Job.answered(key, None)
         return self._submit(key, partial(self._prepare, model), session, None, BACKGROUND)
 
+    def forget(self, *keys: str) -> None:
+        """Delete stored runs for good; who asks again has them computed, and listed, anew."""
+        self.store.remove(*keys)
+        self.worker.forget_finished()  # these still hold the results
+
     def leave(self, session: str) -> None:
         """The session is gone: what only it waited for is cancelled."""
         self.worker.leave(session)
@@ -358,7 +363,9 @@ class Workbench:
 
     def _export(self, wanted: Export, progress: Turn) -> Exported:
         try:
-            return wanted.run(self._model(wanted.request.model, progress), self._hidden_states(), progress)
+            wanted.check()
+            evaluation = self._work(wanted.evaluation, None, progress)
+            return wanted.write(self._model(wanted.request.model, progress), evaluation, progress)
         finally:
             self._rest.disturb()
 

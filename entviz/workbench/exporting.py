@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entviz.blocks import PruneSet
-from entviz.workbench.tasks import Request
+from entviz.workbench.tasks import Evaluate, Request
 
 if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
     from entviz.export import Exported
     from entviz.jobs import Turn
     from entviz.models import LoadedModel
-    from entviz.pruning.states import StateCache
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,30 @@ class Export:
     dtype: str = "float32"
     replace: bool = False
 
-    def run(self, loaded: LoadedModel, states: StateCache, progress: Turn) -> Exported:
-        """Measure and write. Raises ``EntvizError``s as ``entviz.export.export`` does."""
-        from entviz.evaluation.loss import evaluate
-        from entviz.export import export
-        from entviz.export.folder import check_room, place
+    @property
+    def evaluation(self) -> Evaluate:
+        """What measures the prune set; known already where another page showed it."""
+        return Evaluate(self.request, PruneSet.parse(self.drop), self.dtype)
+
+    def check(self) -> None:
+        """Check the folder before anything takes time. Raises ``ExportError`` where it may not be written."""
+        from entviz.export.folder import place
         from entviz.export.place import check_target
 
-        target, drop = place(self.folder), PruneSet.parse(self.drop).check(loaded.layers)
-        check_target(target, replace=self.replace)
+        check_target(place(self.folder), replace=self.replace)
+
+    def write(self, loaded: LoadedModel, evaluation: Evaluation, progress: Turn) -> Exported:
+        """Write the files. Raises ``EntvizError`` as ``entviz.export.export`` does."""
+        from entviz.export import export
+        from entviz.export.folder import check_room, place
+
         check_room(loaded.bytes)
-        evaluation = evaluate(
-            loaded, self.request.read(loaded), drop, dtype=self.dtype, cache=states, progress=progress
-        )
         with progress.aside():  # reading and writing files; others can compute meanwhile
             return export(
                 loaded.in_dtype(self.dtype),
-                drop,
+                evaluation.drop,
                 self.format,
-                target,
+                place(self.folder),
                 evaluation=evaluation,
                 text=self.text,
                 criterion=self.criterion.strip() or None,

@@ -119,7 +119,7 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "work
     st.caption(
         f"{_title(chosen.model)} on {chosen.text_title}, {windows} of {found.token_ids.shape[1]} tokens, {found.dtype}."
     )
-    with st.grid(2, min_column_width=150, gap="small", key="export.cards"):
+    with st.grid(2, min_column_width=200, gap="small", key="export.cards"):
         for card in costs.cards(found):
             if card.title in SHOWN:
                 st.metric(
