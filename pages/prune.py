@@ -28,10 +28,10 @@ def draw() -> None:
     todo = selection.missing(chosen)
     choice = criteria.choose()
     left, right = st.columns([4, 5], gap="medium")
+    with right:  # asked for first, so that the numbers need not wait for the measuring
+        shown = numbers.draw(chosen, todo)
     with left:
         cells = _draw_board(chosen, choice, todo)
-    with right:
-        shown = numbers.draw(chosen, todo)
     board.draw_text()
     if cells is not None:
         board.draw_table(cells)

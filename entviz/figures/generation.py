@@ -61,11 +61,8 @@ def comparison(dense: "Generation", pruned: "Generation") -> str:
         said = "Both continuations are the same, token for token."
     else:
         same = place - dense.prompt_tokens
-        said = (
-            f"The first {same} new tokens are the same; the first that differs is marked."
-            if same
-            else ("They differ from the first new token on, which is marked.")
-        )
+        many = "1 new token" if same == 1 else f"{same} new tokens"
+        said = f"They are the same for {many}; the first that differs is marked."
     if dense.decode_tokens_per_second and pruned.decode_tokens_per_second:
         ratio = pruned.decode_tokens_per_second / dense.decode_tokens_per_second
         said += f" Writing was {ratio:.2f} × as fast as dense, each measured once on this machine."

@@ -117,15 +117,19 @@ def board(cells: pd.DataFrame, *, score_title: str, ranked: Sequence[str] = KIND
         title_text="",
         ticklabelstandoff=4,
     )
-    for layer in range(layers):
-        figure.add_annotation(
-            text=str(layer),
-            x=layer % across,
-            y=layer // across * (len(KINDS) + _GAP) - 0.5,
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 11},
-        )
+    numbers = np.arange(layers)
+    figure.add_scatter(  # one trace, as plotly takes long over many annotations
+        x=numbers % across,
+        y=numbers // across * (len(KINDS) + _GAP) - 0.5,
+        mode="text",
+        name="layers",
+        text=[str(layer) for layer in numbers],
+        textposition="top center",
+        textfont={"size": 11},
+        cliponaxis=False,
+        unselected={"textfont": {"color": theme.GREY}},
+        hoverinfo="skip",
+    )
     _add_colour_bar(figure, low, high, score_title)
     return figure
 

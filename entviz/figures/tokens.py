@@ -100,9 +100,7 @@ def legend(strongest: float) -> str:
     )
 
 
-def loss_chart(
-    rows: pd.DataFrame, *, difference: bool = False, names: tuple[str, str] = NAMES
-) -> go.Figure:
+def loss_chart(rows: pd.DataFrame, *, difference: bool = False, names: tuple[str, str] = NAMES) -> go.Figure:
     """Loss (nats) at each token position, dense and pruned, with the windows' boundaries; or pruned − dense."""
     figure = go.Figure()
     at = np.arange(1, len(rows) + 1)
@@ -135,10 +133,22 @@ def loss_chart(
             )
     title = "Loss increase (nats)" if difference else "Loss (nats)"
     theme.style(figure, x_title="Token position", y_title=title, height=HEIGHT, legend=not difference)
-    for start in at[(rows["position"] == 1) & (at > 1)]:
-        figure.add_vline(x=float(start) - 0.5, line={"color": theme.LINE_COLOUR, "width": 1, "dash": "dash"})
+    figure.update_layout(
+        bargap=0,
+        shapes=[
+            {
+                "type": "line",
+                "x0": float(start) - 0.5,
+                "x1": float(start) - 0.5,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": {"color": theme.LINE_COLOUR, "width": 1, "dash": "dash"},
+            }
+            for start in at[(rows["position"] == 1) & (at > 1)]
+        ],
+    )
     figure.update_xaxes(range=[0.5, len(rows) + 0.5], showgrid=False)
-    figure.update_layout(bargap=0)
     return figure
 
 

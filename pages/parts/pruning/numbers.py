@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PLACE: Final = "prune.evaluation"
 OTHER_PLACE: Final = "prune.float32"
-POLL_SECONDS: Final = 0.15  # a tick shall be answered within half a second
+POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 NAMED: Final = 8  # blocks of a prune set that a sentence names
 STATUS_HEIGHT: Final = (
     58  # pixels, as high as a progress bar: the numbers must not jump when it comes and goes

@@ -1,0 +1,234 @@
+"""The Prune page on the real default model: every way to tick, and numbers that are those of the set named."""
+
+import json
+
+import pytest
+
+import entviz
+from entviz.blocks import PruneSet
+from entviz.corpus import passages
+from entviz.export.recipe import Recipe
+from entviz.figures import costs
+from pages.parts import selection
+from tests.app.conftest import figures, settle, words
+
+SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
+
+
+@pytest.fixture(scope="module")
+def windows(smollm2):
+    return entviz.windows_from_text(passages()["news"].text, smollm2.tokenizer, windows=2, window_length=64)
+
+
+@pytest.fixture
+def open_page(open_app):
+    """Opens the Prune page at a link and waits for everything on it."""
+
+    def open_at(**link):
+        app = open_app(**link)
+        for name, value in SETTINGS.items():
+            app.session_state[name] = value
+        app.switch_page("pages/prune.py")
+        return settle(app.run())
+
+    return open_at
+
+
+def cards(app):
+    """title -> (value, change, dense's)"""
+    return {
+        card.label: (card.value, card.delta, card.proto.delta_description.removeprefix("dense "))
+        for card in app.metric
+    }
+
+
+def expected(smollm2, windows, drop):
+    evaluation = entviz.evaluate(smollm2, windows, PruneSet.parse(drop))
+    return {card.title: (card.value, card.change, card.dense) for card in costs.cards(evaluation)}
+
+
+def grid_of(app):
+    """block -> name of the trace its cell is in"""
+    return {
+        data[0]: trace["name"]
+        for trace in figures(app)[0]["data"]
+        if "customdata" in trace
+        for data in trace["customdata"]
+    }
+
+
+def test_the_grid_and_dense_numbers_are_there_without_a_click(open_page, smollm2, windows):
+    app = open_page()
+    assert set(grid_of(app).values()) == {"kept"}
+    assert len(grid_of(app)) == 90
+    assert cards(app) == expected(smollm2, windows, "")
+    said = words(app)
+    assert "Nothing dropped" in said
+    assert "SmolLM2 135M Instruct on the news passage, 2 windows of 64 tokens, float32" in said
+    assert "drop" not in app.query_params
+
+
+def test_the_lowest_are_those_of_the_ranking_and_the_numbers_those_of_the_engine(open_page, smollm2, windows):
+    app = open_page()
+    ranking = entviz.rank(
+        entviz.analyze(smollm2, windows, ("knn",)), "entrodrop", estimator="knn", level="attn", budget=3
+    )
+    app.number_input(key="prune.count").set_value(3).run()
+    app.button(key="prune.lowest").click().run()
+    settle(app)
+    drop = str(ranking.drop)
+    assert app.query_params["drop"] == drop
+    assert app.text_input(key="prune.text").value == drop
+    assert cards(app) == expected(smollm2, windows, drop)
+    assert {block for block, name in grid_of(app).items() if name == "dropped"} == set(drop.split(","))
+    assert drop.replace(",", ", ").replace(".", "\\.") in words(app)
+
+
+def test_the_table_ticks_and_shows_what_is_ticked(open_page):
+    app = open_page(drop="attn.3")
+    app.session_state["prune.table"] = True
+    app.run()
+    assert app.checkbox(key="prune.tick.attn.3").value
+    assert not app.checkbox(key="prune.tick.mlp.3").value
+    app.checkbox(key="prune.tick.mlp.3").check().run()
+    assert app.query_params["drop"] == "layer.3"
+    assert app.checkbox(key="prune.tick.layer.3").value
+    app.checkbox(key="prune.tick.attn.3").uncheck().run()
+    assert app.query_params["drop"] == "mlp.3"
+    assert not app.checkbox(key="prune.tick.layer.3").value
+    app.checkbox(key="prune.tick.layer.0").check().run()
+    assert app.query_params["drop"] == "layer.0,mlp.3"
+
+
+def test_undo_invert_and_clear(open_page):
+    app = open_page(drop="attn.3,mlp.5")
+    app.button(key="prune.invert").click().run()
+    inverted = PruneSet.parse(app.query_params["drop"])
+    assert inverted.attention == frozenset(range(30)) - {3}
+    assert inverted.mlp == {5}
+    app.button(key="prune.invert").click().run()
+    assert app.query_params["drop"] == "attn.3,mlp.5"
+    app.button(key="prune.clear").click().run()
+    assert "drop" not in app.query_params
+    for wanted in ("attn.3,mlp.5", str(inverted), "attn.3,mlp.5"):
+        app.button(key="prune.undo_button").click().run()
+        assert app.query_params["drop"] == wanted
+    assert app.button(key="prune.undo_button").disabled
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("attn.5,head.3", "'head.3' is not a block"),
+        ("attn.30", "attn.30 does not exist: the model's layers are 0 to 29"),
+        (",".join(f"layer.{i}" for i in range(30)), "This drops all 30 layers"),
+        ("<img src=x>", "is not a block"),
+    ],
+)
+def test_a_text_that_is_no_prune_set_gives_a_sentence_and_changes_nothing(open_page, text, sentence):
+    app = open_page(drop="attn.3")
+    before = cards(app)
+    app.text_input(key="prune.text").set_value(text).run()
+    (error,) = app.error
+    assert sentence in error.value.replace("\\", "")
+    assert "stays as it was" in error.value.replace("\\", "")
+    assert app.query_params["drop"] == "attn.3"
+    assert app.text_input(key="prune.text").value == text  # to be corrected
+    assert cards(app) == before
+    app.text_input(key="prune.text").set_value(" attn.4 ; attn.3 ").run()
+    assert not app.error
+    assert app.query_params["drop"] == "attn.3,attn.4"
+    assert app.text_input(key="prune.text").value == "attn.3,attn.4"
+
+
+def test_a_link_opens_pruned(open_page, smollm2, windows):
+    app = open_page(drop="layer.20,attn.25")
+    assert cards(app) == expected(smollm2, windows, "layer.20,attn.25")
+    dropped = {block for block, name in grid_of(app).items() if name == "dropped"}
+    assert dropped == {"layer.20", "attn.20", "mlp.20", "attn.25"}
+
+
+def test_blocks_that_the_model_lacks_are_named_and_can_be_taken_out(open_page):
+    app = open_page(drop="attn.3,layer.99")
+    (warning,) = app.warning
+    assert "it has no layer.99" in warning.value.replace("\\", "")
+    assert app.query_params["drop"] == "attn.3,layer.99"  # nothing is lost
+    app.button(key="prune.foreign").click().run()
+    assert app.query_params["drop"] == "attn.3"
+    assert not app.warning
+
+
+def test_a_recipe_is_read_and_a_bad_one_changes_nothing(open_page):
+    app = open_page(drop="attn.3")
+    recipe = Recipe(PruneSet.parse("mlp.7,layer.9"), model="smollm2-135m").to_bytes()
+    app.file_uploader(key="prune.recipe").set_value(("recipe.json", recipe, "application/json")).run()
+    assert app.query_params["drop"] == "mlp.7,layer.9"
+    spoiled = json.dumps({"drop": ["attn.1"]}).encode()
+    app.file_uploader(key="prune.recipe").set_value(("other.json", spoiled, "application/json")).run()
+    assert app.error
+    assert app.query_params["drop"] == "mlp.7,layer.9"
+
+
+def test_too_short_a_text_keeps_the_numbers_and_says_whose_they_are(open_page):
+    app = open_page(drop="attn.3")
+    before = cards(app)
+    app.selectbox(key="pick.text").set_value(selection.TYPED).run()
+    assert "There is no text yet" in words(app)
+    assert cards(app) == before
+    app.text_area(key="pick.typed_text").set_value("Only a few words.").run()
+    settle(app)
+    assert any("64" in error.value for error in app.error)
+    assert cards(app) == before
+    assert "the earlier result: SmolLM2 135M Instruct on the news passage" in words(app)
+
+
+def test_bfloat16_says_how_far_it_is_from_float32(open_page, smollm2, windows):
+    app = open_page(drop="attn.3")
+    app.toggle(key="prune.bfloat16").set_value(True).run()
+    settle(app)
+    drop = PruneSet.parse("attn.3")
+    said = costs.difference(
+        entviz.evaluate(smollm2, windows, drop, dtype="bfloat16"), entviz.evaluate(smollm2, windows, drop)
+    )
+    assert said in words(app)
+    assert "tokens, bfloat16" in words(app)
+    assert cards(app)["Weight memory"][2] == "269.0 MB"
+
+
+def test_every_criterion_is_ranked_and_ticks_the_number_asked_for(open_page):
+    app = open_page()
+    for criterion, level in (("cosine", "mlp"), ("last", "attn"), ("angular-distance", "layer")):
+        app.selectbox(key="prune.criterion").set_value(criterion).run()
+        app.button_group(key="prune.level").set_value(level).run()
+        app.number_input(key="prune.count").set_value(2).run()
+        settle(app)
+        app.button(key="prune.lowest").click().run()
+        settle(app)
+        blocks = list(PruneSet.parse(app.query_params["drop"]))
+        assert [block.kind for block in blocks] == [level] * 2
+        assert not app.error
+
+
+def test_the_tokens_and_files_are_the_evaluations(open_page, smollm2, windows):
+    app = open_page(drop="attn.3,mlp.8")
+    evaluation = entviz.evaluate(smollm2, windows, PruneSet.parse("attn.3,mlp.8"))
+    difference = figures(app)[1]["data"][0]
+    increase = (evaluation.token_nll - evaluation.dense_token_nll)[0]
+    assert difference["y"][1:64] == pytest.approx(list(increase), abs=1e-4)
+    html = "".join(element.proto.body for element in app.get("html"))
+    assert "harbour" in html
+    assert html.count("<span title=") == 2 * 63
+    files = {button.proto.label: button for button in app.get("download_button")}
+    assert {"Numbers as CSV", "Tokens as CSV"} <= set(files)
+
+
+def test_both_continuations_are_those_of_the_engine(open_page, smollm2):
+    app = open_page(drop="attn.3,layer.20,layer.21,layer.22")
+    html = [element.proto.body for element in app.get("html")]
+    for drop in ("", "attn.3,layer.20,layer.21,layer.22"):
+        made = entviz.generate(smollm2, "Once upon a time", PruneSet.parse(drop), max_new_tokens=3)
+        last = smollm2.tokenizer.decode(made.token_ids[-1:]).strip()
+        assert any(last in one for one in html)
+    said = words(app)
+    assert said.count("(prefill)") == 2
+    assert said.count("(decode)") == 2

@@ -1,0 +1,155 @@
+"""Tokens and numbers of an evaluation on the screen: the same as in the evaluation, and nothing unescaped."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entviz.blocks import PruneSet
+from entviz.evaluation.generation import Generation
+from entviz.evaluation.loss import Evaluation
+from entviz.figures import costs, generation, theme, tokens
+from entviz.spelling import spell
+
+DENSE = np.array([[1.0, 2.0, 3.0], [4.0, 0.5, 1.5]])
+PRUNED = np.array([[1.5, 2.0, 2.0], [9.0, 0.5, 2.5]])
+PIECES = [["The", " <b>", "&", " cat"], ["=1", " sat", "\n", "."]]
+
+
+def evaluation(**changes) -> Evaluation:
+    values = {
+        "drop": PruneSet.parse("attn.1"),
+        "token_ids": np.arange(8).reshape(2, 4),
+        "token_nll": PRUNED,
+        "dense_token_nll": DENSE,
+        "token_kl": np.full((2, 3), 0.25),
+        "agrees": np.array([[True, True, False], [False, True, True]]),
+        "windows_total": 2,
+        "parameters_dense": 2_000_000,
+        "parameters_pruned": 1_500_000,
+        "bytes_dense": 8_000_000,
+        "bytes_pruned": 6_000_000,
+        "dtype": "float32",
+    }
+    return Evaluation(**(values | changes))
+
+
+def rows():
+    return tokens.table(evaluation(), PIECES)
+
+
+def test_the_table_puts_each_loss_at_its_token():
+    table = rows()
+    assert list(table["window"]) == [1] * 4 + [2] * 4
+    assert list(table["position"]) == [1, 2, 3, 4] * 2
+    assert list(table["token_id"]) == list(range(8))
+    first = table["position"] == 1
+    assert table.loc[first, ["nll", "dense_nll", "increase", "kl", "agrees"]].isna().all(axis=None)
+    assert list(table.loc[~first, "nll"]) == list(PRUNED.ravel())
+    assert list(table.loc[~first, "increase"]) == list((PRUNED - DENSE).ravel())
+    assert list(table.loc[~first, "agrees"]) == [True, True, False, False, True, True]
+
+
+def test_tokens_are_coloured_by_how_much_worse_they_got():
+    html = tokens.marked_text(rows(), 5.0)
+    worse, better = (
+        theme.with_opacity(colour, opacity)
+        for colour, opacity in ((tokens.WORSE, 0.7), (tokens.BETTER, 0.14))
+    )
+    assert f'background:{worse}"> sat<' in html  # +5 nats, the strongest
+    assert f'background:{better}"> cat<' in html  # −1 nat, a fifth of it
+    assert "loss 9.00, dense 4.00 (+5.00) nats" in html
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.text(max_size=40))
+def test_nothing_in_a_token_becomes_markup(text):
+    pieces = [["a", text, "b", "c"], ["d", "e", "f", "g"]]
+    html = tokens.marked_text(tokens.table(evaluation(), pieces), 1.0)
+    plain = tokens.marked_text(rows(), 1.0)
+    assert html.count("<") == plain.count("<")
+    assert html.count('"') == plain.count('"')
+
+
+def test_the_scale_is_no_outliers():
+    table = tokens.table(evaluation(token_nll=np.array([[1.0, 2.0, 3.0], [400.0, 0.5, 1.5]])), PIECES)
+    assert tokens.scale(table) < 396
+    assert tokens.scale(tokens.table(evaluation(token_nll=DENSE), PIECES)) == tokens.SMALLEST_SCALE
+
+
+def test_the_chart_has_both_losses_and_the_windows_boundaries():
+    figure = tokens.loss_chart(rows())
+    by_name = {trace.name: trace for trace in figure.data}
+    assert list(by_name["dense"].y)[1:4] == [1.0, 2.0, 3.0]
+    assert list(by_name["pruned"].y)[5:] == [9.0, 0.5, 2.5]
+    assert math.isnan(by_name["pruned"].y[4])  # the first token of a window has no loss
+    assert [shape.x0 for shape in figure.layout.shapes] == [4.5]
+    assert figure.layout.yaxis.title.text == "Loss (nats)"
+    assert "&lt;b&gt;" in by_name["dense"].customdata[1]
+    (bars,) = tokens.loss_chart(rows(), difference=True).data
+    assert list(bars.y)[1:4] == [0.5, 0.0, -1.0]
+    assert list(bars.marker.color)[5:6] == [tokens.WORSE]
+    assert list(bars.marker.color)[3:4] == [tokens.BETTER]
+
+
+def test_cards_say_each_number_with_the_dense_models_beside_it():
+    found = {card.title: card for card in costs.cards(evaluation())}
+    perplexity = found["Perplexity"]
+    assert float(perplexity.value) == pytest.approx(math.exp(PRUNED.mean()), rel=1e-3)
+    assert float(perplexity.dense) == pytest.approx(math.exp(DENSE.mean()), rel=1e-3)
+    assert perplexity.change == f"+{math.exp((PRUNED - DENSE).mean()) - 1:.1%}"
+    increase = (PRUNED - DENSE).ravel()
+    assert found["Loss (nats a token)"].change == (
+        f"+{increase.mean():.4f} ± {increase.std(ddof=1) / math.sqrt(6):.4f}"
+    )
+    assert found["Top-1 agreement"].value == "66.7%"
+    assert (found["Parameters"].value, found["Parameters"].dense) == ("1.5M", "2.0M")
+    assert found["Parameters"].change == "−500.0k (25.0%)"
+    assert found["Weight memory"].change == "−2.0 MB"
+
+
+def test_better_than_dense_is_not_called_worse():
+    found = {card.title: card for card in costs.cards(evaluation(token_nll=DENSE - 0.1))}
+    assert found["Perplexity"].worse is False
+    assert found["Perplexity"].change.startswith("−")
+
+
+def test_the_difference_of_two_number_types_is_theirs():
+    said = costs.difference(evaluation(dtype="bfloat16", token_nll=PRUNED + 0.01), evaluation())
+    assert said.startswith("bfloat16 minus float32")
+    assert "loss +0.0100 nats a token" in said
+    assert "KL +0.0000 nats" in said
+
+
+def written(token_ids, drop=""):
+    return Generation(token_ids, 2, "", PruneSet.parse(drop), 0.5, 2.0)
+
+
+def test_the_first_token_that_differs_is_found_and_marked():
+    dense, pruned = written([1, 2, 3, 4, 5]), written([1, 2, 3, 9, 5], "attn.1")
+    assert generation.first_difference(dense, pruned) == 3
+    html = generation.marked_continuation(pruned, ["a", "b", "c", "<i>", "e"], 3)
+    assert ">&lt;i&gt;</mark>" in html
+    assert html.count("<mark") == 1
+    assert "They are the same for 1 new token" in generation.comparison(dense, pruned)
+    assert generation.first_difference(dense, written([1, 2, 3])) == 3
+    assert generation.first_difference(dense, dense) is None
+    assert "1.0 tokens/s writing" in generation.speeds(dense)
+    assert "4.0 tokens/s reading" in generation.speeds(dense)
+
+
+def test_pieces_join_to_the_text_whatever_is_in_it(smollm2):
+    text = "Grüße aus Köln 🦊🦊 — “naïve” 漢字\n\n  def f(x):\treturn x"
+    token_ids = smollm2.tokenizer(text).input_ids
+    pieces = spell(smollm2.tokenizer, token_ids)
+    assert len(pieces) == len(token_ids)
+    assert "".join(pieces) == text
+    assert not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces)
+
+
+def test_half_a_character_is_spelled_as_what_it_is(smollm2):
+    token_ids = smollm2.tokenizer("🦊").input_ids
+    assert len(token_ids) > 1
+    assert spell(smollm2.tokenizer, token_ids[:1]) == ["\N{REPLACEMENT CHARACTER}"]
