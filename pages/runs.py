@@ -17,6 +17,7 @@ TABLE_HEIGHT: Final = 380
 
 def draw() -> None:
     frame.require()
+    runs_one.go()
     st.header("Runs", anchor=False)
     st.caption(
         "Every result is kept, so that nothing is computed twice. Whoever can open this dashboard sees all runs, with "

@@ -142,8 +142,6 @@ class Store:
 
     def link(self, request: str, key: str) -> None:
         """Remember that a request leads to the result under a key."""
-        if self._requests.get(request) == key:
-            return
         self._requests.put(request, key, _REQUEST_BYTES)
 
         def write(connection: Connection) -> None:

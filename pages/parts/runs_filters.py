@@ -68,7 +68,7 @@ def refresh() -> None:
 
 def delete(keys: tuple[str, ...]) -> None:
     """Delete runs for everyone."""
-    workbench().store.remove(*keys)
+    workbench().forget(*keys)
     refresh()
 
 

@@ -26,6 +26,7 @@ PAGES: Final = {
     "interactions": "compare",
     "angles": "compare",
 }
+_GO: Final = "runs.go"  # in the session's state: the page to switch to
 
 
 def draw(run: Run) -> None:
@@ -39,14 +40,29 @@ def draw(run: Run) -> None:
     st.caption(f"Computed by {escape(run.program)}; {run.bytes / 1000:,.0f} kB.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         page = PAGES.get(run.kind)
-        if page is not None and st.button(
-            f"Open on {page.capitalize()}", type="primary", icon=":material/open_in_new:", key="runs.open"
-        ):
-            _take_over(run, text)
-            st.switch_page(f"pages/{page}.py")
+        if page is not None:
+            st.button(
+                f"Open on {page.capitalize()}",
+                type="primary",
+                icon=":material/open_in_new:",
+                key="runs.open",
+                on_click=_open,
+                args=(run, text, page),
+            )
         runs_report.draw_button(
             lambda: runs_report.of_run(run, text, session), file_name(run.kind, run.model), key="runs.report"
         )
+
+
+def go() -> None:
+    """Go to the page of the run that was just opened, if one was. A callback cannot switch pages itself."""
+    if page := st.session_state.pop(_GO, None):
+        st.switch_page(f"pages/{page}.py")
+
+
+def _open(run: Run, text: str | None, page: str) -> None:
+    _take_over(run, text)
+    st.session_state[_GO] = page
 
 
 def _take_over(run: Run, text: str | None) -> None:
