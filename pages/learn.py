@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.figures import depth, lesson_stream, reading, theme
+from entviz.lessons import cliff
 from entviz.models import CATALOG
 from entviz.workbench import workbench
 from pages.parts import frame, learn_estimators, selection, working
@@ -31,7 +32,11 @@ def draw() -> None:
     frame.require()
     st.header("Learn: from hidden states to two stages", anchor=False)
     st.markdown(
-        " · ".join(f"[{number} {title}](#{name})" for number, (name, title) in enumerate(CHAPTERS, start=1))
+        # Titles that do not break: a line ends between two of them.
+        " · ".join(
+            f"[{number} {title}](#{name})".replace(" ", chr(0xA0))
+            for number, (name, title) in enumerate(CHAPTERS, start=1)
+        )
     )
     _draw_title("stream")
     _draw_stream()
@@ -147,6 +152,9 @@ def _draw_curve(analysis: "Analysis", about: selection.Selection, fresh: bool) -
         config=theme.export_config(f"entviz-{metric}-entropy"),
         alt=said,
     )
+    steep = cliff.cliff(analysis)
+    if metric == "bucket" and steep is not None:
+        st.info(cliff.sentence(steep), icon=":material/search:")
     model = CATALOG[analysis.model].title if analysis.model in CATALOG else analysis.model
     windows = "1 window" if analysis.windows == 1 else f"{analysis.windows} windows"
     measured = f"{escape(model)} on {about.text_title}, {windows} of {analysis.window_length} tokens"

@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from entviz.lessons.demonstrations import Histogram, Neighbours, Similarities, Turn
 
 HEIGHT: Final = 380
-LINE_REACH: Final = (
-    8.0  # half the histogram's axis, unless a value lies outside: edges are seen to move on it
-)
-PLANE_REACH: Final = 6.5  # half the width of the points' axes
+# Half of the histogram's axis, unless a value lies outside: fixed, so that edges are seen to move on it.
+LINE_REACH: Final = 6.5
+PLANE_REACH: Final = 5.5  # half the width of the points' axes
 CORNERS: Final = 64  # of the polygon drawn for a circle
 GROUP_COLOURS: Final = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE)
 GROUP_SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
-POINTS_HEIGHT: Final = 260
+POINTS_HEIGHT: Final = 330
 
 
 def histogram(shown: "Histogram") -> go.Figure:
@@ -163,13 +162,19 @@ def kernel(shown: "Similarities") -> go.Figure:
         zmin=0,
         zmax=1,
         colorscale="Cividis",
-        colorbar={"title": {"text": f"K<sup>{shown.alpha - 1:g}</sup>"}, "thickness": 12, "len": 0.9},
+        colorbar={
+            "title": {"text": f"K<sup>{shown.alpha - 1:g}</sup>", "side": "right"},
+            "orientation": "h",
+            "thickness": 12,
+            "y": 1.02,
+            "yanchor": "bottom",
+        },
         customdata=np.stack([shown.distances, shown.kernel], axis=2),
         hovertemplate="<b>tokens %{y} and %{x}</b><br>distance %{customdata[0]:.2f}, similarity K = "
         f"%{{customdata[1]:.3f}}<br>K<sup>{shown.alpha - 1:g}</sup> = %{{z:.4f}}<extra></extra>",
     )
     theme.style(figure, x_title="Token", y_title="Token", height=HEIGHT, legend=False)
-    figure.update_layout(margin={"l": 52, "t": 12})
+    figure.update_layout(margin={"l": 52, "t": 44})
     figure.update_xaxes(range=[-0.5, count - 0.5], constrain="domain", showgrid=False)
     figure.update_yaxes(
         range=[count - 0.5, -0.5], scaleanchor="x", constrain="domain", showgrid=False, zeroline=False
@@ -222,6 +227,6 @@ def _square(figure: go.Figure, reach: float, height: int, *, legend: bool = True
     """Two axes without unit on one scale, so that circles are round and angles are true."""
     theme.style(figure, x_title="Dimension 1", y_title="Dimension 2", height=height, legend=legend)
     figure.update_layout(margin={"l": 52})
-    figure.update_xaxes(range=[-reach, reach], zeroline=True)
-    figure.update_yaxes(range=[-reach, reach], scaleanchor="x", scaleratio=1)
+    figure.update_xaxes(range=[-reach, reach], zeroline=True, constrain="domain")
+    figure.update_yaxes(range=[-reach, reach], scaleanchor="x", scaleratio=1, constrain="domain")
     return figure

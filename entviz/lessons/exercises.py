@@ -82,9 +82,9 @@ def first_to_go(analysis: "Analysis") -> Exercise:
     rows = _rows(analysis, "knn", "attn")
     free = rows[rows["index"].between(*_free_layers(analysis.layers))]
     picks = {
-        "Adds least of all": rows.loc[rows["value"].idxmin()],
-        "Adds least, first two and last layer aside": free.loc[free["value"].idxmin()],
-        "Adds most, first two and last layer aside": free.loc[free["value"].idxmax()],
+        "Least of all": rows.loc[rows["value"].idxmin()],
+        "Least, ends protected": free.loc[free["value"].idxmin()],
+        "Most, ends protected": free.loc[free["value"].idxmax()],
     }
     different: dict[str, Choice] = {}
     for title, row in picks.items():
@@ -94,7 +94,8 @@ def first_to_go(analysis: "Analysis") -> Exercise:
         name="first",
         title="Which attention can go first?",
         question="EntroDrop drops the block with the lowest entropy increase first: what adds little entropy adds "
-        "little information, the argument goes. Of the attentions below, which do you expect to cost least?",
+        "little information, the argument goes. Of the attentions below, which do you expect to cost least? (Ends "
+        "protected: the first two layers and the last are left alone.)",
         choices=tuple(different.values()),
         expected=0,
         why_expected="Here the attention that adds least entropy is indeed among the cheapest to lose.",

@@ -97,7 +97,7 @@ def draw_neighbours() -> None:
         st.caption(f"Here n = {POINTS} tokens of d = 2 dimensions; the bar is the mean over tokens.")
         k = st.slider("Neighbour k", 1, 30, 5, **_kept("knn.k"))
         spread = st.select_slider("Spread c", SPREADS, 1.0, format_func=_plain, **_kept("knn.spread"))
-        chosen = st.slider("Token whose radius stands out", 0, POINTS - 1, 7, **_kept("knn.token"))
+        chosen = st.slider("Token whose radius stands out", 0, POINTS - 1, 15, **_kept("knn.token"))
         seed = _draw_sample_button("knn")
     sample = samples.plane(POINTS, seed)
     plain = demonstrations.neighbours(sample, k)
@@ -114,11 +114,9 @@ def draw_neighbours() -> None:
             f"{POINTS} points, each with a circle that reaches its neighbour number {k}; that of token {chosen} "
             f"has radius {shown.radii[chosen]:.3f}. Entropy {shown.entropy:.2f} nats.",
         )
-        st.latex(
-            rf"H(cX) - H(X) = {shown.entropy:.3f} - ({plain.entropy:.3f}) = "
-            rf"{shown.entropy - plain.entropy:.3f} \qquad d \log c = 2 \log {spread:g} = "
-            rf"{2 * math.log(spread):.3f}"
-        )
+        measured, predicted = shown.entropy - plain.entropy, 2 * math.log(spread)
+        st.latex(rf"H(cX) - H(X) = {shown.entropy:.3f} - {plain.entropy:.3f} = {measured:.3f}")
+        st.latex(rf"d \log c = 2 \log {spread:g} = {predicted:.3f}")
     st.info(
         "**Try:** double the spread. Every radius doubles, and H grows by $d \\log c$: unlike the bucket entropy, "
         "this one sees *size*. A residual stream that grows from layer to layer has a KNN entropy that grows. It "
@@ -131,7 +129,7 @@ def draw_neighbours() -> None:
 def draw_similarities() -> None:
     from entviz.lessons import demonstrations
 
-    words, picture = _columns()
+    words, picture = _columns(2.0)
     with words:
         st.markdown(
             "Compare all pairs of tokens. $K_{ij}$ is 1 where two tokens are the same and falls to 0 with their "
@@ -162,7 +160,7 @@ def draw_similarities() -> None:
             ("Mean similarity K", f"{shown.kernel.mean():.3f}"),
             ("Scale σ", f"{shown.scale:.2f}"),
         )
-        left, right = st.columns([2, 3], gap="small")
+        left, right = st.columns([5, 6], gap="small")
         with left:
             _draw_figure(
                 figures.points(shown, group), "renyi-points", f"{COMPARED} tokens in {groups} groups."
@@ -220,8 +218,8 @@ def draw_turn() -> None:
     )
 
 
-def _columns() -> "tuple[DeltaGenerator, DeltaGenerator]":
-    words, picture = st.columns([2, 3], gap="large")
+def _columns(picture_share: float = 1.5) -> "tuple[DeltaGenerator, DeltaGenerator]":
+    words, picture = st.columns([1, picture_share], gap="large")
     return words, picture
 
 

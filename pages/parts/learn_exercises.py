@@ -42,8 +42,9 @@ def draw(analysis: "Analysis", chosen: selection.Selection) -> None:
 def _draw_choices(choices: "tuple[Choice, ...]") -> None:
     for column, choice in zip(st.columns(len(choices), gap="medium"), choices, strict=True):
         with column:
-            st.markdown(f"**{choice.title}**: {choice.measured}")
-            st.code(choice.drop, language=None, wrap_lines=True)
+            st.markdown(f"**{choice.title}**")
+            st.code(choice.drop.replace(",", ", "), language=None, wrap_lines=True)
+            st.caption(choice.measured)
             st.page_link(
                 "pages/prune.py",
                 label="Drop it in Prune" if "," not in choice.drop else "Drop them in Prune",
