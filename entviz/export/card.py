@@ -60,7 +60,9 @@ def _what_was_dropped(order: Order, written: Written) -> str:
         f"- Made from: {_plain(order.model_name)}, fingerprint `{order.loaded.fingerprint}`",
     ]
     if written.zeroed:
-        lines.append(f"- Set to zero: {len(written.zeroed)} weights, such as `{written.zeroed[0]}`")
+        more = len(written.zeroed) - 3
+        some = ", ".join(f"`{name}`" for name in written.zeroed[:3])
+        lines.append(f"- Set to zero: {some}" + (f" and {more} more" if more > 0 else ""))
     return "## What was dropped\n\n" + "\n".join(lines)
 
 

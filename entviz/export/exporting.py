@@ -69,7 +69,7 @@ def export(
         loading=_with_place(written.loading, str(place)),
         language=written.language,
         recipe=order.recipe,
-        removed=_removed(order, form),
+        removed=_removed(order, form, written),
         zeroed=written.zeroed,
         check=written.check,
         notes=tuple(written.notes),
@@ -92,7 +92,8 @@ def _with_place(loading: str, place: str) -> str:
     return loading.replace("{directory}", place.replace("\\", "\\\\").replace('"', '\\"'))
 
 
-def _removed(order: Order, form: Format) -> tuple[int, ...]:
-    if form.name == "llm-drop":
+def _removed(order: Order, form: Format, written: Written) -> tuple[int, ...]:
+    """The layers that the files lack: none where they hold no weights, or those of the dense model."""
+    if written.check is None or form.name == "llm-drop":
         return ()
     return tuple(i for i in range(order.loaded.layers) if Block("layer", i) in order.drop)

@@ -43,11 +43,10 @@ def _facts(found: Exported) -> list[str]:
         )
     if found.removed:
         count = "1 layer is" if len(found.removed) == 1 else f"{len(found.removed)} layers are"
-        facts.append(f"{count} really gone.")
+        facts.append(f"{count} really gone from the files.")
     if found.zeroed:
-        facts.append(
-            f"{len(found.zeroed)} weights are zero, such as {escape(found.zeroed[0])}: the same numbers, no speed."
-        )
+        some = ", ".join(found.zeroed[:3]) + (", …" if len(found.zeroed) > 3 else "")
+        facts.append(f"Set to zero, for the same numbers but no speed: {escape(some)}")
     if found.recipe.measured is not None:
         cost = found.recipe.measured
         facts.append(

@@ -50,6 +50,7 @@ def test_every_format_comes_with_a_card_and_a_recipe(tiny, windows, tmp_path, na
     assert f"{evaluation.parameters_dense:,} | {evaluation.parameters_pruned:,}" in body
     assert str(tmp_path) in found.loading
     assert str(tmp_path) not in card
+    assert found.removed == ((1, 3) if name in ("hf", "llama.cpp") else ())
     json.dumps(found.to_json(), allow_nan=False)
 
 
