@@ -129,8 +129,8 @@ def scatter(trust: "Trust", criterion: str, scope: str, damage: str, *, as_ranks
     unit = UNITS.get(criterion, "nats")
     theme.style(
         figure,
-        x_title="Rank by score (1: dropped first)" if as_ranks else f"Score ({unit})",
-        y_title="Rank by damage" if as_ranks else f"{DAMAGE_TITLES[damage]} (nats a token)",
+        x_title="Rank by score" if as_ranks else f"Score ({unit})",
+        y_title="Rank by damage" if as_ranks else f"{DAMAGE_TITLES[damage]} (nats)",
         height=SCATTER_HEIGHT,
         legend=False,
     )
