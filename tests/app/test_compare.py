@@ -79,7 +79,7 @@ def test_criteria_by_budgets_with_the_right_numbers(open_app, smollm2, halves):
     looks = {
         (t["line"]["color"], t["line"]["dash"], t["marker"]["symbol"])
         for t in lines.values()
-        if "dash" in t["line"]
+        if "dash" in t.get("line", {})
     }
     assert len(looks) == 2
 
@@ -133,7 +133,7 @@ def test_a_stopped_comparison_is_offered_and_goes_on(open_app, smollm2, monkeypa
     monkeypatch.setattr(grid, "_TOGETHER", 1)
     monkeypatch.setattr(grid, "evaluate_many", stopping)
     job = bench.compare(request, ["cosine", "last"], ["1", "2"], ["mlp"], "another session")
-    assert job.wait(120)
+    assert job.wait(SECONDS)
     assert job.state == "cancelled"
     done = sets[:2]
     monkeypatch.setattr(grid, "evaluate_many", real)

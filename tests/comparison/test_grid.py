@@ -239,10 +239,7 @@ def test_a_budget_out_of_reach_is_a_note_beside_the_others(tiny, calibration, me
 def test_variants_of_entrodrop_choose_as_they_say(tiny, calibration, measured):
     names = ["entrodrop:knn", "entrodrop:knn:stage-2", "entrodrop:knn:unprotected"]
     found = compare(tiny, calibration, measured, names, ["1"], levels=["mlp"])
-    assert (
-        list(found.rows["title"])[1:]
-        == ["EntroDrop (KNN, stage 2)", "EntroDrop (KNN, unprotected)"][-len(found.rows) + 1 :]
-    )
+    assert {"EntroDrop (KNN)", "EntroDrop (KNN, unprotected)"} <= set(found.rows["title"])
     for options, name in (({}, names[0]), ({"stage": 2}, names[1]), ({"protect": (0, 0)}, names[2])):
         row = found.rows[found.rows["name"] == name]
         try:
