@@ -1,0 +1,50 @@
+"""The command line, a file for each command; results as readable tables or as JSON.
+
+    python -m entviz evaluate --text-file story.txt --windows 4 --window-length 128 --drop attn.25,attn.26 --json
+
+Results go to standard output, progress and messages to standard error. What the user can mend is one sentence and
+exit status 2; an interrupt is 130. A new command is a file beside these with ``add`` and ``run``, and its place in
+``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from entviz import __version__
+from entviz.cli import analyze, compare, evaluate, export, generate, interactions, rank, trust
+from entviz.errors import EntvizError
+
+COMMANDS = (analyze, rank, evaluate, generate, compare, trust, interactions, export)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+        return 0
+    except EntvizError as error:
+        print(f"entviz: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("entviz: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="entviz",
+        description="See a decoder language model's entropy change with depth, drop blocks, and read what it costs.",
+    )
+    parser.add_argument("--version", action="version", version=f"entviz {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

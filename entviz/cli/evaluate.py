@@ -1,0 +1,87 @@
+"""``entviz evaluate``: what a prune set costs on a text or a task."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from entviz.cli.shared import (
+    add_command,
+    load_model,
+    measured_on,
+    model_and_windows,
+    print_json,
+    progress_bar,
+    read_drop,
+)
+from entviz.errors import OptionError
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser's."""
+    command = add_command(
+        commands,
+        "evaluate",
+        run,
+        "Measure what a prune set costs on a text or a task.",
+        task=True,
+        casts=True,
+    )
+    command.add_argument(
+        "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do it, and print what came of it."""
+    from entviz.evaluation.loss import evaluate
+
+    if options.task is not None:
+        _evaluate_task(options)
+        return
+    if options.limit is not None:
+        raise OptionError(
+            "--limit is for the items of a --task; --windows limits how much of a text is read."
+        )
+    drop = read_drop(options)
+    loaded, windows = model_and_windows(options)
+    with progress_bar("evaluate") as progress:
+        found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
+    if options.json:
+        print_json(found.to_json())
+        return
+    print(measured_on(loaded, windows), f"{found.tokens} tokens scored, in {found.dtype}.", sep="\n")
+    print(f"Dropped: {drop or 'nothing'}\n")
+    print(f"{'':<28}{'dense':>14}{'pruned':>14}")
+    print(f"{'perplexity':<28}{found.dense_perplexity:>14.4f}{found.perplexity:>14.4f}")
+    print(f"{'loss per token (nats)':<28}{found.dense_nll:>14.4f}{found.nll:>14.4f}")
+    print(f"{'KL from dense (nats)':<28}{0:>14.4f}{found.kl:>14.4f}")
+    print(f"{'top-1 agreement with dense':<28}{1:>14.1%}{found.top1_agreement:>14.1%}")
+    print(
+        f"{'parameters (millions)':<28}{found.parameters_dense / 1e6:>14.2f}{found.parameters_pruned / 1e6:>14.2f}"
+    )
+    print(f"{'weight memory (MB)':<28}{found.bytes_dense / 1e6:>14.1f}{found.bytes_pruned / 1e6:>14.1f}")
+
+
+def _evaluate_task(options: argparse.Namespace) -> None:
+    from entviz.evaluation.tasks import evaluate_task
+    from entviz.tasks import read_task
+
+    if options.windows is not None or options.window_length is not None:
+        raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
+    drop, task = read_drop(options), read_task(options.task)
+    loaded = load_model(options)
+    with progress_bar("evaluate") as progress:
+        found = evaluate_task(loaded, task, drop, dtype=options.dtype, limit=options.limit, progress=progress)
+    if options.json:
+        print_json(found.to_json())
+        return
+    print(
+        f"{loaded.name}: {found.task}, {found.items} items, in {found.dtype}.\nDropped: {drop or 'nothing'}\n"
+    )
+    for name, share, error in (
+        ("accuracy", found.accuracy, found.standard_error),
+        ("accuracy, length-normalized", found.accuracy_normalized, found.standard_error_normalized),
+    ):
+        print(f"{name:<28}{share:>14.1%}" + (f"  +- {error:.1%}" if error == error else ""))
+    print(f"{'blind guessing':<28}{found.chance:>14.1%}")

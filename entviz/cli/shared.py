@@ -1,0 +1,174 @@
+"""What the commands share: their common options, reading what these name, and printing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from entviz.blocks import PruneSet
+from entviz.errors import OptionError
+from entviz.models import DEFAULT_MODEL
+from entviz.progress import Progress
+
+if TYPE_CHECKING:
+    from entviz.corpus import Windows
+    from entviz.export.recipe import Recipe
+    from entviz.models.loaded import LoadedModel
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    function: Callable[[argparse.Namespace], None],
+    purpose: str,
+    *,
+    text: bool = True,
+    text_required: bool = True,
+    task: bool = False,
+    casts: bool = False,
+) -> argparse.ArgumentParser:
+    """Add a command with the options that all have: model, type, device, JSON, and the text where it takes one.
+
+    ``task`` lets a multiple-choice task stand in the text's place. ``casts`` says that the command keeps the model in
+    float32, for measuring entropy, and that ``--dtype`` is what it evaluates in, on a copy.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(name, help=_sentence(purpose), description=purpose)
+    command.set_defaults(command=function, casts=casts)
+    command.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="M",
+        help="catalog name, hub id or directory (default: %(default)s)",
+    )
+    command.add_argument(
+        "--dtype",
+        default="float32",
+        help="to evaluate in: float32, bfloat16, float16, or auto for the fastest here (default: %(default)s)"
+        if casts
+        else "of the weights: float32, bfloat16 or float16 (default: %(default)s)",
+    )
+    command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: the best there is)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    if text:
+        group = command.add_argument_group("text or task, one of" if task else "text, one of")
+        sources = group.add_mutually_exclusive_group(required=text_required)
+        sources.add_argument("--text", metavar="STR", help="the text itself")
+        sources.add_argument("--text-file", metavar="F", help="a text file, UTF-8")
+        sources.add_argument(
+            "--token-ids", metavar="F.json", help="a list of equally long lists of token ids"
+        )
+        if task:
+            sources.add_argument(
+                "--task", metavar="NAME-or-FILE", help="multiple-choice items: a task's name, or a JSONL file"
+            )
+            command.add_argument("--limit", type=int, metavar="N", help="only a task's first so many items")
+        command.add_argument("--encoding", default="utf-8", help="of the text file (default: %(default)s)")
+        command.add_argument(
+            "--windows", type=int, metavar="N", help="how many windows (default: all whole ones)"
+        )
+        command.add_argument(
+            "--window-length", type=int, metavar="S", help="tokens in a window (default: 256)"
+        )
+    return command
+
+
+def _sentence(purpose: str) -> str:
+    """A purpose as it stands in a list of commands."""
+    return purpose[0].lower() + purpose[1:].rstrip(".")
+
+
+def protection(text: str) -> tuple[int, int]:
+    """Two numbers of layers, as written after ``--protect``."""
+    first, _, last = text.partition(",")
+    try:
+        return int(first), int(last)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"write two numbers such as 2,1, not '{text}'") from None
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Comma-separated words."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def read_drop(options: argparse.Namespace) -> PruneSet:
+    """The prune set that stands after ``--drop``."""
+    return read_recipe_of(options).drop
+
+
+def read_recipe_of(options: argparse.Namespace) -> Recipe:
+    """What stands after ``--drop``: blocks, or ``@`` and a recipe; notes where that was made for another model."""
+    from entviz.export.recipe import Recipe, read_recipe
+
+    written = options.drop.strip()
+    if not written.startswith("@"):
+        return Recipe(PruneSet.parse(written))
+    recipe = read_recipe(written[1:])
+    if recipe.model not in (None, options.model, Path(options.model).name):
+        print(f"entviz: note: the recipe was made for {recipe.model}.", file=sys.stderr)
+    return recipe
+
+
+def load_model(options: argparse.Namespace) -> LoadedModel:
+    """The model that ``--model`` names."""
+    from entviz.models import load
+
+    return load(options.model, dtype="float32" if options.casts else options.dtype, device=options.device)
+
+
+def model_and_windows(options: argparse.Namespace) -> tuple[LoadedModel, Windows]:
+    """The model, and the windows of the text or token ids given."""
+    from entviz.corpus import read_text, read_token_ids, windows_from_text, windows_from_token_ids
+
+    if options.token_ids is not None:
+        if options.windows is not None or options.window_length is not None:
+            raise OptionError(
+                "--windows and --window-length cut a text; token ids come already cut. Leave them out."
+            )
+        ids = read_token_ids(options.token_ids)
+        loaded = load_model(options)
+        return loaded, windows_from_token_ids(ids, loaded.vocabulary_size)
+    text = options.text if options.text is not None else read_text(options.text_file, options.encoding)
+    loaded = load_model(options)
+    length = 256 if options.window_length is None else options.window_length
+    return loaded, windows_from_text(text, loaded.tokenizer, windows=options.windows, window_length=length)
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Progress]:
+    """A bar on standard error that appears only once the work has taken a second."""
+    from tqdm import tqdm
+
+    shape = "{l_bar}{bar}| {elapsed}<{remaining}"
+    with tqdm(desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format=shape) as bar:
+
+        def report(done: int, total: int, partial: object = None, /) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield report
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Plain data as one line of JSON."""
+    print(json.dumps(data, allow_nan=False, default=float))
+
+
+def measured_on(loaded: LoadedModel, windows: Windows) -> str:
+    """The model and how much text, as a sentence."""
+    count, length = windows.token_ids.shape
+    return f"{loaded.name}: {count} windows of {length} tokens."
+
+
+def print_table(title: str, table: Any, name: str) -> None:
+    """A table with a row for each site or block and a column for each metric."""
+    wide = table.pivot(index=name, columns="metric", values="value")
+    wide = wide.loc[list(dict.fromkeys(table[name])), list(dict.fromkeys(table["metric"]))]
+    print(
+        f"\n{title}\n{wide.rename_axis(index=None, columns=None).to_string(float_format='{:.6g}'.format)}\n"
+    )
