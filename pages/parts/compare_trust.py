@@ -100,7 +100,8 @@ def _draw_scatters(found: "Trust", criteria: list[str], damage: str, scope: str,
     st.subheader("Block by block", anchor=False)
     if as_ranks:
         st.caption(
-            "Each dot is a block; rank 1 is dropped first. On the dashed line, score and damage agree; below it, the damage is overrated."
+            "Each dot is a block; rank 1 is dropped first. On the dashed line, score and damage agree; below it, the "
+            "damage is overrated."
         )
     rows = drawn.chosen(found, scope, damage).set_index("criterion")
     for start in range(0, len(criteria), COLUMNS):

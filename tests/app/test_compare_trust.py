@@ -10,7 +10,7 @@ from entviz.comparison.interactions import interactions
 from entviz.comparison.trust import trust
 from entviz.comparison.trust_verdict import verdict
 from entviz.corpus import passages
-from entviz.workbench import workbench
+from entviz.workbench import Request, workbench
 from tests.app.conftest import figures, settle, words
 from tests.models.files import saved
 
@@ -61,11 +61,11 @@ def plain(text):
     return text.replace("\\", "")
 
 
-def test_nothing_is_measured_until_the_button_is_pressed_and_the_estimate_is_there(open_tab):
+def test_nothing_is_measured_until_the_button_is_pressed_and_the_estimate_is_there(open_tab, directory):
     app = open_tab("trust", text="news")
     assert not charts(app, "trust.")
     assert "8 blocks, each left out once: a few seconds here." in words(app)
-    assert workbench().worker.unfinished == 0
+    assert not workbench().knows("trust", Request(directory, passages()["news"].text, 2, 64), "attn")
 
 
 def test_the_verdict_and_the_charts_are_those_of_the_measured_damage(open_tab, tiny):
