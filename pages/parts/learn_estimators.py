@@ -22,6 +22,7 @@ POINTS: Final = 60
 COMPARED: Final = 48  # few enough to see single cells, and divisible by every number of groups
 SPREADS: Final = (0.5, 0.75, 1.0, 1.5, 2.0)
 FARTHEST: Final = 200
+FIRST_SEED: Final = 1
 
 
 @st.fragment
@@ -231,9 +232,18 @@ def _kept(name: str) -> dict[str, Any]:
 def _draw_sample_button(name: str) -> int:
     """A button that draws another sample; returns the seed of the one to show."""
     key = f"learn.seed.{name}"
-    if st.button("Another sample", key=f"learn.{name}.another", icon=":material/casino:"):
-        st.session_state[key] = st.session_state.get(key, 1) + 1
-    return int(st.session_state.get(key, 1))
+    st.button(
+        "Another sample",
+        key=f"learn.{name}.another",
+        icon=":material/casino:",
+        on_click=_draw_another,
+        args=(key,),
+    )
+    return int(st.session_state.get(key, FIRST_SEED))
+
+
+def _draw_another(key: str) -> None:
+    st.session_state[key] = st.session_state.get(key, FIRST_SEED) + 1
 
 
 def _draw_numbers(*numbers: tuple[str, str]) -> None:
