@@ -150,6 +150,18 @@ def test_the_command_line_in_a_report_computes_the_same(smollm2, tmp_path, monke
     assert json.loads(capsys.readouterr().out)["nll"] == pytest.approx(evaluation.nll, abs=1e-5)
 
 
+def test_the_command_line_writes_reports(tmp_path, capsys):
+    words = ["--text", NEWS, "--windows", "1", "--window-length", "32", "--report"]
+    assert main(["evaluate", *words, str(tmp_path / "e.html"), "--drop", "attn.5"]) == 0
+    html = (tmp_path / "e.html").read_text(encoding="utf-8")
+    assert "the news passage, 1 window of 32 tokens" in html
+    assert "Where it hurts" in html
+    assert main(["analyze", *words, str(tmp_path / "none" / "a.html"), "--metric", "cosine"]) == 2
+    said = capsys.readouterr()
+    assert "cannot be written" in said.err
+    assert "cosine" in said.out, "what was computed is printed nevertheless"
+
+
 def test_a_command_survives_a_shell():
     about = About("some model; rm -rf $HOME", "", "")
     line = report.command.command(

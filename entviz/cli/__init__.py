@@ -14,10 +14,10 @@ import sys
 from collections.abc import Sequence
 
 from entviz import __version__
-from entviz.cli import analyze, compare, evaluate, export, generate, interactions, rank, trust
+from entviz.cli import analyze, compare, evaluate, export, generate, interactions, rank, runs, trust
 from entviz.errors import EntvizError
 
-COMMANDS = (analyze, rank, evaluate, generate, compare, trust, interactions, export)
+COMMANDS = (analyze, rank, evaluate, generate, compare, trust, interactions, export, runs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

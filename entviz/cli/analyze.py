@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS
+from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import (
     add_command,
     measured_on,
@@ -15,6 +16,9 @@ from entviz.cli.shared import (
     progress_bar,
     words,
 )
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
 
 
 def add(commands: Any) -> None:
@@ -28,6 +32,7 @@ def add(commands: Any) -> None:
         help="some of bucket, knn, renyi, matrix, cosine (default: %(default)s)",
     )
     command.add_argument("--level", default=",".join(KINDS), help="some of layer, attn, mlp (default: all)")
+    add_report(command)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,8 +44,16 @@ def run(options: argparse.Namespace) -> None:
         analysis = analyze(loaded, windows, words(options.metric), words(options.level), progress=progress)
     if options.json:
         print_json(analysis.to_json())
-        return
-    print(measured_on(loaded, windows))
+    else:
+        _print(analysis, measured_on(loaded, windows))
+    if options.report is not None:
+        from entviz.report import of_analysis
+
+        write_report(options.report, of_analysis(analysis, about(options)))
+
+
+def _print(analysis: Analysis, where: str) -> None:
+    print(where)
     if not analysis.sites.empty:
         print_table("Entropy at each site (nats)", analysis.sites, "site")
         for metric in dict.fromkeys(analysis.sites["metric"]):

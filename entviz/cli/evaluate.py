@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import (
     add_command,
     load_model,
@@ -15,6 +16,9 @@ from entviz.cli.shared import (
     read_drop,
 )
 from entviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
 
 
 def add(commands: Any) -> None:
@@ -30,6 +34,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
+    add_report(command)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -49,9 +54,19 @@ def run(options: argparse.Namespace) -> None:
         found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
     if options.json:
         print_json(found.to_json())
-        return
-    print(measured_on(loaded, windows), f"{found.tokens} tokens scored, in {found.dtype}.", sep="\n")
-    print(f"Dropped: {drop or 'nothing'}\n")
+    else:
+        _print(found, measured_on(loaded, windows))
+    if options.report is not None:
+        from entviz.report import of_evaluation
+        from entviz.spelling import spell
+
+        pieces = [spell(loaded.tokenizer, row) for row in found.token_ids.tolist()]
+        write_report(options.report, of_evaluation(found, pieces, about(options)))
+
+
+def _print(found: Evaluation, where: str) -> None:
+    print(where, f"{found.tokens} tokens scored, in {found.dtype}.", sep="\n")
+    print(f"Dropped: {found.drop or 'nothing'}\n")
     print(f"{'':<28}{'dense':>14}{'pruned':>14}")
     print(f"{'perplexity':<28}{found.dense_perplexity:>14.4f}{found.perplexity:>14.4f}")
     print(f"{'loss per token (nats)':<28}{found.dense_nll:>14.4f}{found.nll:>14.4f}")
@@ -69,6 +84,8 @@ def _evaluate_task(options: argparse.Namespace) -> None:
 
     if options.windows is not None or options.window_length is not None:
         raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
+    if options.report is not None:
+        raise OptionError("--report shows what a prune set costs on a text, not on a --task: leave it out.")
     drop, task = read_drop(options), read_task(options.task)
     loaded = load_model(options)
     with progress_bar("evaluate") as progress:

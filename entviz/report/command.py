@@ -44,7 +44,12 @@ class About:
 
 
 def command(about: About, name: str, options: Mapping[str, Any], *, text: bool = True) -> str:
-    """A shell command line. Options that are None or empty are left out; with ``text`` it reads ``TEXT_FILE``."""
+    """A shell command line. Options that are None or empty are left out; with ``text`` it reads ``TEXT_FILE``.
+
+    Empty where a text is needed and it is not known.
+    """
+    if text and not about.text:
+        return ""
     given = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {}), **options}
     words = ["python", "-m", "entviz", name]
     for option, value in given.items():

@@ -11,7 +11,7 @@ from typing import Any
 import entviz
 
 # Directories of entviz that have no part in what a figure's number is.
-_NO_PART = ("figures", "jobs", "store", "workbench", "passages")
+_NO_PART = ("cli", "export", "figures", "jobs", "passages", "report", "store", "workbench")
 
 
 @cache

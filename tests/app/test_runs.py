@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from entviz.analysis import Analysis
+from entviz.cli import main
 from entviz.corpus import passages
 from entviz.evaluation.loss import Evaluation
 from entviz.store.listing import as_csv, listing
@@ -195,6 +197,21 @@ def test_the_listing_as_csv_has_no_formulas(runs):
     assert float(rows[0]["perplexity"]) == pytest.approx(workbench().store.get(runs[3].key).perplexity)
     assert rows[0]["dropped"] == "attn.5,layer.7"
     assert rows[0]["when"].endswith("+00:00")
+
+
+def test_the_command_line_lists_the_same(runs, capsys):
+    assert main(["runs", "--drop", "attn.5"]) == 0
+    said = capsys.readouterr().out
+    assert "dropped attn.5,layer.7" in said
+    assert said.count("evaluation") == 1
+    assert main(["runs", "--json"]) == 0
+    assert [run["key"] for run in json.loads(capsys.readouterr().out)["runs"]] == [
+        run.key for run in runs[::-1]
+    ]
+    assert main(["runs", "--csv", "--contains", "of my own"]) == 0
+    assert "'=2+3" in capsys.readouterr().out
+    assert main(["runs", "--kind", "nonsense"]) == 2
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_what_is_stored_is_what_it_was(runs):

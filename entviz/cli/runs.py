@@ -1,0 +1,68 @@
+"""``entviz runs``: what the dashboard has computed and kept."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime
+from typing import Any
+
+from entviz.blocks import PruneSet
+from entviz.cli.shared import print_json
+from entviz.errors import OptionError
+
+_MOST = 10_000
+_FIELDS = ("key", "kind", "created", "model", "description", "options", "summary", "program")
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser's."""
+    purpose = "List the results that the dashboard keeps, the newest first."
+    command = commands.add_parser(
+        "runs", help="list the results that the dashboard keeps", description=purpose
+    )
+    command.set_defaults(command=run)
+    command.add_argument("--kind", help="only one kind, such as analysis or evaluation")
+    command.add_argument("--model", metavar="M", help="only of this model")
+    command.add_argument(
+        "--contains", default="", metavar="WORDS", help="only where the text has these words"
+    )
+    command.add_argument(
+        "--drop", metavar="BLOCKS", help="only where at least these were dropped; dense: where nothing was"
+    )
+    command.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do it, and print what came of it."""
+    from entviz.store import Store
+    from entviz.store.listing import KIND_TITLES, as_csv, dropped, found, listing
+
+    if options.kind is not None and options.kind not in KIND_TITLES:
+        raise OptionError(f"'{options.kind}' is not a kind of run: choose from {', '.join(KIND_TITLES)}.")
+    if not 1 <= options.limit <= _MOST:
+        raise OptionError(f"--limit is from 1 to {_MOST:,}, not {options.limit}.")
+    drop = None if options.drop is None else PruneSet.parse("" if options.drop == "dense" else options.drop)
+    store = Store()
+    runs = store.runs(
+        kind=options.kind or list(KIND_TITLES),
+        model=options.model,
+        contains=options.contains,
+        drop=drop,
+        limit=options.limit,
+    )
+    store.close()
+    if options.json:
+        print_json({"runs": [{name: getattr(one, name) for name in _FIELDS} for one in runs]})
+    elif options.csv:
+        print(as_csv(listing(runs)), end="")
+    elif not runs:
+        print("entviz: there are no such runs; the dashboard keeps what it computes.", file=sys.stderr)
+    for one in runs if not options.json and not options.csv else ():
+        when = datetime.fromtimestamp(one.created).astimezone()
+        without = f"; dropped {dropped(one)}" if dropped(one) else ""
+        print(f"{when:%Y-%m-%d %H:%M}  {one.kind:<12} {one.model}: {one.description}")
+        print(f"{'':<18}{found(one)}{without}")
