@@ -21,9 +21,14 @@ from sqlalchemy import event
 
 from entviz.analysis import Analysis
 from entviz.blocks import Block, PruneSet
+from entviz.comparison.interactions import Interactions
+from entviz.comparison.pair import Angles, Contrast
+from entviz.comparison.result import Cell, Comparison
+from entviz.comparison.trust import Trust
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
-from entviz.pruning.criteria import Ranking
+from entviz.evaluation.tasks import TaskResult
+from entviz.pruning.ranking import Ranking
 from entviz.store import Run, Store, codec, request_key, result_key
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.store.database import FILE, open_database, requests
@@ -86,11 +91,66 @@ def a_ranking():
     return Ranking("entrodrop", order, PruneSet(order[:1]), scores)
 
 
+def a_comparison():
+    rows = pd.DataFrame(
+        {
+            "name": ["cosine", "random"],
+            "budget": ["4", "4"],
+            "drop": ["attn.5", "attn.6"],
+            "nll": [3.5, float("nan")],
+            "window_nll": [(3.0, 4.0), (2.0, 5.0)],
+        }
+    )
+    return Comparison(
+        *("smollm2-135m", 30, 2, 2, 64, False, ("4", "20%"), "", 0, "float32"),
+        dense=rows.head(1),
+        rows=rows,
+        notes=("One was left out.",),
+        rows_total=4,
+        seconds=1.5,
+    )
+
+
+def a_cell():
+    two, none = np.array([2.5, 3.5]), np.empty(0)
+    return Cell(PruneSet.parse("attn.5"), two, two / 9, two / 4, 10**9, none, none, two > 3, two > 2)
+
+
+def a_score():
+    likelihoods = np.array([[-1.5, -2.5], [-3.5, np.nan]])
+    drop, items = PruneSet.parse("mlp.2"), np.arange(2)
+    return TaskResult("words", drop, "float32", items, items, likelihoods, np.array([[1, 2], [3, 0]]), 4)
+
+
+def a_contrast():
+    blocks = pd.DataFrame({"block": ["attn.1", "mlp.2"], "cost_a": [0.5, float("nan")]})
+    return Contrast(PruneSet.parse("attn.1"), PruneSet.parse("mlp.2"), 3.25, 3.5, blocks)
+
+
+def a_trust():
+    damage = pd.DataFrame({"block": ["attn.0"], "inner": [False], "loss_per_window": [(0.5, -0.5)]})
+    scores = pd.DataFrame({"criterion": ["knn"], "block": ["attn.0"], "score": [0.25]})
+    return Trust("smollm2-135m", "attn", 2, 64, damage, scores, scores, scores)
+
+
+def some_interactions():
+    alone, together = np.ones((2, 3)), np.full((2, 2, 3), np.nan)
+    return Interactions("m", "attn", 3, 64, ("attn.0", "attn.1"), alone, alone / 3, together, together)
+
+
 EXAMPLES = {
     "analysis": an_analysis,
+    "angles": lambda: Angles(pd.DataFrame({"start": [0, 1], "size": [1, 1], "distance": [0.5, 0.25]})),
+    "cell": a_cell,
+    "choice": a_ranking,
+    "comparison": a_comparison,
+    "contrast": a_contrast,
     "evaluation": an_evaluation,
     "generation": a_generation,
+    "interactions": some_interactions,
     "ranking": a_ranking,
+    "score": a_score,
+    "trust": a_trust,
 }
 
 

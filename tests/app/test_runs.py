@@ -30,15 +30,26 @@ def computed(job, session="tests"):
     return job.snapshot().result
 
 
-@pytest.fixture
-def runs():
-    """Four runs, oldest first: two analyses, and evaluations of the dense and of a pruned model."""
+@pytest.fixture(scope="module")
+def results():
+    """Four results with their runs, oldest first: analyses of two texts, evaluations of the dense and a pruned one."""
     bench = workbench()
     bench.forget(*(run.key for run in bench.store.runs(limit=1000)))
     for text in (NEWS, OWN):
         computed(bench.analyze(Request(MODEL, text, 2, 64), selection.METRICS, "tests"))
     for drop in ("", "attn.5,layer.7"):
         computed(bench.evaluate(Request(MODEL, NEWS, 2, 64), drop, "tests"))
+    store = bench.store
+    return [(run, store.get(run.key), store.text(run.key)) for run in store.runs()[::-1]]
+
+
+@pytest.fixture
+def runs(results):
+    """The store with these four runs in it and no others."""
+    bench = workbench()
+    bench.forget(*(run.key for run in bench.store.runs(limit=1000)))
+    for run, result, text in results:
+        bench.store.put(run.key, run, result, text=text)
     return bench.store.runs()[::-1]
 
 
