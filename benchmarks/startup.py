@@ -1,0 +1,78 @@
+"""How long it takes from `streamlit run` to the first chart in a real browser."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.timing import Figure
+from entviz.models import LoadedModel, cache_directory
+
+_PATIENCE = 180.0  # seconds
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def startup(loaded: LoadedModel) -> list[Figure]:
+    """With the default view's results in the store; and with the converted model but an empty store.
+
+    ``loaded`` has made sure that the model is converted, as `make setup` does.
+    """
+    del loaded
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=_FLAGS)
+        database = f"sqlite:///{folder}/runs.sqlite"
+        cold = _first_chart(browser, database)
+        warm = median(_first_chart(browser, database) for _ in range(3))
+        browser.close()
+    return [
+        Figure("start to first chart, results stored", warm, "the bound of 8 s", 8, warm / 8, 1),
+        Figure("start to first chart, nothing stored", cold, "the bound of 25 s", 25, cold / 25, 1),
+    ]
+
+
+def _first_chart(browser, database: str) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    started = time.perf_counter()
+    with _server(database) as port:
+        page = browser.new_page()
+        while True:  # as a person who reloads until the server answers
+            with contextlib.suppress(Exception):
+                page.goto(f"http://localhost:{port}")
+                break
+            if time.perf_counter() - started > _PATIENCE:
+                raise TimeoutError("the server does not answer")
+            time.sleep(0.1)
+        page.wait_for_selector(".stPlotlyChart .scatterlayer .trace", timeout=1000 * _PATIENCE)
+        spent = time.perf_counter() - started
+        page.close()
+    return spent
+
+
+@contextlib.contextmanager
+def _server(database: str) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    environment = os.environ | {"ENTVIZ_DATABASE": database, "ENTVIZ_CACHE": str(cache_directory())}
+    server = subprocess.Popen(
+        [*command, "--server.port", str(port)],
+        env=environment,
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield port
+    finally:
+        server.terminate()
+        server.wait(30)
