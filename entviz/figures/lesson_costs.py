@@ -20,11 +20,11 @@ ROW: Final = 46  # pixels a bar
 
 
 def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
-    """Bars of the loss that each choice adds against dense, in nats a token, with two standard errors."""
+    """Bars of the loss that each choice adds against dense, in nats a token, with two standard errors either way."""
     figure = go.Figure()
     figure.add_bar(
         x=[one.added for one in found],
-        y=list(names),
+        y=[f"{name}<br>perplexity {number(one.perplexity)}" for name, one in zip(names, found, strict=True)],
         orientation="h",
         marker={"color": theme.PRUNED_COLOUR, "line": {"width": 0}},
         error_x={
@@ -40,18 +40,7 @@ def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
         ],
         hovertemplate="%{customdata}<extra></extra>",
     )
-    ends = [one.added + 2 * one.error for one in found]
-    longest = max(*ends, 0.0) or 1.0
-    for name, one, end in zip(names, found, ends, strict=True):
-        figure.add_annotation(
-            text=f"perplexity {number(one.perplexity)}",
-            x=max(end, 0.0),
-            y=name,
-            xanchor="left",
-            xshift=6,
-            showarrow=False,
-            font={"size": 12},
-        )
+    longest = max(*(one.added + 2 * one.error for one in found), 0.0) or 1.0
     theme.style(
         figure,
         x_title="Loss added to dense (nats a token)",
@@ -60,7 +49,7 @@ def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
         legend=False,
     )
     lowest = min(*(one.added - 2 * one.error for one in found), 0.0)
-    figure.update_layout(margin={"l": 84, "t": 8})
-    figure.update_xaxes(range=[1.1 * lowest, 1.45 * longest], zeroline=True)
+    figure.update_layout(margin={"l": 130, "t": 8})
+    figure.update_xaxes(range=[1.1 * lowest, 1.08 * longest], zeroline=True)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure

@@ -23,6 +23,7 @@ HEIGHT: Final = 380
 # Half of the histogram's axis, unless a value lies outside: fixed, so that edges are seen to move on it.
 LINE_REACH: Final = 6.5
 PLANE_REACH: Final = 5.5  # half the width of the points' axes
+TURN_REACH: Final = 2.15  # half the height of the axes on which vectors of length 1 and at most 2 are added
 CORNERS: Final = 64  # of the polygon drawn for a circle
 GROUP_COLOURS: Final = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE)
 GROUP_SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
@@ -163,7 +164,7 @@ def kernel(shown: "Similarities") -> go.Figure:
         zmax=1,
         colorscale="Cividis",
         colorbar={
-            "title": {"text": f"K<sup>{shown.alpha - 1:g}</sup>", "side": "right"},
+            "title": {"text": f"K<sup>{shown.alpha - 1:g}</sup>", "side": "top"},
             "orientation": "h",
             "thickness": 12,
             "y": 1.02,
@@ -173,8 +174,8 @@ def kernel(shown: "Similarities") -> go.Figure:
         hovertemplate="<b>tokens %{y} and %{x}</b><br>distance %{customdata[0]:.2f}, similarity K = "
         f"%{{customdata[1]:.3f}}<br>K<sup>{shown.alpha - 1:g}</sup> = %{{z:.4f}}<extra></extra>",
     )
-    theme.style(figure, x_title="Token", y_title="Token", height=HEIGHT, legend=False)
-    figure.update_layout(margin={"l": 52, "t": 44})
+    theme.style(figure, x_title="Token", y_title="Token", height=HEIGHT + 20, legend=False)
+    figure.update_layout(margin={"l": 52, "t": 64})
     figure.update_xaxes(range=[-0.5, count - 0.5], constrain="domain", showgrid=False)
     figure.update_yaxes(
         range=[count - 0.5, -0.5], scaleanchor="x", constrain="domain", showgrid=False, zeroline=False
@@ -212,8 +213,7 @@ def turn(shown: "Turn") -> go.Figure:
             line={"color": theme.ORANGE, "width": 3},
             hovertemplate=f"angle {shown.angle:.1f}°<extra></extra>",
         )
-    reach = 2.15
-    _square(figure, reach, HEIGHT)
+    _square(figure, TURN_REACH, HEIGHT)
     figure.update_xaxes(range=[-1.2, 3.2], constrain="domain")
     return figure
 

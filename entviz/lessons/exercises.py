@@ -125,8 +125,8 @@ def compressor(analysis: "Analysis") -> Exercise:
         why_expected="On this model and text the MLP that adds least bucket entropy is the cheaper of the two, as "
         "its score says.",
         why_not="A block that lowers entropy does something: it changes the stream, only towards less spread. A "
-        "very low score can mean much work rather than none. That is why EntroDrop keeps to stage 2, after the "
-        "turning point, where blocks add entropy and a small increase means a small change.",
+        "very low score can mean much work rather than none. The EntroDrop paper therefore drops blocks of stage 2 "
+        "only, after the turning point.",
     )
 
 
@@ -144,9 +144,9 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
     importance = _rows(analysis, "cosine", "attn").set_index("index")["value"]
     alone = sorted(entropy.attention - cosine.attention, key=lambda index: importance[index])
     odd = (
-        f" The sets differ most in attn.{alone[-1]}: entropy takes it, though it turns its input by an importance "
-        f"of {number(float(importance[alone[-1]]))} "
-        f"(all attentions' median: {number(float(importance.median()))})."
+        f" Of what entropy takes and cosine does not, attn.{alone[-1]} turns its input most: its importance is "
+        f"{number(float(importance[alone[-1]]))}, where the median of all attentions is "
+        f"{number(float(importance.median()))}."
         if alone
         else ""
     )
@@ -178,24 +178,32 @@ def cost(evaluation: "Evaluation") -> Cost:
     )
 
 
-def verdict(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> str:
-    """What came out, and why: one evaluation on the same text for each choice, in their order."""
+@dataclass(frozen=True)
+class Verdict:
+    """What came out of an exercise, and why, each as text; ``why`` is empty where nothing came out."""
+
+    said: str
+    why: str = ""
+
+
+def verdict(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> Verdict:
+    """Judge one evaluation on the same text for each choice, in their order."""
     if len({choice.drop for choice in exercise.choices}) == 1:
-        return "All choices are the same set here, so they cost the same."
+        return Verdict("All choices are the same set here, so they cost the same.")
     losses = [evaluation.nll for evaluation in evaluations]
     best, worst = int(np.argmin(losses)), int(np.argmax(losses))
     expected = evaluations[exercise.expected]
     behind, error = _paired(expected.token_nll, evaluations[best].token_nll)
     spread, spread_error = _paired(evaluations[worst].token_nll, evaluations[best].token_nll)
     if spread <= SURE * spread_error:
-        return (
+        return Verdict(
             "No answer: the choices differ by less than twice the standard error on this few tokens. Raise the "
             "number of windows in the sidebar, under Advanced."
         )
     cheap, dear = (_named(exercise.choices[position]) for position in (best, worst))
     said = f"{cheap} costs least and {dear} most, {number(math.exp(spread))} times the perplexity."
     why = exercise.why_expected if behind <= SURE * error else exercise.why_not
-    return f"{said} {why}"
+    return Verdict(said[:1].upper() + said[1:] if "," in exercise.choices[best].drop else said, why)
 
 
 def _paired(losses: np.ndarray, others: np.ndarray) -> tuple[float, float]:
@@ -204,7 +212,7 @@ def _paired(losses: np.ndarray, others: np.ndarray) -> tuple[float, float]:
 
 
 def _named(choice: Choice) -> str:
-    return choice.drop if "," not in choice.drop else choice.title
+    return choice.drop if "," not in choice.drop else choice.title[:1].lower() + choice.title[1:]
 
 
 def _counted(budget: int) -> str:

@@ -188,7 +188,7 @@ def draw_turn() -> None:
     with words:
         st.markdown(
             "Cosine importance is no entropy. It compares a token's hidden state before a block, $x$, with the one "
-            "after it, $y = x +$ what the block adds:"
+            "after it, $y$: that is $x$ plus what the block adds."
         )
         st.latex(r"1 - \cos\theta = 1 - \frac{x \cdot y}{\lVert x\rVert\,\lVert y\rVert}")
         st.caption("A block's importance is the mean over tokens: 0 where nothing turns, 1 at right angles.")

@@ -70,7 +70,8 @@ def _draw_answer(exercise: "Exercise", chosen: selection.Selection) -> None:
         found = _evaluate(exercise, chosen)
         if found is None:
             return
-        st.markdown(f"**{exercises.verdict(exercise, found)}**")
+        verdict = exercises.verdict(exercise, found)
+        st.markdown(f"**{verdict.said}** {verdict.why}")
         names = [_short(choice) for choice in exercise.choices]
         st.plotly_chart(
             lesson_costs.costs(names, [exercises.cost(one) for one in found]),

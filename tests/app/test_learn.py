@@ -190,10 +190,11 @@ def test_measuring_an_exercise_gives_the_real_perplexities(page, analysis, windo
     settle(app)
     chart = figures(app)[-1]
     drops = [choice.drop for choice in exercises.compressor(analysis).choices]
-    assert chart["data"][0]["y"] == drops
+    assert [label.split("<br>")[0] for label in chart["data"][0]["y"]] == drops
     real = [entviz.evaluate(smollm2, windows, PruneSet.parse(drop)) for drop in drops]
     assert chart["data"][0]["x"] == pytest.approx([one.nll - one.dense_nll for one in real], abs=1e-4)
-    assert exercises.verdict(exercises.compressor(analysis), real) in words(app)
+    verdict = exercises.verdict(exercises.compressor(analysis), real)
+    assert f"**{verdict.said}** {verdict.why}" in words(app)
 
 
 def test_without_a_text_the_demonstrations_are_there_and_a_sentence(page):
