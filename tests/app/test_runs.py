@@ -30,11 +30,21 @@ def computed(job, session="tests"):
     return job.snapshot().result
 
 
+def emptied():
+    """The workbench with nothing in its store, once the work of earlier tests has ended."""
+    bench = workbench()
+    end = time.monotonic() + 60
+    while bench.worker.unfinished:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    bench.forget(*(run.key for run in bench.store.runs(limit=1000)))
+    return bench
+
+
 @pytest.fixture(scope="module")
 def results():
     """Four results with their runs, oldest first: analyses of two texts, evaluations of the dense and a pruned one."""
-    bench = workbench()
-    bench.forget(*(run.key for run in bench.store.runs(limit=1000)))
+    bench = emptied()
     for text in (NEWS, OWN):
         computed(bench.analyze(Request(MODEL, text, 2, 64), selection.METRICS, "tests"))
     for drop in ("", "attn.5,layer.7"):
@@ -46,8 +56,7 @@ def results():
 @pytest.fixture
 def runs(results):
     """The store with these four runs in it and no others."""
-    bench = workbench()
-    bench.forget(*(run.key for run in bench.store.runs(limit=1000)))
+    bench = emptied()
     for run, result, text in results:
         bench.store.put(run.key, run, result, text=text)
     return bench.store.runs()[::-1]
@@ -80,7 +89,7 @@ def tick(app, *rows, press=None):
 
 
 def test_a_newcomer_is_told_where_runs_come_from():
-    workbench().forget(*(run.key for run in workbench().store.runs(limit=1000)))
+    emptied()
     app = AppTest.from_file(APP, default_timeout=60)
     app.switch_page("pages/runs.py")
     app.run()
