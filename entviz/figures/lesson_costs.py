@@ -43,7 +43,7 @@ def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
     longest = max(*(one.added + 2 * one.error for one in found), 0.0) or 1.0
     theme.style(
         figure,
-        x_title="Loss added to dense (nats a token)",
+        x_title="Loss added (nats a token)",
         y_title="",
         height=90 + ROW * len(names),
         legend=False,

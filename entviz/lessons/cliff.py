@@ -53,7 +53,10 @@ def cliff(analysis: "Analysis") -> Cliff | None:
 
 
 def sentence(found: Cliff) -> str:
-    """What a cliff may mean, for the screen."""
+    """What a cliff may mean, for the screen.
+
+    Source: Sun et al. 2024, "Massive Activations in Large Language Models" (arXiv 2402.17762).
+    """
     fall = f"A single block, {found.block}, lowers bucket entropy by {number(found.fall)} nats"
     if found.knn <= 0:
         return (

@@ -164,7 +164,7 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
         why_expected="Entropy's choice is no worse than cosine's at this budget. Both criteria judge each block by "
         "itself, so how blocks make up for one another is in neither: try the other budgets before you trust one.",
         why_not="Cosine's choice is the better one at this budget. A block can turn the hidden states without "
-        f"changing how far apart they lie, and entropy does not see that.{odd} Both criteria judge each block by "
+        f"changing how far apart they lie, and KNN entropy does not see that.{odd} Both criteria judge each block by "
         "itself, so how blocks make up for one another is in neither: try the other budgets too.",
     )
 
