@@ -94,7 +94,8 @@ def _draw_spread() -> None:
         "spread out the cloud is. All tokens in one spot: low, each tells no more than the next. Tokens all over the "
         "place: high. Nobody knows the distribution behind the points, so an entropy must be *estimated* from them, "
         "and each estimator sees something else. The next three chapters let you break them; the fourth is about "
-        "direction: no entropy, but the measure that entropies compete with. Entropies are in **nats** (natural logarithm)."
+        "direction: no entropy, but the measure that entropies compete with. Entropies are in **nats** "
+        "(natural logarithm)."
     )
 
 
