@@ -33,8 +33,6 @@ def draw() -> None:
     with left:
         cells = _draw_board(chosen, choice, todo)
     board.draw_text()
-    if cells is not None:
-        board.draw_table(cells)
     tokens.draw(shown)
     if not todo:
         continuation.draw(chosen, ready=shown.fresh and cells is not None)

@@ -1,25 +1,25 @@
-"""Every block as a cell, coloured by a criterion's score: the picture in which blocks are ticked.
+"""Every block as a cell, coloured by a criterion's score: what the picture in which blocks are ticked shows.
 
 ::
 
     cells = table([ranking], analysis, "knn", PruneSet.parse("attn.5"))    # a row for each block
-    board(cells, score_title="Entropy increase (nats)")
+    picture(cells, ranked=("attn",))                                       # plain data: a colour for each cell
+    colour_bar(picture(cells), "Entropy increase (nats)")                  # HTML
 
-Cells are the points of scatter traces, as Streamlit hears of clicks on points but not on a heat map's cells. A point's
-``customdata`` starts with the name of its block. Depth runs in bands of equal length, so that a cell is large enough
-for a finger on a narrow screen.
+The cells are drawn as buttons by the page: a chart that is made anew at each tick loses clicks meanwhile. Depth runs in
+bands of equal length, so that a cell is large enough for a finger on a narrow screen.
 """
 
 from collections.abc import Sequence
+from html import escape
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
-from entviz.figures import theme
 from entviz.figures.reading import number
 
 if TYPE_CHECKING:
@@ -27,14 +27,8 @@ if TYPE_CHECKING:
     from entviz.pruning.ranking import Ranking
 
 BAND: Final = 10  # layers side by side at most
-WIDTH: Final = 352  # pixels, what a narrow phone has
-CELL: Final = 30  # pixels from one row to the next
-SIZE: Final = 25  # of a cell's square
 SCALE: Final = "Cividis"  # reads the same with and without colour vision (Nunez et al. 2018)
 OUTER: Final = 0.05  # share of the scores at each end that the colours do not tell apart
-_GAP: Final = 1.15  # rows between bands, for the numbers of the layers
-_MARGIN: Final = {"l": 46, "r": 6, "t": 26, "b": 72}
-_ROWS: Final = {kind: row for row, kind in enumerate(KINDS)}
 
 
 def table(
@@ -70,154 +64,57 @@ def table(
     return rows
 
 
-def board(cells: pd.DataFrame, *, score_title: str, ranked: Sequence[str] = KINDS) -> go.Figure:
-    """The cells of :func:`table`, in bands of at most ten layers, one row a kind of block.
+def picture(cells: pd.DataFrame, *, ranked: Sequence[str] = KINDS) -> dict[str, Any]:
+    """What is drawn of :func:`table`, as plain data.
 
-    Dropped blocks are faded and crossed out, protected ones carry a dot, and those without a score are hollow.
-    ``score_title`` names the score and its unit, for the colour bar. The colours tell apart the blocks of the
-    ``ranked`` kinds, which are those to choose among; others may all be at one end.
+    The colours tell apart the blocks of the ``ranked`` kinds, which are those to choose among; others may all be at
+    one end.
+
+    Returns:
+        layers; across (layers in a band); kinds; low and high (the scores at the ends of the colours, None where there
+        is no score); dropped (the attentions and MLPs that are dropped, by name); and cells, each with block, colour
+        (a CSS colour, None without a score), score (as text), shielded (whether the criterion protects it) and said
+        (lines of text).
     """
     layers = int(cells["index"].max()) + 1
-    bands = ceil(layers / BAND)
-    across = ceil(layers / bands)
-    cells = cells.assign(
-        x=cells["index"] % across,
-        y=[
-            index // across * (len(KINDS) + _GAP) + _ROWS[kind]
-            for index, kind in zip(cells["index"], cells["kind"], strict=True)
-        ],
-        said=[_said(cell) for cell in cells.itertuples()],
-    )
     chosen = cells["kind"].isin(list(ranked)) & ~cells["protected"]
     low, high = _limits(cells.loc[chosen, "score"])
-    scored, dropped = cells["score"].notna(), cells["dropped"]
-    figure = go.Figure()
-    colours = {"cmin": low, "cmax": high, "colorscale": SCALE}
-    _add(figure, cells[scored & ~dropped], "kept", colours | {"opacity": 1.0}, colour=True)
-    _add(figure, cells[scored & dropped], "dropped", colours | {"opacity": 0.35}, colour=True)
-    _add(figure, cells[~scored], "without a score", {"symbol": "square-open", "color": theme.GREY})
-    _add_signs(figure, cells[dropped], "dropped", "x-thin", 15, 3.5, theme.VERMILION)
-    _add_signs(figure, cells[cells["protected"] & ~dropped], "protected", "circle", 7, 1.0, "#FFFFFF")
-    theme.style(figure, x_title="", y_title="", legend=False)
-    rows = bands * (len(KINDS) + _GAP) - _GAP
-    figure.update_layout(
-        height=round(rows * CELL) + _MARGIN["t"] + _MARGIN["b"],
-        margin=_MARGIN,
-        clickmode="event+select",
-        hoverdistance=CELL // 2,
-    )
-    figure.update_xaxes(range=[-0.5, across - 0.5], visible=False, fixedrange=True)
-    figure.update_yaxes(
-        range=[rows - 0.5, -0.5],
-        tickvals=[band * (len(KINDS) + _GAP) + row for band in range(bands) for row in _ROWS.values()],
-        ticktext=list(_ROWS) * bands,
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
-        title_text="",
-        ticklabelstandoff=4,
-    )
-    numbers = np.arange(layers)
-    figure.add_scatter(  # one trace, as plotly takes long over many annotations
-        x=numbers % across,
-        y=numbers // across * (len(KINDS) + _GAP) - 0.5,
-        mode="text",
-        name="layers",
-        text=[str(layer) for layer in numbers],
-        textposition="top center",
-        textfont={"size": 11},
-        cliponaxis=False,
-        unselected={"textfont": {"color": theme.GREY}},
-        hoverinfo="skip",
-    )
-    _add_colour_bar(figure, low, high, score_title)
-    return figure
+    shares = np.clip((cells["score"].to_numpy() - low) / (high - low), 0, 1)
+    known = np.isfinite(shares)
+    colours = iter(sample_colorscale(SCALE, list(shares[known])) if known.any() else [])
+    finite = bool(np.isfinite([low, high]).all())
+    return {
+        "layers": layers,
+        "across": ceil(layers / ceil(layers / BAND)),
+        "kinds": list(KINDS),
+        "low": low if finite else None,
+        "high": high if finite else None,
+        "dropped": list(cells.loc[cells["dropped"] & (cells["kind"] != "layer"), "block"]),
+        "cells": [
+            {
+                "block": cell.block,
+                "colour": next(colours) if has_colour else None,
+                "score": "" if np.isnan(cell.score) else number(cell.score, sign=cell.unit == "nats"),
+                "shielded": cell.protected,
+                "said": _said(cell),
+            }
+            for cell, has_colour in zip(cells.itertuples(), known, strict=True)
+        ],
+    }
 
 
-def _add(
-    figure: go.Figure, cells: pd.DataFrame, name: str, marker: dict[str, object], *, colour: bool = False
-) -> None:
-    if cells.empty:
-        return
-    scores = {"color": cells["score"].to_numpy()} if colour else {}
-    opacity = marker.get("opacity", 1.0)
-    figure.add_scatter(
-        x=cells["x"],
-        y=cells["y"],
-        mode="markers",
-        name=name,
-        marker={
-            "symbol": "square",
-            "size": SIZE,
-            "line": {"width": 1, "color": theme.LINE_COLOUR},
-            **marker,
-            **scores,
-        },
-        # A click answers at once, before the page does; the cells that were not clicked stay as they are.
-        selected={"marker": {"opacity": 0.35, "size": SIZE - 7}},
-        unselected={"marker": {"opacity": opacity}},
-        customdata=cells[["block", "said"]].to_numpy(),
-        hovertemplate="%{customdata[1]}<extra></extra>",
-    )
-
-
-def _add_signs(
-    figure: go.Figure, cells: pd.DataFrame, name: str, symbol: str, size: int, line: float, colour: str
-) -> None:
-    """Signs on top of cells. They say nothing to the pointer, so that a click meets the cell."""
-    outline = colour if symbol == "x-thin" else "#1B2530"
-    figure.add_scatter(
-        x=cells["x"],
-        y=cells["y"],
-        mode="markers",
-        name=name,
-        marker={
-            "symbol": symbol,
-            "size": size,
-            "color": colour,
-            "opacity": 1.0,
-            "line": {"width": line, "color": outline},
-        },
-        unselected={"marker": {"opacity": 1.0}},
-        hoverinfo="skip",
-    )
-
-
-def _add_colour_bar(figure: go.Figure, low: float, high: float, title: str) -> None:
-    """A bar of its own, so that it is there whatever cells there are."""
-    if not np.isfinite([low, high]).all():
-        return
-    middle = (low + high) / 2
-    figure.add_scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        showlegend=False,
-        hoverinfo="skip",
-        marker={
-            "color": [low],
-            "cmin": low,
-            "cmax": high,
-            "colorscale": SCALE,
-            "showscale": True,
-            "colorbar": {
-                "orientation": "h",
-                "title": {"text": title, "side": "top", "font": {"size": 12}},
-                "thickness": 10,
-                "len": 1.0,
-                "x": 0.5,
-                "xanchor": "center",
-                "y": 0,
-                "yref": "paper",
-                "yanchor": "top",
-                "ypad": 10,
-                "outlinewidth": 0,
-                "tickvals": [low, middle, high],
-                "ticktext": [f"≤ {number(low)}", number(middle), f"≥ {number(high)}"],
-                "ticklabeloverflow": "allow",
-                "tickfont": {"size": 11},
-            },
-        },
+def colour_bar(drawn: dict[str, Any], title: str) -> str:
+    """What the colours of a :func:`picture` mean, as HTML; empty where no cell has a score."""
+    low, high = drawn["low"], drawn["high"]
+    if low is None:
+        return ""
+    stops = ",".join(sample_colorscale(SCALE, 11))
+    ends = (f"≤ {number(low)}", number((low + high) / 2), f"≥ {number(high)}")
+    labels = "".join(f"<span>{end}</span>" for end in ends)
+    return (
+        f'<div style="font-size:0.8em"><div>{escape(title)}</div>'
+        f'<div style="height:10px;border-radius:3px;background:linear-gradient(to right,{stops})"></div>'
+        f'<div style="display:flex;justify-content:space-between">{labels}</div></div>'
     )
 
 
@@ -230,9 +127,9 @@ def _limits(scores: pd.Series) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _said(cell: "pd.core.frame.Pandas") -> str:
-    """What the pointer is told about a cell."""
-    lines = [f"<b>{cell.block}</b>" + (" · dropped" if cell.dropped else "")]
+def _said(cell: "pd.core.frame.Pandas") -> list[str]:
+    """What the pointer and a screen reader are told about a cell besides its name and whether it is dropped."""
+    lines = []
     if not np.isnan(cell.score):
         lines.append(f"score {number(cell.score, sign=cell.unit == 'nats')} {cell.unit}".rstrip())
     if cell.rank:
@@ -241,4 +138,4 @@ def _said(cell: "pd.core.frame.Pandas") -> str:
         lines.append("protected: the criterion leaves it alone")
     if not np.isnan(cell.increase):
         lines.append(f"entropy increase {number(cell.increase, sign=True)} nats")
-    return "<br>".join(lines)
+    return lines

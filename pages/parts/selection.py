@@ -84,11 +84,13 @@ def get(name: str) -> Any:
 
 def put(**choices: Any) -> None:
     """Set choices of this session. Call it from a widget's ``on_change``, so that the whole run sees them."""
+    if unknown := choices.keys() - DEFAULTS.keys():
+        raise KeyError(*unknown)
+    # Tells address.read() that the address bar is older than this. First, as a callback may be stopped at any access
+    # to the session's state when the next click comes: of one choice either nothing or all of it is then done.
+    st.session_state["view.touched"] = True
     for name, value in choices.items():
-        if name not in DEFAULTS:
-            raise KeyError(name)
         st.session_state[f"view.{name}"] = value
-    st.session_state["view.touched"] = True  # tells address.read() that the address bar is older than this
 
 
 def bound(name: str, key: str, convert: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:

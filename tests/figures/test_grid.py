@@ -1,12 +1,16 @@
-"""The grid of blocks: every block at its place, with its score, and told apart without colour."""
+"""The grid of blocks: every block at its place, with its score, and told apart without colour vision."""
+
+import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from entviz.analysis import Analysis
-from entviz.blocks import Block, PruneSet
-from entviz.figures import grid, theme
+from entviz.blocks import PruneSet
+from entviz.figures import grid
+from entviz.figures.reading import number
 from entviz.pruning.ranking import ranked, score_table
 
 LAYERS = 24
@@ -32,14 +36,12 @@ def cells(drop=""):
     return grid.table([ranking()], analysis(), "knn", PruneSet.parse(drop), "nats")
 
 
-def points(figure):
-    """The block names at each place of the traces that hear clicks: name -> (x, y, trace)."""
-    return {
-        data[0]: (x, y, trace)
-        for trace in figure.data
-        if trace.customdata is not None
-        for x, y, data in zip(trace.x, trace.y, trace.customdata, strict=True)
-    }
+def drawn(drop="", **options):
+    return grid.picture(cells(drop), **options)
+
+
+def by_block(picture):
+    return {cell["block"]: cell for cell in picture["cells"]}
 
 
 def test_the_table_has_the_rankings_scores_and_the_analysis_increases():
@@ -56,72 +58,78 @@ def test_the_table_has_the_rankings_scores_and_the_analysis_increases():
     assert list(rows.index[rows["dropped"]]) == ["layer.5", "attn.5", "mlp.5"]
 
 
-def test_every_block_is_one_point_and_no_two_share_a_place():
-    found = points(grid.board(cells("attn.7,layer.11"), score_title="x"))
-    assert {Block.parse(name) for name in found} == {Block.parse(name) for name in cells()["block"]}
-    assert len({(x, y) for x, y, _ in found.values()}) == 3 * LAYERS
+def test_every_block_is_one_cell_in_order():
+    assert [cell["block"] for cell in drawn("attn.7,layer.11")["cells"]] == list(cells()["block"])
 
 
-@pytest.mark.parametrize("layers", [1, 4, 10, 11, 30, 32, 80])
-def test_bands_are_at_most_ten_wide_and_hold_all_layers_in_order(layers):
-    table = pd.DataFrame(
-        [
-            (f"{kind}.{i}", kind, i, float(i), 0, 0, False, 0.0, False, "")
-            for i in range(layers)
-            for kind in ("layer", "attn", "mlp")
-        ],
-        columns=[
-            *("block", "kind", "index", "score", "rank", "of", "protected", "increase", "dropped"),
-            "unit",
-        ],
-    )
-    found = points(grid.board(table, score_title="x"))
-    places = [(found[f"attn.{i}"][1], found[f"attn.{i}"][0]) for i in range(layers)]
-    assert places == sorted(places)
-    assert max(x for x, _, _ in found.values()) < grid.BAND
-    assert len(found) == 3 * layers
+@pytest.mark.parametrize(("layers", "across"), [(1, 1), (4, 4), (10, 10), (11, 6), (12, 6), (21, 7), (24, 8)])
+def test_bands_are_at_most_ten_wide_and_as_even_as_can_be(layers, across):
+    table = cells()
+    picture = grid.picture(table[table["index"] < layers])
+    assert (picture["layers"], picture["across"]) == (layers, across)
 
 
-def test_dropped_cells_are_crossed_out_and_protected_ones_dotted():
-    figure = grid.board(cells("attn.7"), score_title="x")
-    found = points(figure)
-    assert found["attn.7"][2].name == "dropped"
-    assert found["attn.8"][2].name == "kept"
-    crosses = [trace for trace in figure.data if trace.marker.symbol == "x-thin"]
-    assert [(trace.x[0], trace.y[0]) for trace in crosses if len(trace.x)] == [found["attn.7"][:2]]
-    (dots,) = [trace for trace in figure.data if trace.name == "protected"]
-    assert set(zip(dots.x, dots.y, strict=True)) == {
-        found[name][:2] for name in ("attn.0", "attn.1", "attn.23")
-    }
-    assert dots.hoverinfo == crosses[0].hoverinfo == "skip"  # a click meets the cell under the sign
+def test_what_is_dropped_is_said_by_attention_and_mlp():
+    assert drawn("attn.7,layer.11")["dropped"] == ["attn.7", "attn.11", "mlp.11"]
+    assert drawn()["dropped"] == []
 
 
-def test_cells_without_a_score_are_hollow_and_grey():
-    trace = points(grid.board(cells(), score_title="x"))["mlp.3"][2]
-    assert trace.marker.symbol == "square-open"
-    assert trace.marker.color == theme.GREY
+def test_protected_cells_are_marked_and_those_without_a_score_have_no_colour():
+    found = by_block(drawn())
+    assert [name for name, cell in found.items() if cell["shielded"]] == ["attn.0", "attn.1", "attn.23"]
+    assert {name.split(".")[0] for name, cell in found.items() if cell["colour"] is None} == {"layer", "mlp"}
+    assert (found["mlp.3"]["score"], found["attn.9"]["score"]) == ("", "+15.00")
 
 
-def test_the_colours_are_the_scores_and_the_bar_names_them():
-    figure = grid.board(cells(), score_title="Entropy increase (nats)", ranked=("attn",))
-    kept = points(figure)["attn.9"][2]
-    by_name = {data[0]: colour for data, colour in zip(kept.customdata, kept.marker.color, strict=True)}
-    assert by_name["attn.9"] == (7 * 9) % LAYERS
-    (bar,) = [trace for trace in figure.data if trace.marker.showscale]
-    assert bar.marker.colorbar.title.text == "Entropy increase (nats)"
-    assert (bar.marker.cmin, bar.marker.cmax) == (kept.marker.cmin, kept.marker.cmax)
+def test_colours_rise_with_the_score_between_the_ends():
+    picture = drawn(ranked=("attn",))
+    free = cells()
+    free = free[(free["kind"] == "attn") & ~free["protected"]]
+    low, high = np.quantile(free["score"], [0.05, 0.95])
+    assert (picture["low"], picture["high"]) == pytest.approx((low, high))
+    lightness = {}
+    for row in free.itertuples():
+        red, green, blue = (int(part) for part in re.findall(r"\d+", by_block(picture)[row.block]["colour"]))
+        lightness[row.score] = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    inside = [lightness[score] for score in sorted(lightness) if low <= score <= high]
+    assert inside == sorted(inside)
+    assert inside[-1] - inside[0] > 120  # far apart without colour too
 
 
-def test_the_pointer_is_told_score_rank_increase_and_state():
-    figure = grid.board(cells("attn.9"), score_title="x")
-    said = {
-        data[0]: data[1] for trace in figure.data if trace.customdata is not None for data in trace.customdata
-    }
+def test_the_colours_are_for_the_ranked_kinds_to_be_told_apart():
+    table = cells()
+    table.loc[table["kind"] == "mlp", "score"] = 1000.0
+    assert grid.picture(table, ranked=("attn",))["high"] < 30
+    assert grid.picture(table, ranked=("mlp",))["low"] > 900
+
+
+def test_without_scores_there_is_no_colour_and_no_bar():
+    table = cells().assign(score=np.nan)
+    picture = grid.picture(table)
+    assert picture["low"] is None
+    assert all(cell["colour"] is None for cell in picture["cells"])
+    assert grid.colour_bar(picture, "x") == ""
+
+
+def test_the_bar_names_the_score_and_its_ends():
+    html = grid.colour_bar(drawn(ranked=("attn",)), "Entropy increase <nats>")
+    assert "Entropy increase &lt;nats&gt;" in html
+    low, high = (number(drawn(ranked=("attn",))[end]) for end in ("low", "high"))
+    assert f"≤ {low}<" in html
+    assert f"≥ {high}<" in html
+
+
+def test_the_pointer_is_told_score_rank_and_increase():
+    found = by_block(drawn("attn.9"))
     order = [str(block) for block in ranking().order]
-    place = order.index("attn.9") + 1
-    assert said["attn.9"] == (
-        f"<b>attn.9</b> · dropped<br>score +15.00 nats<br>rank {place} of {len(order)} (1 goes first)"
-        "<br>entropy increase +9.00 nats"
-    )
-    assert "protected" in said["attn.0"]
-    assert "score" not in said["mlp.9"]
+    assert found["attn.9"]["said"] == [
+        "score +15.00 nats",
+        f"rank {order.index('attn.9') + 1} of {len(order)} (1 goes first)",
+        "entropy increase +9.00 nats",
+    ]
+    assert "protected: the criterion leaves it alone" in found["attn.0"]["said"]
+    assert found["mlp.9"]["said"] == ["entropy increase −9.00 nats"]
+
+
+def test_a_picture_is_plain_data():
+    assert json.loads(json.dumps(drawn("layer.3"))) == drawn("layer.3")

@@ -1,6 +1,7 @@
 """Where blocks are ticked: the grid of cells, the buttons, the table of checkboxes, and the prune set as text."""
 
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -8,7 +9,6 @@ from entviz.blocks import Block, PruneSet
 from entviz.errors import EntvizError
 from entviz.export.recipe import MOST_BYTES, read_recipe
 from entviz.figures import grid, theme
-from entviz.figures.reading import number
 from pages.parts import selection
 from pages.parts.markdown import escape
 from pages.parts.pruning import criteria, ticks
@@ -18,39 +18,46 @@ if TYPE_CHECKING:
 
     from entviz.pruning.ranking import Ranking
 
-_CLICKS: Final = (
-    "prune.clicks"  # counts clicks, so that no chart is taken for one that had been clicked before
-)
+WIDTH: Final = 360  # pixels of the grid, what a narrow phone has
+_HTML: Final = f"""
+<div class="board" role="group" aria-label="Blocks; arrow keys move, Space ticks" style="--cross:{theme.VERMILION}">
+<div class="bands"></div><div class="tip" hidden></div>
+<details><summary>Tick in a table</summary><div class="rows"></div></details></div>
+"""
+_CSS: Final = (Path(__file__).parent / "cells.css").read_text(encoding="utf-8")
+_JS: Final = (Path(__file__).parent / "cells.js").read_text(encoding="utf-8")
+_GRID: Final = "prune.grid"
 _TEXT: Final = "prune.text"
-_WRITTEN: Final = (
-    "prune.written"  # what a person wrote into the field that is no prune set, and for which one it was
-)
 
 
 def draw_grid(cells: "pd.DataFrame", choice: criteria.Choice) -> None:
     """The grid; a click on a cell ticks or unticks its block."""
-    key = f"prune.grid.{st.session_state.get(_CLICKS, 0)}"
-    with st.container(width=grid.WIDTH):
-        st.plotly_chart(
-            grid.board(cells, score_title=choice.score_title, ranked=choice.kinds),
-            key=key,
-            on_select=_take_click,
-            selection_mode="points",
-            config=theme.export_config("entviz-blocks") | {"displayModeBar": False},
-            alt=f"Every block as a cell, coloured by {choice.score_title}. The table below says the same in words.",
+    drawn = grid.picture(cells, ranked=choice.kinds)
+    with st.container(width=WIDTH, gap="xsmall"):
+        mount = st.components.v2.component("entviz_cells", html=_HTML, css=_CSS, js=_JS)
+        mount(
+            key=_GRID,
+            data=drawn | {"seen": ticks.counted()},
+            on_toggles_change=_take_clicks,
         )
+        if bar := grid.colour_bar(drawn, choice.score_title):
+            st.html(bar)
     st.caption(
-        "Click a cell to drop its block, again to keep it. ✕ dropped, ● protected, ▢ without a score. "
+        "Click a cell to drop its block, again to keep it. ✕ dropped, ● protected, dashed: without a score. "
         "Dark cells have the lowest scores, and go first."
     )
 
 
-def _take_click() -> None:
-    key = f"prune.grid.{st.session_state.get(_CLICKS, 0)}"
-    points = st.session_state[key].selection.points
-    # From now on the chart has another key: its selection goes, and the next click on the same cell is a new one.
-    st.session_state[_CLICKS] = st.session_state.get(_CLICKS, 0) + 1
-    ticks.toggle({Block.parse(point["customdata"][0]) for point in points if point.get("customdata")})
+def _take_clicks() -> None:
+    """Toggle what was clicked. The browser repeats clicks until it hears that they were counted."""
+    try:
+        clicks = [
+            (int(one["number"]), Block.parse(one["block"]))
+            for one in st.session_state[_GRID].toggles["clicks"]
+        ]
+    except (EntvizError, TypeError, ValueError, KeyError):  # no browser of ours says such a thing
+        return
+    ticks.toggle_numbered(sorted(clicks))
 
 
 def draw_buttons(choice: criteria.Choice, ranking: "Ranking | None", layers: int) -> None:
@@ -108,21 +115,20 @@ def draw_message(layers: int | None) -> None:
 
 
 def draw_text() -> None:
-    """The prune set as text that can be copied and pasted back, and a recipe to read it from."""
+    """The prune set as text to copy, and ways to give one: pasted text, or a recipe."""
     now = ticks.text()
-    # What a person wrote stays in the field, mistakes and all, until the prune set changes.
-    written, at_that_time = st.session_state.get(_WRITTEN, ("", ""))
-    shown = written if written and at_that_time == now else now
-    if st.session_state.get(_TEXT) != shown:
-        st.session_state[_TEXT] = shown
-    st.text_input(
-        "Prune set as text",
-        key=_TEXT,
-        placeholder="attn.5,layer.7",
-        max_chars=ticks.CHARACTERS,
-        on_change=_take_text,
-        help="Copy it, or paste one here and press Enter. Kinds are layer, attn and mlp; layers count from 0.",
-    )
+    st.caption("The prune set as text:" if now else "The prune set is empty. As text it looks like this:")
+    st.code(now or "attn.5,layer.7", language=None, wrap_lines=True)
+    # In a form of its own, and not the text above made editable: while the page is redrawn a field still says what it
+    # said before, which would be taken for an edit and undo the last click.
+    with st.form("prune.paste", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Paste a prune set",
+            key=_TEXT,
+            placeholder="attn.5,layer.7",
+            help="Kinds are layer, attn and mlp; layers count from 0.",
+        )
+        st.form_submit_button("Use it", key="prune.use", on_click=_take_text)
     with st.expander("From a recipe", icon=":material/upload_file:"):
         st.file_uploader(
             "Recipe",
@@ -135,9 +141,7 @@ def draw_text() -> None:
 
 
 def _take_text() -> None:
-    written = st.session_state[_TEXT]
-    ticks.put(written)
-    st.session_state[_WRITTEN] = (written if ticks.message() else "", ticks.text())
+    ticks.put(st.session_state[_TEXT])
 
 
 def _take_recipe() -> None:
@@ -151,31 +155,3 @@ def _take_recipe() -> None:
         ticks.put(read_recipe(file.getvalue()).drop)
     except EntvizError as error:
         ticks.complain(f"{error} The prune set stays as it was.")
-
-
-def draw_table(cells: "pd.DataFrame") -> None:
-    """Every block as a checkbox in a row of its layer: the grid for the keyboard and for screen readers."""
-    table = st.expander("Tick in a table", icon=":material/keyboard:", key="prune.table", on_change="rerun")
-    if not table.open:
-        return  # nobody sees the checkboxes, and they take longer than everything else on the page
-    with table:
-        st.caption("Tab goes from block to block, Space ticks. Beside each is its score.")
-        with st.container(height=360, border=False, gap="xxsmall"):
-            for index, layer in cells.groupby("index", sort=True):
-                with st.container(horizontal=True, gap="xsmall", key=f"prune.row.{index}"):
-                    for cell in layer.itertuples():
-                        _draw_checkbox(cell)
-
-
-def _draw_checkbox(cell: Any) -> None:
-    key = f"prune.tick.{cell.block}"
-    if st.session_state.get(key) != cell.dropped:
-        st.session_state[key] = cell.dropped
-    score = "" if cell.score != cell.score else f" {number(cell.score, sign=cell.unit == 'nats')}"
-    st.checkbox(
-        f"{cell.block} :small[{score}]",
-        key=key,
-        on_change=ticks.toggle,
-        args=([Block.parse(cell.block)],),
-        width=112,
-    )

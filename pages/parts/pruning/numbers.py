@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
 
 PLACE: Final = "prune.evaluation"
-OTHER_PLACE: Final = "prune.float32"
+OTHER_PLACE: Final = "prune.exact"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 NAMED: Final = 8  # blocks of a prune set that a sentence names
 STATUS_HEIGHT: Final = (
@@ -37,7 +37,7 @@ class Asked:
 def draw(chosen: selection.Selection, todo: str | None) -> "working.Shown[Evaluation]":
     """The numbers of the prune set in view, and which number type they are measured in."""
     status, cards = st.container(), st.container()
-    dtype = "bfloat16" if st.session_state.get("prune.bfloat16") else "float32"
+    dtype = "float32" if st.session_state.get("prune.float32") else "auto"
     asked = Asked(chosen, ticks.text(), dtype)
     before = working.last(PLACE)
     if todo:
@@ -103,21 +103,22 @@ def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
 
 def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "working.Shown[Evaluation]") -> None:
     st.toggle(
-        "Evaluate in bfloat16",
-        key="prune.bfloat16",
+        "Evaluate in float32",
+        key="prune.float32",
         persist_state="session",
-        help="Half the memory a number, and up to twice as fast where the processor has it; less exact. Entropies are "
-        "always measured in float32.",
+        help="Without this, evaluations run in bfloat16 where this machine is faster in it, as timing told. "
+        "Entropies are always measured in float32.",
     )
-    if asked.dtype == "float32" or not shown.fresh:
+    if not shown.fresh or shown.result is None or shown.result.dtype == "float32":
         return
+    # Of the dense model, so that it is computed once for a text and not for every tick.
     exact = working.show(
-        lambda: _evaluate(Asked(chosen, asked.drop, "float32"), supersede=False),
+        lambda: _evaluate(Asked(chosen, "", "float32"), supersede=False),
         place=OTHER_PLACE,
-        label="The same in float32",
-        about=(chosen, asked.drop),
+        label="The dense model in float32",
+        about=chosen,
     )
-    if exact.fresh and exact.result is not None and shown.result is not None:
+    if exact.fresh and exact.result is not None:
         st.caption(costs.difference(shown.result, exact.result))
 
 

@@ -7,9 +7,15 @@
 
 It is kept as text with the other choices of the view, so it is in the address bar and in shared links. All changes go
 through :func:`put`, from a widget's callback; one that cannot be leaves the set as it was and a sentence to show.
+
+When clicks come faster than the page is drawn, Streamlit stops the older run at its next access to the session's state,
+be it in the middle of a callback, and starts the newer one meanwhile. So a change is one write, the last thing done,
+and one run at a time makes it.
 """
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import streamlit as st
@@ -20,9 +26,20 @@ from pages.parts import selection
 
 UNDO_STEPS: Final = 100
 CHARACTERS: Final = 4000  # of a prune set as text, as much as a link may carry
-_UNDO: Final = "prune.undo"
+_PAST: Final = "prune.past"
 _MESSAGE: Final = "prune.message"
 _LAYERS: Final = "prune.layers"
+
+
+@dataclass
+class _Past:
+    """What led to the prune set: the sets before it, and the number of the last click on the grid that is in it."""
+
+    sets: list[str] = field(default_factory=list)
+    counted: int = 0
+
+
+_one_at_a_time = threading.Lock()
 
 
 def current() -> PruneSet:
@@ -42,31 +59,64 @@ def know_layers(layers: int | None) -> None:
 
 def put(drop: str | PruneSet) -> None:
     """Make this the prune set. What is no prune set, or would leave nothing of the model, becomes a message."""
-    st.session_state[_MESSAGE] = ""
-    before = text()
+    with _one_at_a_time:
+        _put(drop, _past())
+
+
+def _put(drop: str | PruneSet, past: _Past, counted: int | None = None) -> None:
+    before, layers = text(), st.session_state.get(_LAYERS)
+    said = ""
     try:
         if len(str(drop)) > CHARACTERS:
             raise BlockError(f"A prune set may have at most {CHARACTERS:,} characters.")
         wanted = drop if isinstance(drop, PruneSet) else PruneSet.parse(drop)
-        layers = st.session_state.get(_LAYERS)
         if layers is not None:
             wanted.check(layers)
     except EntvizError as error:
-        st.session_state[_MESSAGE] = f"{error} The prune set stays as it was."
-        return
-    if str(wanted) == before:
-        return
-    st.session_state[_UNDO] = [*st.session_state.get(_UNDO, []), before][-UNDO_STEPS:]
-    selection.put(drop=str(wanted))
+        said, wanted = f"{error} The prune set stays as it was.", PruneSet.parse(before)
+    st.session_state[_MESSAGE] = said
+    old = _Past(list(past.sets), past.counted)
+    if str(wanted) != before:
+        past.sets = [*past.sets, before][-UNDO_STEPS:]
+    past.counted = past.counted if counted is None else counted
+    try:
+        selection.put(drop=str(wanted))
+    except BaseException:  # the run was stopped before it could write
+        past.sets, past.counted = old.sets, old.counted
+        raise
 
 
 def toggle(blocks: Iterable[Block]) -> None:
     """Tick the blocks that are not dropped, and untick those that are."""
+    with _one_at_a_time:
+        _put(_toggled(blocks), _past())
+
+
+def toggle_numbered(clicks: Sequence[tuple[int, Block]]) -> None:
+    """Toggle the block of each click whose number is above those that were counted."""
+    with _one_at_a_time:
+        past = _past()
+        new = [(number, block) for number, block in clicks if number > past.counted]
+        if new:
+            _put(_toggled(block for _, block in new), past, counted=new[-1][0])
+
+
+def counted() -> int:
+    """The number of the last click that :func:`toggle_numbered` counted."""
+    return _past().counted
+
+
+def _toggled(blocks: Iterable[Block]) -> PruneSet:
     drop = current()
     for block in blocks:
         one = PruneSet([block])
         drop = drop - one if block in drop else drop | one
-    put(drop)
+    return drop
+
+
+def _past() -> _Past:
+    past: _Past = st.session_state.setdefault(_PAST, _Past())
+    return past
 
 
 def invert(kinds: Iterable[str], layers: int) -> None:
@@ -76,16 +126,17 @@ def invert(kinds: Iterable[str], layers: int) -> None:
 
 def undo() -> None:
     """Back to the prune set before the last change."""
-    steps = st.session_state.get(_UNDO, [])
-    if steps:
-        st.session_state[_MESSAGE] = ""
-        selection.put(drop=steps[-1])
-        st.session_state[_UNDO] = steps[:-1]
+    with _one_at_a_time:
+        past = _past()
+        if past.sets:
+            st.session_state[_MESSAGE] = ""
+            selection.put(drop=past.sets[-1])
+            past.sets = past.sets[:-1]
 
 
 def can_undo() -> bool:
     """Whether there is something to undo."""
-    return bool(st.session_state.get(_UNDO))
+    return bool(_past().sets)
 
 
 def message() -> str:
