@@ -119,19 +119,14 @@ def increase_standard_error(evaluation: "Evaluation") -> float:
     return float(increase.std(ddof=1) / math.sqrt(increase.size)) if increase.size > 1 else math.nan
 
 
-def difference(first: "Evaluation", second: "Evaluation") -> str:
-    """How far the numbers of one evaluation are from those of another of the same prune set and text."""
+def difference(rough: "Evaluation", exact: "Evaluation") -> str:
+    """How far one number type is from another on the dense model of the same text."""
+    loss = rough.dense_nll - exact.dense_nll
     return (
-        f"{first.dtype} minus {second.dtype}, same prune set and text: "
-        f"perplexity {number(first.perplexity - second.perplexity, sign=True)}, "
-        f"loss {number(first.nll - second.nll, sign=True)} nats a token, "
-        f"KL {number(first.kl - second.kl, sign=True)} nats, "
-        f"top-1 agreement {_points(first.top1_agreement - second.top1_agreement)} points."
+        f"{rough.dtype} instead of {exact.dtype} changes the dense model's perplexity here by "
+        f"{number(rough.dense_perplexity - exact.dense_perplexity, sign=True)} "
+        f"and its loss by {number(loss, sign=True)} nats a token."
     )
-
-
-def _points(share: float) -> str:
-    return f"{'−' if share < 0 else '+'}{abs(100 * share):.1f}"
 
 
 def _share(value: float) -> str:

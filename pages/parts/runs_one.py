@@ -82,7 +82,7 @@ def _take_over(run: Run, text: str | None) -> None:
             length=_within(options["window_length"], selection.LENGTH_RANGE),
         )
     if run.kind == "evaluation":
-        st.session_state["prune.bfloat16"] = options.get("dtype") == "bfloat16"
+        st.session_state["prune.float32"] = options.get("dtype") == "float32"
     if run.kind != "analysis":
         selection.put(drop=str(options.get("a", dropped(run))))
 

@@ -11,6 +11,7 @@ from entviz.blocks import PruneSet
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
 from entviz.figures import costs, generation, theme, tokens
+from entviz.figures.reading import number
 from entviz.spelling import spell
 
 DENSE = np.array([[1.0, 2.0, 3.0], [4.0, 0.5, 1.5]])
@@ -116,11 +117,12 @@ def test_better_than_dense_is_not_called_worse():
     assert found["Perplexity"].change.startswith("−")
 
 
-def test_the_difference_of_two_number_types_is_theirs():
-    said = costs.difference(evaluation(dtype="bfloat16", token_nll=PRUNED + 0.01), evaluation())
-    assert said.startswith("bfloat16 minus float32")
-    assert "loss +0.0100 nats a token" in said
-    assert "KL +0.0000 nats" in said
+def test_the_difference_of_two_number_types_is_that_of_the_dense_model():
+    said = costs.difference(evaluation(dtype="bfloat16", dense_token_nll=DENSE + 0.01), evaluation())
+    assert said.startswith("bfloat16 instead of float32")
+    assert "its loss by +0.0100 nats a token" in said
+    perplexity = np.exp(DENSE.mean() + 0.01) - np.exp(DENSE.mean())
+    assert f"perplexity here by {number(perplexity, sign=True)} " in said
 
 
 def written(token_ids, drop=""):
