@@ -1,0 +1,103 @@
+"""A running server, as `make run` starts it, and a real Chromium that opens it."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser import chromium
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 120_000  # milliseconds; machines that run tests are busy
+SMALL = {"windows": "2", "length": "64"}
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with an empty store."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    environment = os.environ | {
+        "ENTVIZ_DATABASE": f"sqlite:///{folder}/runs.sqlite",
+        "ENTVIZ_EXPORTS": f"{folder}/exports",
+        "OMP_NUM_THREADS": "2",
+    }
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [*command, "--server.port", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
+    )
+    try:
+        for _ in range(480):
+            assert process.poll() is None, (folder / "log").read_text()
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).read()
+                break
+            time.sleep(0.25)
+        else:
+            pytest.fail(f"The server does not answer: {(folder / 'log').read_text()}")
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium.find()
+    if path is None:
+        pytest.fail(chromium.WHAT_TO_DO)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(server: str, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a page of the dashboard: ``visit("prune", drop="attn.5")``; small windows unless the link says otherwise.
+
+    When the test is done nothing may have gone wrong in the browser.
+    """
+    contexts: list[Any] = []
+    faults: list[str] = []
+
+    def visit_at(
+        name: str = "", *, size: tuple[int, int] = (1280, 800), dark: bool = False, **link: str
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page: Page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"{server}/{name}?{urlencode(SMALL | link, safe=',')}")
+        return page
+
+    yield visit_at
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def number_in(text: str) -> float:
+    """The first number in a text as the screen writes it."""
+    found = re.search(r"−?[\d,]+(\.\d+)?", text)
+    assert found, text
+    return float(found[0].replace("−", "-").replace(",", ""))

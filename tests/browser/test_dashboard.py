@@ -1,0 +1,120 @@
+"""What a newcomer does, in a real browser against a running server: look, tick, read, share, and on a phone too."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from entviz.corpus import passages
+from tests.browser.conftest import PATIENCE, ROOT, SMALL, number_in
+
+pytestmark = pytest.mark.browser
+PAGES = ("explore", "prune", "compare", "export", "runs", "learn")
+
+
+def click_cell(page: Page, block: str) -> None:
+    page.get_by_role("button", name=re.compile(rf"^{re.escape(block)}\b")).first.click()
+
+
+def perplexity(page: Page) -> float:
+    card = page.get_by_test_id("stMetric").filter(has_text="Perplexity").get_by_test_id("stMetricValue")
+    return number_in(card.inner_text())
+
+
+def wait_until_measured(page: Page, title: str) -> None:
+    expect(page.get_by_text(title, exact=True)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Measured on").first).to_be_visible(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def from_a_shell(tmp_path_factory: pytest.TempPathFactory):
+    """What the command line measures on the same text: ``from_a_shell("attn.5")["perplexity"]``."""
+    text = tmp_path_factory.mktemp("text") / "news.txt"
+    text.write_text(passages()["news"].text, encoding="utf-8")
+
+    def evaluate(drop: str):
+        command = [
+            sys.executable,
+            "-m",
+            "entviz",
+            "evaluate",
+            "--text-file",
+            str(text),
+            "--drop",
+            drop,
+            "--json",
+        ]
+        command += ["--windows", SMALL["windows"], "--window-length", SMALL["length"], "--dtype", "auto"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        return json.loads(done.stdout)
+
+    return evaluate
+
+
+def test_the_first_chart_is_there_without_a_click(visit):
+    page = visit()
+    expect(page.locator(".stPlotlyChart .scatterlayer .trace").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Entropy across depth")).to_be_visible()
+    assert "turning point" in page.locator(".stPlotlyChart").first.inner_text()
+
+
+def test_ticking_two_blocks_gives_the_number_of_the_command_line_and_a_link_that_reopens_it(
+    visit, from_a_shell
+):
+    page = visit("prune")
+    wait_until_measured(page, "Nothing dropped: the dense model")
+    dense = perplexity(page)
+    assert dense == pytest.approx(from_a_shell("")["perplexity"], abs=0.006)
+    click_cell(page, "attn.7")
+    wait_until_measured(page, "Without attn.7")
+    click_cell(page, "mlp.12")
+    wait_until_measured(page, "Without attn.7, mlp.12")
+    expected = from_a_shell("attn.7,mlp.12")["perplexity"]
+    assert perplexity(page) == pytest.approx(expected, abs=0.006)
+    assert abs(expected - dense) > 0.1
+    page.wait_for_url("**/prune?*drop=attn.7%2Cmlp.12*")
+
+    reopened = visit_link(visit, page.url)
+    wait_until_measured(reopened, "Without attn.7, mlp.12")
+    assert perplexity(reopened) == perplexity(page)
+
+    click_cell(page, "attn.7")  # unticked
+    wait_until_measured(page, "Without mlp.12")
+    click_cell(page, "attn.7")  # the same cell again
+    wait_until_measured(page, "Without attn.7, mlp.12")
+
+
+def visit_link(visit, address: str) -> Page:
+    page: Page = visit()
+    page.goto(address)
+    return page
+
+
+def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_shell):
+    page = visit("prune")
+    wait_until_measured(page, "Nothing dropped: the dense model")
+    box = page.get_by_label("Paste a prune set")
+    for drop in ("attn.3", "attn.3,attn.9", "attn.3,attn.9,mlp.20"):
+        box.fill(drop)
+        box.press("Enter")
+        page.wait_for_timeout(150)
+    wait_until_measured(page, "Without attn.3, attn.9, mlp.20")
+    assert perplexity(page) == pytest.approx(from_a_shell("attn.3,attn.9,mlp.20")["perplexity"], abs=0.006)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_is_wider_than_a_phone(visit, name, dark, tmp_path):
+    page = visit(name, size=(390, 844), dark=dark)
+    expect(page.get_by_role("heading").first).to_be_visible(timeout=PATIENCE)
+    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')", timeout=PATIENCE)
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth <= element.clientWidth + 1")
+    assert not page.get_by_test_id("stException").count()
+    folder = Path(__file__).parent / "screenshots"
+    folder.mkdir(exist_ok=True)
+    page.screenshot(path=folder / f"{name}-phone-{'dark' if dark else 'light'}.png")
