@@ -66,7 +66,8 @@ def test_the_grid_and_dense_numbers_are_there_without_a_click(open_page, smollm2
     assert cards(app) == expected(smollm2, windows, "")
     said = words(app)
     assert "Nothing dropped" in said
-    assert "SmolLM2 135M Instruct on the news passage, 2 windows of 64 tokens, float32" in said
+    dtype = precision.resolved("auto", smollm2.device)
+    assert f"SmolLM2 135M Instruct on the news passage, 2 windows of 64 tokens, {dtype}" in said
     assert "drop" not in app.query_params
 
 
