@@ -20,9 +20,7 @@ PLACE: Final = "prune.evaluation"
 OTHER_PLACE: Final = "prune.exact"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 NAMED: Final = 8  # blocks of a prune set that a sentence names
-STATUS_HEIGHT: Final = (
-    58  # pixels, as high as a progress bar: the numbers must not jump when it comes and goes
-)
+STATUS_HEIGHT: Final = 61  # pixels, as high as a progress bar: the numbers must not jump when it goes
 
 
 @dataclass(frozen=True)
