@@ -97,7 +97,7 @@ def visit_link(visit, address: str) -> Page:
 def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_shell):
     page = visit("prune")
     wait_until_measured(page, "Nothing dropped: the dense model")
-    box = page.get_by_label("Paste a prune set")
+    box = page.get_by_role("textbox", name="Paste a prune set")
     for drop in ("attn.3", "attn.3,attn.9", "attn.3,attn.9,mlp.20"):
         box.fill(drop)
         box.press("Enter")
