@@ -51,10 +51,15 @@ def windows_per_batch(loaded: LoadedModel, window_length: int) -> int:
     return max(1, tokens_per_batch(loaded, window_length) // window_length)
 
 
-def batches(token_ids: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
-    """Runs of ``size`` windows of ``token_ids`` (windows, tokens), each with the number of its first window."""
-    for first in range(0, token_ids.shape[0], size):
-        yield first, token_ids[first : first + size]
+def batches(token_ids: Tensor, size: int, first: int | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Runs of ``size`` windows of ``token_ids`` (windows, tokens), each with the number of its first window.
+
+    The first run may be shorter, of ``first`` windows, so that something is there sooner.
+    """
+    start, count = 0, min(size, first or size)
+    while start < token_ids.shape[0]:
+        yield start, token_ids[start : start + count]
+        start, count = start + count, size
 
 
 def bytes_per_token(loaded: LoadedModel, window_length: int) -> float:

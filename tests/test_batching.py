@@ -66,3 +66,11 @@ def test_every_window_is_in_one_batch():
     parts = list(batches(ids, 3))
     assert [first for first, _ in parts] == [0, 3, 6]
     assert torch.equal(torch.cat([part for _, part in parts]), ids)
+
+
+def test_the_first_batch_may_be_shorter():
+    ids = torch.arange(14).reshape(7, 2)
+    parts = list(batches(ids, 3, first=1))
+    assert [(start, len(part)) for start, part in parts] == [(0, 1), (1, 3), (4, 3)]
+    assert torch.equal(torch.cat([part for _, part in parts]), ids)
+    assert [len(part) for _, part in batches(ids, 2, first=5)] == [2, 2, 2, 1]

@@ -160,7 +160,7 @@ def evaluate(
     size = windows_per_batch(loaded, windows.token_ids.shape[1])
     total = len(windows.token_ids) * (anatomy.layers + 1)
     with torch.inference_mode():
-        for first, token_ids in batches(windows.token_ids, size):
+        for first, token_ids in batches(windows.token_ids, size, first=1):
             done = first * (anatomy.layers + 1)
             text = text_key(loaded, dtype, token_ids)
             ids = token_ids.to(loaded.device)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from entviz.corpus import passages
 from tests.browser.conftest import PATIENCE, ROOT, SMALL, number_in
 
 pytestmark = pytest.mark.browser
+DENSE = "Nothing dropped: the dense model"
 PAGES = ("explore", "prune", "compare", "export", "runs", "learn")
 
 
@@ -20,14 +22,29 @@ def click_cell(page: Page, block: str) -> None:
     page.get_by_role("button", name=re.compile(rf"^{re.escape(block)}\b")).first.click()
 
 
-def perplexity(page: Page) -> float:
-    card = page.get_by_test_id("stMetric").filter(has_text="Perplexity").get_by_test_id("stMetricValue")
-    return number_in(card.inner_text())
+def cards(page: Page):
+    """The title over the numbers, which says what they are of, and the perplexity; None while there are none."""
+    return page.evaluate(
+        """() => {
+            const cards = document.querySelector('[class*="st-key-prune"][class*="cards"]');
+            const metrics = cards ? [...cards.querySelectorAll('[data-testid=stMetric]')] : [];
+            const perplexity = metrics.find(metric => metric.innerText.startsWith('Perplexity'));
+            if (!perplexity) return null;
+            let above = cards;
+            while (!above.previousElementSibling) above = above.parentElement;
+            const value = perplexity.querySelector('[data-testid=stMetricValue]').innerText;
+            return [above.previousElementSibling.innerText, value];
+        }"""
+    )
 
 
-def wait_until_measured(page: Page, title: str) -> None:
-    expect(page.get_by_text(title, exact=True)).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text("Measured on").first).to_be_visible(timeout=PATIENCE)
+def measured(page: Page, title: str) -> float:
+    """The perplexity of a prune set once all of it is measured: the title then says nothing more than the set."""
+    end = time.monotonic() + PATIENCE / 1000
+    while (found := cards(page)) is None or found[0] != title:
+        assert time.monotonic() < end, f"{title!r} is not measured; there is {found}"
+        page.wait_for_timeout(50)
+    return number_in(found[1])
 
 
 @pytest.fixture(scope="module")
@@ -66,44 +83,34 @@ def test_ticking_two_blocks_gives_the_number_of_the_command_line_and_a_link_that
     visit, from_a_shell
 ):
     page = visit("prune")
-    wait_until_measured(page, "Nothing dropped: the dense model")
-    dense = perplexity(page)
+    dense = measured(page, DENSE)
     assert dense == pytest.approx(from_a_shell("")["perplexity"], abs=0.006)
     click_cell(page, "attn.7")
-    wait_until_measured(page, "Without attn.7")
+    measured(page, "Without attn.7")
     click_cell(page, "mlp.12")
-    wait_until_measured(page, "Without attn.7, mlp.12")
+    both = measured(page, "Without attn.7, mlp.12")
     expected = from_a_shell("attn.7,mlp.12")["perplexity"]
-    assert perplexity(page) == pytest.approx(expected, abs=0.006)
+    assert both == pytest.approx(expected, abs=0.006)
     assert abs(expected - dense) > 0.1
     page.wait_for_url("**/prune?*drop=attn.7%2Cmlp.12*")
 
-    reopened = visit_link(visit, page.url)
-    wait_until_measured(reopened, "Without attn.7, mlp.12")
-    assert perplexity(reopened) == perplexity(page)
+    reopened = visit("prune")
+    reopened.goto(page.url)
+    assert measured(reopened, "Without attn.7, mlp.12") == both
 
     click_cell(page, "attn.7")  # unticked
-    wait_until_measured(page, "Without mlp.12")
+    measured(page, "Without mlp.12")
     click_cell(page, "attn.7")  # the same cell again
-    wait_until_measured(page, "Without attn.7, mlp.12")
-
-
-def visit_link(visit, address: str) -> Page:
-    page: Page = visit()
-    page.goto(address)
-    return page
+    assert measured(page, "Without attn.7, mlp.12") == both
 
 
 def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_shell):
     page = visit("prune")
-    wait_until_measured(page, "Nothing dropped: the dense model")
-    box = page.get_by_role("textbox", name="Paste a prune set")
-    for drop in ("attn.3", "attn.3,attn.9", "attn.3,attn.9,mlp.20"):
-        box.fill(drop)
-        box.press("Enter")
-        page.wait_for_timeout(150)
-    wait_until_measured(page, "Without attn.3, attn.9, mlp.20")
-    assert perplexity(page) == pytest.approx(from_a_shell("attn.3,attn.9,mlp.20")["perplexity"], abs=0.006)
+    measured(page, DENSE)
+    for block in ("attn.3", "attn.9", "mlp.20"):
+        click_cell(page, block)
+    found = measured(page, "Without attn.3, attn.9, mlp.20")
+    assert found == pytest.approx(from_a_shell("attn.3,attn.9,mlp.20")["perplexity"], abs=0.006)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
