@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 from entviz.head import Head
 
-_CHUNK_BYTES = 64 * 2**20
+# Logits at a time. An evaluation can be cancelled between chunks, which on a processor has to be possible within a
+# tenth of a second; a dense reference is about twice the work.
+_CHUNK_BYTES = 128 * 2**20
+_CHUNK_BYTES_ON_CPU = 24 * 2**20
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def dense_reference(
     """Score the dense model's last hidden states (positions, width) on the token ids that follow (positions,)."""
     normed = head.normed(hidden)
     parts: list[tuple[Tensor, ...]] = []
-    for states, ids in _chunks(head, normed, targets):
+    for states, ids in _chunks(head, normed, targets, share=0.5):
         logits = head.unembed(states).float()
         log_total = logits.logsumexp(-1, keepdim=True)
         nll = log_total.squeeze(-1).double() - logits.gather(-1, ids[:, None]).squeeze(-1).double()
@@ -106,7 +109,10 @@ def _expected_unembedding(unembedding: nn.Linear, p: Tensor) -> Tensor:
     return torch.cat([weights, bias[:, None]], dim=-1)
 
 
-def _chunks(head: Head, normed: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _chunks(
+    head: Head, normed: Tensor, targets: Tensor, share: float = 1.0
+) -> Iterator[tuple[Tensor, Tensor]]:
     vocabulary = head.model.get_output_embeddings().weight.shape[0]
-    size = max(16, _CHUNK_BYTES // (4 * vocabulary))
+    most = share * (_CHUNK_BYTES_ON_CPU if normed.device.type == "cpu" else _CHUNK_BYTES)
+    size = max(16, int(most / (4 * vocabulary)))
     yield from zip(normed.split(size), targets.split(size), strict=True)

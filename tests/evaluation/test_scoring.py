@@ -134,7 +134,7 @@ def test_states_of_one_text_model_or_type_are_never_taken_for_another():
 
 
 def test_only_what_changed_is_computed():
-    loaded, windows, cache = LoadedModel.of(build("llama", 6)), text(2), StateCache(10**8)
+    loaded, windows, cache = LoadedModel.of(build("llama", 6)), text(1), StateCache(10**8)
     evaluate(loaded, windows, PruneSet(), cache=cache)
     runs: list[int] = []
     for i, layer in enumerate(loaded.model.model.layers):
