@@ -13,7 +13,7 @@ from entviz.export.recipe import Measured, Recipe
 from entviz.figures import costs
 from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import cards, selection, working
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
@@ -122,16 +122,7 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "work
     with st.grid(2, min_column_width=200, gap="small", key="export.cards"):
         for card in costs.cards(found):
             if card.title in SHOWN:
-                st.metric(
-                    card.title,
-                    card.value,
-                    card.change or None,
-                    delta_color="off" if not card.change or card.worse is None else "inverse",
-                    delta_description=f"dense {card.dense}",
-                    delta_arrow="off",
-                    help=card.about,
-                    border=True,
-                )
+                cards.draw(card)
     return shown
 
 

@@ -9,7 +9,7 @@ from entviz.figures import costs
 from entviz.jobs import Job
 from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import cards, selection, working
 from pages.parts.markdown import escape
 from pages.parts.pruning import ticks
 
@@ -87,16 +87,7 @@ def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
     st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
     with st.grid(3, min_column_width=150, gap="small", key="prune.cards"):
         for card in costs.cards(evaluation):
-            st.metric(
-                card.title,
-                card.value,
-                card.change or None,
-                delta_color="off" if not card.change or card.worse is None else "inverse",
-                delta_description=f"dense {card.dense}",
-                delta_arrow="off",
-                help=card.about,
-                border=True,
-            )
+            cards.draw(card)
 
 
 def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "working.Shown[Evaluation]") -> None:
