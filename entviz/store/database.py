@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -164,5 +166,22 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "synchronous=NORMAL",
         "journal_size_limit=16777216",
     ):
-        cursor.execute(f"PRAGMA {setting}")
+        _set(cursor, setting)
     cursor.close()
+
+
+def _set(cursor: Any, setting: str) -> None:
+    """Set one of SQLite's settings, waiting for others that are opening the same file.
+
+    Turning a new file's journal into a write-ahead log needs the file alone, and where two connections want that at
+    once SQLite gives up on one of them without the wait that ``busy_timeout`` asks for.
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute(f"PRAGMA {setting}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
