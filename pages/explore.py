@@ -7,10 +7,7 @@ import streamlit as st
 
 from entviz import report
 from entviz.figures import depth, reading, tables, theme
-from entviz.models import CATALOG
-from entviz.workbench import workbench
-from pages.parts import frame, runs_report, selection, working
-from pages.parts.markdown import escape
+from pages.parts import analyzed, files, frame, measured, runs_report, selection
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -34,26 +31,16 @@ def draw() -> None:
     headline = st.container(gap="xsmall")
     metrics, kinds = _draw_choices()
     chosen = selection.current()
-    todo = selection.missing(chosen)
-    if todo:
-        st.info(todo, icon=":material/edit_note:")
-        shown = working.last(PLACE)
-    else:
-        # All metrics at once: they share the forward pass, so showing more or fewer later costs nothing.
-        shown = working.show(
-            lambda: workbench().analyze(chosen.request(), selection.METRICS, working.session()),
-            place=PLACE,
-            label="Measuring hidden states",
-            about=chosen,
-        )
+    shown = analyzed.show(chosen, PLACE)
     if shown.result is None:
-        if not todo and not shown.failed:
+        if not shown.failed:
             _draw_waiting()
         return
-    analysis: Analysis = shown.result
+    analysis = shown.result
     with headline:
         st.markdown(f"**{reading.headline(analysis, metrics)}**")
-        st.caption(_measured_on(analysis, shown.about, shown.fresh))
+        on = measured.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
+        st.caption(measured.sentence(on, shown.fresh))
     if not metrics or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return
@@ -92,13 +79,6 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _in_order(names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     return lambda picked: tuple(name for name in names if name in picked)
-
-
-def _measured_on(analysis: "Analysis", about: selection.Selection, fresh: bool) -> str:
-    model = CATALOG[analysis.model].title if analysis.model in CATALOG else analysis.model
-    windows = "1 window" if analysis.windows == 1 else f"{analysis.windows} windows"
-    measured = f"{escape(model)} on {about.text_title}, {windows} of {analysis.window_length} tokens"
-    return f"Measured on {measured}." if fresh else f"Shown is the earlier result: {measured}."
 
 
 def _draw_entropies(
@@ -147,18 +127,10 @@ def _draw_numbers(
     blocks = tables.block_table(analysis, metrics, kinds)
     with st.container(horizontal=True, gap="small"):
         for name, label, table in (("sites", "Sites as CSV", sites), ("blocks", "Blocks as CSV", blocks)):
-            st.download_button(
-                label,
-                table.to_csv(index=False),
-                file_name=f"entviz-{name}.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"explore.csv.{name}",
-            )
-        measured = report.About(analysis.model, about.text, about.text_title)
+            files.draw_csv(label, table, f"entviz-{name}.csv", key=f"explore.csv.{name}")
+        told = report.About(analysis.model, about.text, about.text_title)
         runs_report.draw_button(
-            lambda: report.of_analysis(analysis, measured, metrics, kinds),
+            lambda: report.of_analysis(analysis, told, metrics, kinds),
             report.file_name("analysis", analysis.model),
             key="explore.report",
         )

@@ -6,10 +6,7 @@ import streamlit as st
 
 from entviz.figures import depth, lesson_stream, reading, theme
 from entviz.lessons import cliff
-from entviz.models import CATALOG
-from entviz.workbench import workbench
-from pages.parts import frame, learn_estimators, selection, working
-from pages.parts.markdown import escape
+from pages.parts import analyzed, frame, learn_estimators, measured, selection
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -110,20 +107,10 @@ def _draw_model() -> None:
         "a question for a measurement, and may depend on the estimator:"
     )
     chosen = selection.current()
-    todo = selection.missing(chosen)
-    if todo:
-        st.info(todo, icon=":material/edit_note:")
-        shown = working.last(PLACE)
-    else:
-        shown = working.show(
-            lambda: workbench().analyze(chosen.request(), selection.METRICS, working.session()),
-            place=PLACE,
-            label="Measuring hidden states",
-            about=chosen,
-        )
+    shown = analyzed.show(chosen, PLACE)
     if shown.result is not None:
         _draw_curve(shown.result, shown.about, shown.fresh)
-    elif not todo and not shown.failed:
+    elif not shown.failed:
         st.skeleton(height=depth.CURVE_HEIGHT)
     _draw_title("exercises")
     if shown.result is not None and shown.fresh:
@@ -156,10 +143,8 @@ def _draw_curve(analysis: "Analysis", about: selection.Selection, fresh: bool) -
     steep = cliff.cliff(analysis)
     if metric == "bucket" and steep is not None:
         st.info(cliff.sentence(steep), icon=":material/search:")
-    model = CATALOG[analysis.model].title if analysis.model in CATALOG else analysis.model
-    windows = "1 window" if analysis.windows == 1 else f"{analysis.windows} windows"
-    measured = f"{escape(model)} on {about.text_title}, {windows} of {analysis.window_length} tokens"
-    st.caption(f"Measured on {measured}." if fresh else f"Shown is the earlier result: {measured}.")
+    on = measured.on(analysis.model, about.text_title, analysis.windows, analysis.window_length)
+    st.caption(measured.sentence(on, fresh))
 
 
 draw()

@@ -10,7 +10,7 @@ from entviz.figures import theme
 from entviz.figures.reading import number
 from entviz.workbench import workbench
 from pages.parts import compare_measuring as measuring
-from pages.parts import selection, working
+from pages.parts import files, selection, working
 from pages.parts.compare_measuring import Asked
 from pages.parts.markdown import escape
 
@@ -32,30 +32,18 @@ def draw() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         level = measuring.draw_level("interactions")
         damage = measuring.draw_damage("interactions")
-    asked = Asked(chosen, level)
-    todo = selection.missing(chosen)
-    if todo:
-        st.info(todo, icon=":material/edit_note:")
-        shown = working.last(PLACE)
-    elif measuring.started(PLACE, asked):
-        shown = working.show(
-            lambda: workbench().interactions(chosen.request(), level, working.session()),
-            place=PLACE,
-            label="Dropping pairs",
-            about=asked,
-            draw_partial=lambda partial: _draw_partial(partial, damage),
-            every=PARTIAL_SECONDS,
-        )
-    else:
-        measuring.draw_start(
-            PLACE,
-            asked,
-            "Measure the pairs",
-            lambda plan: (
-                f"{plan.pairs:,} pairs, {in_words(plan.seconds_pairs)} here. You can stop at any time."
-            ),
-        )
-        shown = working.last(PLACE)
+    shown = measuring.show(
+        PLACE,
+        Asked(chosen, level),
+        lambda: workbench().interactions(chosen.request(), level, working.session()),
+        label="Dropping pairs",
+        start="Measure the pairs",
+        estimate=lambda plan: (
+            f"{plan.pairs:,} pairs, {in_words(plan.seconds_pairs)} here. You can stop at any time."
+        ),
+        draw_partial=lambda partial: _draw_partial(partial, damage),
+        every=PARTIAL_SECONDS,
+    )
     if shown.result is not None:
         _draw_result(shown.result, shown.about, shown.fresh, damage)
 
@@ -86,14 +74,6 @@ def _draw_result(found: "Interactions", about: Asked, fresh: bool, damage: str) 
         "hover for the block alone."
     )
     table = found.table()
-    st.download_button(
-        "Pairs as CSV",
-        table.to_csv(index=False),
-        file_name=f"entviz-interactions-{found.level}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="interactions.csv",
-    )
+    files.draw_csv("Pairs as CSV", table, f"entviz-interactions-{found.level}.csv", key="interactions.csv")
     with st.expander("The numbers", icon=":material/table:"):
         st.dataframe(table.sort_values(f"{damage}_interaction", ascending=False), hide_index=True, height=320)

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import streamlit as st
 
-from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import measured, selection, working
 from pages.parts.compare_criteria import LEVELS
-from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions import Interactions
     from entviz.comparison.plan import Plan
     from entviz.comparison.trust import Trust
+    from entviz.jobs import Job
 
+Result = TypeVar("Result")
 DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
 _NOUNS: Final = {"layer": "layers", "attn": "attentions", "mlp": "MLPs", "attn+mlp": "attentions and MLPs"}
 
@@ -57,7 +57,34 @@ def draw_damage(place: str) -> str:
     )
 
 
-def started(place: str, asked: Asked) -> bool:
+def show(
+    place: str,
+    asked: Asked,
+    measure: Callable[[], "Job[Result]"],
+    *,
+    label: str,
+    start: str,
+    estimate: Callable[["Plan"], str],
+    draw_partial: Callable[[Any], None] | None = None,
+    every: float = working.POLL_SECONDS,
+) -> working.Shown["Result"]:
+    """What is asked for, as :func:`pages.parts.working.show`, once the person has pressed the button ``start``.
+
+    Until then the button is there, beside what ``estimate`` says of how long it will take here. ``place`` ends in the
+    workbench's name for what is measured: "compare.trust".
+    """
+    if todo := selection.missing(asked.selection):
+        st.info(todo, icon=":material/edit_note:")
+        return working.last(place)
+    if _started(place, asked):
+        return working.show(
+            measure, place=place, label=label, about=asked, draw_partial=draw_partial, every=every
+        )
+    _draw_start(place, asked, start, estimate)
+    return working.last(place)
+
+
+def _started(place: str, asked: Asked) -> bool:
     """Whether the person has asked for this, or it was measured before and is there at once."""
     kind = place.rpartition(".")[2]
     return st.session_state.get(f"{place}.started") == asked or workbench().knows(
@@ -65,7 +92,7 @@ def started(place: str, asked: Asked) -> bool:
     )
 
 
-def draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"], str]) -> None:
+def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"], str]) -> None:
     """The button that starts the work, beside how long it will take here."""
     planned: working.Shown[Plan] = working.show(
         lambda: workbench().plan(asked.selection.request(), asked.level, working.session()),
@@ -89,10 +116,5 @@ def draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"]
 
 def measured_on(found: "Trust | Interactions", about: Asked, fresh: bool) -> str:
     """What the numbers were measured on, as a sentence in Markdown."""
-    model = CATALOG[found.model].title if found.model in CATALOG else found.model
-    windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
-    measured = (
-        f"{_NOUNS[found.level]} of {escape(model)} on {about.selection.text_title}, {windows} of "
-        f"{found.window_length} tokens"
-    )
-    return f"Measured on {measured}." if fresh else f"Shown is the earlier result: {measured}."
+    on = measured.on(found.model, about.selection.text_title, found.windows, found.window_length)
+    return measured.sentence(f"{_NOUNS[found.level]} of {on}", fresh)

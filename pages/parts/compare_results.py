@@ -9,8 +9,7 @@ from entviz.comparison.result import pareto_front
 from entviz.comparison.verdict import verdict
 from entviz.figures import comparison as drawn
 from entviz.figures import theme
-from entviz.models import CATALOG
-from pages.parts import address, selection
+from pages.parts import address, files, measured, selection
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
@@ -46,20 +45,16 @@ def draw_partial(comparison: "Comparison") -> None:
 
 
 def _measured_on(comparison: "Comparison", asked: selection.Selection, others: bool, fresh: bool) -> str:
-    model = CATALOG[comparison.model].title if comparison.model in CATALOG else comparison.model
-    measured = "the other built-in passages" if others else f"later windows of {asked.text_title}"
+    text = "the other built-in passages" if others else f"later windows of {asked.text_title}"
     if comparison.overlap:
-        measured = f"the same windows of {asked.text_title}, which flatters criteria that try prune sets"
+        text = f"the same windows of {asked.text_title}, which flatters criteria that try prune sets"
     said = (
-        f"{escape(model)}. Chosen by {_windows(comparison.calibration_windows)} of {asked.text_title}; measured on "
-        f"{_windows(comparison.windows)} of {comparison.window_length} tokens, {measured}; {comparison.dtype}. "
+        f"{measured.model(comparison.model)}. Chosen by {measured.windows(comparison.calibration_windows)} of "
+        f"{asked.text_title}; measured on {measured.windows(comparison.windows)} of {comparison.window_length} tokens, "
+        f"{text}; {comparison.dtype}. "
         "Speed is that of reading one window, in turn with the dense model on this machine."
     )
     return said if fresh else f"Shown is an earlier result. {said}"
-
-
-def _windows(count: int) -> str:
-    return "1 window" if count == 1 else f"{count} windows"
 
 
 def _draw_chart(comparison: "Comparison") -> None:
@@ -149,15 +144,7 @@ def _draw_table(table: pd.DataFrame, comparison: "Comparison") -> None:
         on_select=_take_row,
         selection_mode="single-row",
     )
-    st.download_button(
-        "Table as CSV",
-        table.to_csv(index=False),
-        file_name="entviz-comparison.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="compare.csv",
-    )
+    files.draw_csv("Table as CSV", table, "entviz-comparison.csv", key="compare.csv")
     if comparison.task:
         st.caption(
             f"Accuracy on {comparison.items} items is uncertain by up to ± {comparison.accuracy_margin:.0%} "

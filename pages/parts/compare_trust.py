@@ -10,7 +10,7 @@ from entviz.figures import theme
 from entviz.figures import trust as drawn
 from entviz.workbench import workbench
 from pages.parts import compare_measuring as measuring
-from pages.parts import selection, working
+from pages.parts import files, selection, working
 from pages.parts.compare_measuring import Asked
 from pages.parts.markdown import escape
 
@@ -30,26 +30,16 @@ def draw() -> None:
     )
     chosen = selection.current()
     level, damage, scope, as_ranks = _draw_choices()
-    asked = Asked(chosen, level)
-    todo = selection.missing(chosen)
-    if todo:
-        st.info(todo, icon=":material/edit_note:")
-        shown = working.last(PLACE)
-    elif measuring.started(PLACE, asked):
-        shown = working.show(
-            lambda: workbench().trust(chosen.request(), level, working.session()),
-            place=PLACE,
-            label="Leaving out every block",
-            about=asked,
-        )
-    else:
-        measuring.draw_start(
-            PLACE,
-            asked,
-            "Measure the damage",
-            lambda plan: f"{plan.blocks} blocks, each left out once: {in_words(plan.seconds_alone)} here.",
-        )
-        shown = working.last(PLACE)
+    shown = measuring.show(
+        PLACE,
+        Asked(chosen, level),
+        lambda: workbench().trust(chosen.request(), level, working.session()),
+        label="Leaving out every block",
+        start="Measure the damage",
+        estimate=lambda plan: (
+            f"{plan.blocks} blocks, each left out once: {in_words(plan.seconds_alone)} here."
+        ),
+    )
     if shown.result is not None:
         _draw_result(shown.result, shown.about, shown.fresh, damage, scope, as_ranks)
 
@@ -125,12 +115,4 @@ def _draw_files(found: "Trust") -> None:
             ("correlations", "Correlations as CSV", found.correlations),
             ("differences", "Differences as CSV", found.differences),
         ):
-            st.download_button(
-                label,
-                table.to_csv(index=False),
-                file_name=f"entviz-trust-{name}.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"trust.csv.{name}",
-            )
+            files.draw_csv(label, table, f"entviz-trust-{name}.csv", key=f"trust.csv.{name}")

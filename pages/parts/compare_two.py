@@ -12,13 +12,11 @@ from entviz.export.recipe import read_recipe
 from entviz.figures import comparison as drawn
 from entviz.figures import generation as continuations
 from entviz.figures import theme, tokens
-from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import analyzed, files, measured, selection, working
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
-    from entviz.analysis import Analysis
     from entviz.comparison.pair import Contrast
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
@@ -52,21 +50,16 @@ def draw() -> None:
             icon=":material/edit_note:",
         )
         return
-    analyzed: working.Shown[Analysis] = working.show(
-        lambda: workbench().analyze(chosen.request(), selection.METRICS, working.session()),
-        place="compare.two.analysis",
-        label="Measuring hidden states",
-        about=chosen,
-    )
-    if analyzed.result is None:
+    analysis = analyzed.show(chosen, "compare.two.analysis").result
+    if analysis is None:
         return
     try:
         for drop in (a, b):
-            drop.check(analyzed.result.layers)
+            drop.check(analysis.layers)
     except EntvizError as error:
         st.error(escape(str(error)), icon=":material/error:")
         return
-    _draw_overlap(a, b, analyzed.result.layers)
+    _draw_overlap(a, b, analysis.layers)
     _draw_costs(chosen, a, b)
     _draw_blocks(chosen, a, b)
     _draw_continuations(chosen, a, b)
@@ -134,7 +127,8 @@ def _draw_costs(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
         return
     first, second = results
     st.markdown(f"**{escape(sides.sentence(first, second))}**")
-    st.caption(f"Measured on {_measured_on(chosen, first)}.")
+    on = measured.on(chosen.model, chosen.text_title, first.windows, first.token_ids.shape[1])
+    st.caption(f"Measured on {on}, {first.dtype}.")
     st.dataframe(sides.table(first, second), hide_index=True, column_config={"measure": ""})
     _draw_tokens(chosen, first, second)
 
@@ -170,15 +164,8 @@ def _draw_tokens(chosen: selection.Selection, a: "Evaluation", b: "Evaluation") 
     )
     if len(rows) > len(part):
         st.caption(f"The first {len(part):,} of {len(rows):,} tokens. The file has them all.")
-    st.download_button(
-        "Tokens as CSV",
-        rows.rename(columns={"nll": "nll_b", "dense_nll": "nll_a"}).drop(columns=["kl"]).to_csv(index=False),
-        file_name="entviz-token-difference.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="compare.csv.tokens",
-    )
+    losses = rows.rename(columns={"nll": "nll_b", "dense_nll": "nll_a"}).drop(columns=["kl"])
+    files.draw_csv("Tokens as CSV", losses, "entviz-token-difference.csv", key="compare.csv.tokens")
 
 
 def _draw_blocks(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
@@ -259,10 +246,3 @@ def _generate(chosen: selection.Selection, prompt: str, drop: PruneSet, side: st
 
 def _draw_so_far(generation: "Generation") -> None:
     st.text(generation.text)
-
-
-def _measured_on(chosen: selection.Selection, evaluation: "Evaluation") -> str:
-    model = CATALOG[chosen.model].title if chosen.model in CATALOG else chosen.model
-    windows = "1 window" if evaluation.windows == 1 else f"{evaluation.windows} windows"
-    length = evaluation.token_ids.shape[1]
-    return f"{escape(model)} on {chosen.text_title}, {windows} of {length} tokens, {evaluation.dtype}"

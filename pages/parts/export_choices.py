@@ -11,9 +11,8 @@ from entviz.export import FORMATS
 from entviz.export.folder import exports_directory, place
 from entviz.export.recipe import Measured, Recipe
 from entviz.figures import costs
-from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import cards, selection, working
+from pages.parts import cards, measured, selection, working
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:
@@ -115,10 +114,8 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "work
         if not todo and not shown.failed:
             st.skeleton(height=180)
         return shown
-    windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
-    st.caption(
-        f"{_title(chosen.model)} on {chosen.text_title}, {windows} of {found.token_ids.shape[1]} tokens, {found.dtype}."
-    )
+    on = measured.on(chosen.model, chosen.text_title, found.windows, found.token_ids.shape[1])
+    st.caption(f"{on}, {found.dtype}.")
     with st.grid(2, min_column_width=200, gap="small", key="export.cards"):
         for card in costs.cards(found):
             if card.title in SHOWN:
@@ -126,14 +123,10 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "work
     return shown
 
 
-def recipe(chosen: selection.Selection, drop: str, measured: "Evaluation | None") -> bytes:
+def recipe(chosen: selection.Selection, drop: str, found: "Evaluation | None") -> bytes:
     """The prune set as a recipe's file."""
-    figures = None if measured is None else Measured.of(measured, chosen.text_title)
+    figures = None if found is None else Measured.of(found, chosen.text_title)
     return Recipe(PruneSet.parse(drop), model=chosen.model, measured=figures).to_bytes()
-
-
-def _title(model: str) -> str:
-    return CATALOG[model].title if model in CATALOG else escape(model)
 
 
 def _plain(model: str) -> str:

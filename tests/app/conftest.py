@@ -24,10 +24,14 @@ SMALL = {"windows": "2", "length": "64"}  # little work, on the default text
 
 @pytest.fixture
 def open_app() -> Callable[..., AppTest]:
-    """Opens the dashboard at a link: ``open_app(drop="attn.5")``; small windows unless the link says otherwise."""
+    """Opens a page at a link, ``open_app("prune", drop="attn.5")``, with small windows unless the link says otherwise.
 
-    def open_at(**link: str) -> AppTest:
+    The page is there after one run, with its work under way: see ``settle``.
+    """
+
+    def open_at(page: str = "explore", **link: str) -> AppTest:
         app = AppTest.from_file(APP, default_timeout=60)
+        app.switch_page(f"pages/{page}.py")
         for name, value in (SMALL | link).items():
             app.query_params[name] = value
         return app.run()

@@ -15,13 +15,12 @@ from entviz.workbench import Request, workbench
 from pages.parts import compare_criteria, compare_two
 from tests.app.conftest import figures, settle, words
 
-PAGE = "pages/compare.py"
 SECONDS = 300  # far more than it takes on an idle machine
 COLUMNS = ("title", "budget", "perplexity", "speedup", "drop")
 
 
 def open_page(open_app, **link):
-    return settle(open_app(**link).switch_page(PAGE).run(), SECONDS)
+    return settle(open_app("compare", **link), SECONDS)
 
 
 def compare(app, criteria=("entrodrop:knn", "cosine"), budgets="2, 1", measure_on=compare_criteria.REST):

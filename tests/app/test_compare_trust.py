@@ -35,11 +35,9 @@ def open_tab(open_app, directory):
     """Opens the Compare page at one of the two tabs, with the tiny model loaded."""
 
     def open_at(part, **link):
-        app = open_app(model=directory, **link)
-        app.button(key="link.load").click().run()
+        app = open_app("compare", model=directory, **link)
         app.session_state["compare.tab"] = PARTS[part]
-        app.switch_page("pages/compare.py")
-        return settle(app.run())
+        return settle(app.button(key="link.load").click().run())
 
     return open_at
 

@@ -26,8 +26,7 @@ def exports(tmp_path, monkeypatch):
 @pytest.fixture
 def open_export(open_app, exports):
     def open_at(**link):
-        app = open_app(**link)
-        return settle(app.switch_page("pages/export.py").run())
+        return settle(open_app("export", **link))
 
     return open_at
 

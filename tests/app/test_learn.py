@@ -1,11 +1,11 @@
 """The Learn page inside the frame: sliders change what the estimators give, and exercises lead to Prune."""
 
 import math
+from functools import partial
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 import entviz
 from entviz.blocks import PruneSet
@@ -14,23 +14,13 @@ from entviz.estimators import estimator
 from entviz.lessons import exercises, samples
 from entviz.pruning.criteria import rank
 from pages.parts import learn_estimators, selection
-from tests.app.conftest import APP, SMALL, figures, settle, words
+from tests.app.conftest import figures, settle, words
 
 
 @pytest.fixture
-def page():
-    """The Learn page, as one who follows the menu sees it."""
-
-    def open_at(**link: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=60)
-        app.switch_page("pages/learn.py")
-        for name, value in (SMALL | link).items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception
-        return app
-
-    return open_at
+def page(open_app):
+    """Opens the Learn page at a link."""
+    return partial(open_app, "learn")
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +64,7 @@ def links(app):
 
 def test_everything_but_the_model_is_there_at_once(page):
     app = page()
+    assert not app.exception
     assert [heading.value for heading in app.header] == ["Learn: from hidden states to two stages"]
     assert len(app.subheader) == 8
     assert len(figures(app)) >= 6  # the layer, five pictures of estimators, and perhaps the curve

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from entviz.blocks import Block, PruneSet
+from entviz.blocks import Block
 from entviz.comparison import interactions as module
 from entviz.comparison.interactions import Interactions, interactions
 from entviz.comparison.plan import plan
@@ -15,7 +15,7 @@ from entviz.corpus import windows_from_token_ids
 from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.models import LoadedModel
 from entviz.store.codec import pack, unpack
-from tests.altered import without
+from tests.comparison.damage import damage
 from tests.tiny import build
 
 LAYERS = 5
@@ -33,21 +33,14 @@ def found(request, tiny):
     return interactions(tiny, WINDOWS, request.param)
 
 
-def log_probabilities(model):
-    with torch.no_grad():
-        return model(IDS).logits.double().log_softmax(-1)[:, :-1]
+def damage_of(model, *blocks):
+    """Loss increase and KL of each window, as (2, windows)."""
+    return torch.stack(damage(model, IDS, *blocks)).numpy()
 
 
 def test_every_pair_costs_what_a_really_altered_copy_does(found):
     model = build("llama", layers=LAYERS)
-    dense = log_probabilities(model)
-
-    def damage(*names):
-        altered = log_probabilities(without(model, PruneSet.parse(",".join(names))))
-        loss = (dense - altered).gather(-1, IDS[:, 1:, None]).mean(dim=(1, 2))
-        return np.array([loss.numpy(), (dense.exp() * (dense - altered)).sum(-1).mean(dim=1).numpy()])
-
-    alone = {name: damage(name) for name in found.blocks}
+    alone = {name: damage_of(model, name) for name in found.blocks}
     for i, first in enumerate(found.blocks):
         assert [found.alone("loss")[i], found.alone("kl")[i]] == pytest.approx(
             alone[first].mean(axis=1), abs=1e-4
@@ -56,7 +49,7 @@ def test_every_pair_costs_what_a_really_altered_copy_does(found):
             if i == j:
                 assert np.isnan(found.beyond("loss")[i, j])
                 continue
-            beyond = damage(first, second) - alone[first] - alone[second]  # (loss or KL, windows)
+            beyond = damage_of(model, first, second) - alone[first] - alone[second]  # (loss or KL, windows)
             error = beyond.std(axis=1, ddof=1) / np.sqrt(3)
             for number, name in enumerate(("loss", "kl")):
                 assert found.beyond(name)[i, j] == pytest.approx(beyond[number].mean(), abs=2e-4)

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from entviz.analysis import analyze
-from entviz.blocks import PruneSet
 from entviz.comparison.trust import Trust, trust
 from entviz.comparison.trust_verdict import gap, verdict
 from entviz.corpus import windows_from_token_ids
@@ -16,7 +15,7 @@ from entviz.errors import BlockError, OptionError
 from entviz.models import LoadedModel
 from entviz.pruning.angular import angular_distances
 from entviz.store.codec import pack, unpack
-from tests.altered import without
+from tests.comparison.damage import damage
 from tests.tiny import build
 
 LAYERS = 8
@@ -34,19 +33,10 @@ def found(request, tiny):
     return trust(tiny, WINDOWS, request.param, resamples=200)
 
 
-def log_probabilities(model):
-    with torch.no_grad():
-        return model(IDS).logits.double().log_softmax(-1)[:, :-1]
-
-
 def test_damage_is_that_of_a_really_altered_copy(found):
     model = build("llama", layers=LAYERS)
-    dense = log_probabilities(model)
-    targets = IDS[:, 1:, None]
     for row in found.damage.itertuples():
-        altered = log_probabilities(without(model, PruneSet.parse(row.block)))
-        loss = (dense - altered).gather(-1, targets).mean(dim=(1, 2))
-        kl = (dense.exp() * (dense - altered)).sum(-1).mean(dim=1)
+        loss, kl = damage(model, IDS, row.block)
         assert row.loss_per_window == pytest.approx(loss.tolist(), abs=1e-4)
         assert row.kl_per_window == pytest.approx(kl.tolist(), abs=1e-4)
         assert row.loss == pytest.approx(float(loss.mean()), abs=1e-4)

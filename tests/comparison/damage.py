@@ -1,0 +1,19 @@
+"""What dropping blocks really costs: from a copy of the model that is really altered, in double precision."""
+
+import torch
+
+from entviz.blocks import PruneSet
+from tests.altered import without
+
+
+def damage(model, token_ids, *blocks):
+    """Loss increase and KL from dense of each window, in nats a token, as two tensors of (windows,)."""
+    dense = _log_probabilities(model, token_ids)
+    altered = _log_probabilities(without(model, PruneSet.parse(",".join(blocks))), token_ids)
+    loss = (dense - altered).gather(-1, token_ids[:, 1:, None]).mean(dim=(1, 2))
+    return loss, (dense.exp() * (dense - altered)).sum(-1).mean(dim=1)
+
+
+def _log_probabilities(model, token_ids):
+    with torch.no_grad():
+        return model(token_ids).logits.double().log_softmax(-1)[:, :-1]
