@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from transformers import PreTrainedModel
 from entviz.blocks import Block, PruneSet
 from entviz.errors import ModelError, TextError
 from entviz.head import Head, examine_head
+from entviz.stand_in import StandIn
 from entviz.surgery import replaced, with_own_buffers
 
 
@@ -171,17 +173,12 @@ def _examine(model: PreTrainedModel) -> Anatomy:
 # --- running the model's own code around the layers ---------------------------------------------------------------
 
 
-class _Recorder(nn.Module):
-    """Stands for a layer: notes what it is called with and hands its input on. Answers for the layer's attributes."""
+class _Recorder(StandIn):
+    """Notes what a layer is called with and hands its input on."""
 
     def __init__(self, layer: nn.Module, tuple_output: bool) -> None:
-        super().__init__()
-        self.__dict__["_recorded"] = layer
-        self.__dict__["_tuple_output"] = tuple_output
-        self.__dict__["note"] = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_recorded"], name)
+        super().__init__(layer)
+        self.__dict__.update(note=None, _tuple_output=tuple_output)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if args:
@@ -209,20 +206,12 @@ def _begin(
 def _outputs_are_tuples(model: PreTrainedModel, path: str, token_ids: Tensor) -> bool:
     kinds: list[bool] = []
 
-    class Look(nn.Module):
-        def __init__(self, layer: nn.Module) -> None:
-            super().__init__()
-            self.__dict__["layer"] = layer
+    def look(layer: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
+        output = layer(*args, **kwargs)
+        kinds.append(isinstance(output, (tuple, list)))
+        return output
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.__dict__["layer"], name)
-
-        def forward(self, *args: Any, **kwargs: Any) -> Any:
-            output = self.__dict__["layer"](*args, **kwargs)
-            kinds.append(isinstance(output, (tuple, list)))
-            return output
-
-    looks = nn.ModuleList(Look(layer) for layer in _submodule(model, path).children())
+    looks = nn.ModuleList(StandIn(layer, look) for layer in _submodule(model, path).children())
     _body_with(model, path, looks)(input_ids=token_ids, use_cache=False)
     return kinds[0]
 
@@ -394,24 +383,16 @@ def _flow(
     notes: dict[str, tuple[list[int], int, Any]] = {}
     alive: list[Any] = []  # ids stay distinct only while the tensors live
 
-    class Spy(nn.Module):
-        def __init__(self, name: str, child: nn.Module) -> None:
-            super().__init__()
-            self.__dict__.update(child_name=name, child=child)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.__dict__["child"], name)
-
-        def forward(self, *args: Any, **kwargs: Any) -> Any:
-            output = self.__dict__["child"](*args, **kwargs)
-            given = output[0] if isinstance(output, tuple) else output
-            taken = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-            alive.extend([*taken, given])
-            notes[self.__dict__["child_name"]] = ([id(value) for value in taken], id(given), output)
-            return output
+    def spy(name: str, child: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
+        output = child(*args, **kwargs)
+        given = output[0] if isinstance(output, tuple) else output
+        taken = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        alive.extend([*taken, given])
+        notes[name] = ([id(value) for value in taken], id(given), output)
+        return output
 
     spied = {
-        name: Spy(name, child)
+        name: StandIn(child, partial(spy, name))
         for name, child in layer.named_children()
         if not isinstance(child, nn.ModuleList)
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from entviz.errors import ModelError
+from entviz.stand_in import StandIn
 from entviz.surgery import replaced
 
 
@@ -90,41 +92,28 @@ def examine_head(
     parent = layers_path.rpartition(".")[0]
     children = dict(model.get_submodule(parent).named_children())
     order: list[str] = []
-    stretched: dict[
-        str, float
-    ] = {}  # what to multiply the output of a child by, "" for that of the last layer
+    # What to multiply the output of a child by, "" for that of the last layer.
+    stretched: dict[str, float] = {}
 
-    class Spy(nn.Module):
-        def __init__(self, name: str, child: nn.Module) -> None:
-            super().__init__()
-            self.__dict__.update(child_name=name, child=child)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.__dict__["child"], name)
-
-        def forward(self, *args: Any, **kwargs: Any) -> Any:
-            name = self.__dict__["child_name"]
-            order.append(name)
-            output = self.__dict__["child"](*args, **kwargs)
-            if name not in stretched:
-                return output
-            return (
-                (output[0] * stretched[name], *output[1:])
-                if isinstance(output, tuple)
-                else output * stretched[name]
-            )
+    def spy(name: str, child: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
+        order.append(name)
+        output = child(*args, **kwargs)
+        if name not in stretched:
+            return output
+        if isinstance(output, tuple):
+            return (output[0] * stretched[name], *output[1:])
+        return output * stretched[name]
 
     stand_ins = recorders()
     last = stand_ins[-1]
     layers_name = layers_path.rpartition(".")[2]
     spies: dict[str, nn.Module] = {
-        f"{parent}.{name}": Spy(name, child)
+        f"{parent}.{name}": StandIn(child, partial(spy, name))
         for name, child in children.items()
         if name != layers_name
         and not isinstance(child, (nn.ModuleList, nn.ModuleDict))  # containers are not called
     }
-    mark = Spy("", last)
-    stand_ins[-1] = mark
+    stand_ins[-1] = StandIn(last, partial(spy, ""))
     view = replaced(model, {**spies, layers_path: stand_ins})
     expected = view(input_ids=token_ids, use_cache=False).logits
     after = order[len(order) - order[::-1].index("") :]
