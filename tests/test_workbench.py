@@ -19,7 +19,7 @@ from entviz.pruning.choose import choose
 from entviz.pruning.criteria import rank
 from entviz.store import Store
 from entviz.tasks import read_task
-from entviz.workbench import Request, Workbench, bench, workbench
+from entviz.workbench import Request, Workbench, process, workbench
 from entviz.workbench.identity import model_identity
 from entviz.workbench.rest import Rest
 from entviz.workbench.shelf import Shelf
@@ -430,7 +430,7 @@ def test_memory_is_given_back_after_a_while_without_work(make):
     bench = make(rest_after=0.05)
     first = result_of(bench.evaluate(REQUEST, "attn.2", "a"))
     for _ in range(2000):
-        if bench._states.bytes == 0 and bench.evaluate(REQUEST, "attn.2", "a").result is not first:
+        if bench.workshop.states.bytes == 0 and bench.evaluate(REQUEST, "attn.2", "a").result is not first:
             break
         time.sleep(0.005)
     else:
@@ -456,11 +456,11 @@ def test_rest_comes_after_the_last_disturbance():
 
 @pytest.fixture
 def fresh_process(monkeypatch, tmp_path):
-    monkeypatch.setattr(bench, "_workbench", None)
+    monkeypatch.setattr(process, "_workbench", None)
     monkeypatch.setenv("ENTVIZ_DATABASE", f"sqlite:///{tmp_path}/process.sqlite")
     yield
-    if bench._workbench is not None:
-        bench._workbench.close()
+    if process._workbench is not None:
+        process._workbench.close()
 
 
 def test_there_is_one_workbench_in_a_process(fresh_process, monkeypatch):

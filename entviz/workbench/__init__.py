@@ -19,8 +19,9 @@ process, :func:`workbench`. Its limits are taken from the environment when it is
     ENTVIZ_EXPORTS_MB=20000        what may lie there
 """
 
-from entviz.workbench.bench import Workbench, workbench
+from entviz.workbench.bench import Workbench
 from entviz.workbench.exporting import Export
+from entviz.workbench.process import workbench
 from entviz.workbench.tasks import Request
 
 __all__ = ["Export", "Request", "Workbench", "workbench"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from entviz.blocks import PruneSet
 from entviz.progress import Progress
 from entviz.store import Run, result_key
-from entviz.workbench.tasks import Analyze, Material, OnText
+from entviz.workbench.keys import options_of
+from entviz.workbench.tasks import Material, OnText, explored
 
 if TYPE_CHECKING:
     from entviz.comparison.pair import Angles, Contrast
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from entviz.tasks import Task as ChoiceTask
 
 MOST_MEASURED = 24  # windows; more would take long and tell little more
-MEASURED_METRICS = (
-    "bucket",
-    "knn",
-    "renyi",
-    "cosine",
-)  # what the Explore page measures, so that it is shared
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,6 @@ class Compare(OnText):
                 material.store.put(key, self.run_of(loaded, partial), partial, text=self.text)
             progress(done, total, partial)
 
-        known = Analyze(self.request, MEASURED_METRICS)
         found = compare(
             loaded,
             parts.calibration,
@@ -99,14 +93,7 @@ class Compare(OnText):
             seconds=self.seconds,
             task=self.task,
             limit=self.limit,
-            analysis=material.store.get(
-                result_key(
-                    known.kind,
-                    model=loaded.fingerprint,
-                    tokens=parts.calibration.fingerprint,
-                    options=known.options() | {"model": self.model},
-                )
-            ),
+            analysis=explored(material, self.request, parts.calibration.fingerprint),
             cache=material.states,
             kept=StoredParts(material.store, loaded),
             progress=report,
@@ -116,13 +103,12 @@ class Compare(OnText):
 
     def run_of(self, loaded: LoadedModel, comparison: Comparison) -> Run:
         """The entry of a comparison so far in the list of runs."""
-        options = self.options() | {"model": self.model}
         summary = self.summarize(comparison)
-        return Run(self.kind, self.model, loaded.fingerprint, self.describe(), options, summary)
+        return Run(self.kind, self.model, loaded.fingerprint, self.describe(), options_of(self), summary)
 
     def partial_key(self, fingerprint: str, tokens: str) -> str:
         """Where a comparison that is not finished is kept."""
-        options = self.options() | {"model": self.model, "finished": False}
+        options = options_of(self) | {"finished": False}
         return result_key(self.kind, model=fingerprint, tokens=tokens, options=options)
 
     def summarize(self, result: Comparison) -> dict[str, Any]:

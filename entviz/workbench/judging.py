@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.progress import Progress
 from entviz.pruning.ranking import kinds_of
-from entviz.store import result_key
-from entviz.workbench.comparing import MEASURED_METRICS
-from entviz.workbench.tasks import Analyze, Material, OnText
+from entviz.workbench.tasks import Material, OnText, explored
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions import Interactions
@@ -32,18 +30,11 @@ class JudgeCriteria(OnText):
     def compute(self, material: Material, progress: Progress) -> Trust:
         from entviz.comparison.trust import trust
 
-        explored = Analyze(self.request, MEASURED_METRICS)
-        key = result_key(
-            explored.kind,
-            model=material.loaded.fingerprint,
-            tokens=material.windows.fingerprint,
-            options=explored.options() | {"model": self.model},
-        )
         return trust(
             material.loaded,
             material.windows,
             self.level,
-            analysis=material.store.get(key),
+            analysis=explored(material, self.request, material.windows.fingerprint),
             cache=material.states,
             progress=progress,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from entviz.blocks import KINDS, PruneSet
 from entviz.errors import TextError
 from entviz.progress import Progress
+from entviz.workbench.keys import kept_key
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from entviz.tasks import Task as ChoiceTask
 
 Result = TypeVar("Result", covariant=True)
+
+MEASURED = ("bucket", "knn", "renyi", "cosine")  # together, as they share the forward pass and much else
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,12 @@ class Analyze(OnText):
     def summarize(self, result: Analysis) -> dict[str, Any]:
         metrics = dict.fromkeys(result.sites["metric"])
         return {"turning_point": {metric: result.turning_point(metric) for metric in metrics}}
+
+
+def explored(material: Material, request: Request, tokens: str) -> Analysis | None:
+    """The analysis that pages share, where it is known. ``tokens`` is the fingerprint of what the request reads."""
+    found: Analysis | None = material.store.get(kept_key(Analyze(request, MEASURED), material.loaded, tokens))
+    return found
 
 
 @dataclass(frozen=True)
