@@ -109,8 +109,8 @@ def _draw_empty() -> None:
         st.info("No run is like that. Take a filter away to see others.", icon=":material/filter_alt_off:")
         return
     st.info(
-        "There is nothing here yet. Look at a text on Explore or drop blocks on Prune: whatever is computed is listed "
-        "here afterwards, to be opened again, compared and taken along.",
+        "There is nothing here yet. Look at a text on Explore or drop blocks on Prune: whatever is computed, here or "
+        "in a shell, is listed afterwards, to be opened again, compared and taken along.",
         icon=":material/history:",
     )
     with st.container(horizontal=True, gap="small"):

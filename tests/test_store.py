@@ -25,6 +25,7 @@ from entviz.comparison.interactions import Interactions
 from entviz.comparison.pair import Angles, Contrast
 from entviz.comparison.result import Cell, Comparison
 from entviz.comparison.trust import Trust
+from entviz.errors import OptionError
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
 from entviz.evaluation.tasks import TaskResult
@@ -411,6 +412,24 @@ def test_the_database_is_bounded_and_the_least_recently_used_go_first(cache):
     assert sum(run.bytes for run in store.runs()) <= store.disk_bytes
     store.close()
     assert (cache / FILE).stat().st_size < 2 * store.disk_bytes + 100_000, "the file itself shrinks"
+
+
+def test_room_for_a_long_text_is_made_by_what_is_oldest_and_no_more(cache):
+    store = Store(memory_bytes=0, disk_bytes=1_000_000)
+    for number in range(6):
+        store.put(str(number), Run("evaluation", "m"), an_evaluation(), text=f"{number}" + "x" * 200_000)
+    assert {run.key for run in store.runs()} == {"2", "3", "4", "5"}
+    store.put("shares", Run("evaluation", "m"), an_evaluation(), text="5" + "x" * 200_000)
+    assert {run.key for run in store.runs()} == {"2", "3", "4", "5", "shares"}
+    store.close()
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", ""])
+def test_a_bound_in_the_environment_that_is_none_is_said_at_once(monkeypatch, value):
+    monkeypatch.setenv("ENTVIZ_STORE_MB", value)
+    with pytest.raises(OptionError, match="ENTVIZ_STORE_MB"):
+        Store()
+    assert Store(disk_bytes=7).disk_bytes == 7
 
 
 def test_a_result_larger_than_everything_is_not_written():

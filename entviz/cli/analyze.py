@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS
+from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import (
-    add_command,
-    measured_on,
-    model_and_windows,
-    print_json,
-    print_table,
-    progress_bar,
-    words,
-)
+from entviz.cli.shared import add_command, print_json, print_table, progress_bar, read_subject, words
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
+    from entviz.cli.shared import Subject
 
 
 def add(commands: Any) -> None:
@@ -33,23 +28,40 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--level", default=",".join(KINDS), help="some of layer, attn, mlp (default: all)")
     add_report(command)
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """Do it, print what came of it, and keep it."""
     from entviz.analysis import analyze
 
-    loaded, windows = model_and_windows(options)
-    with progress_bar("analyze") as progress:
-        analysis = analyze(loaded, windows, words(options.metric), words(options.level), progress=progress)
-    if options.json:
-        print_json(analysis.to_json())
-    else:
-        _print(analysis, measured_on(loaded, windows))
+    metrics, levels = words(options.metric), words(options.level)
+    with Keeper(options) as keeper:
+        subject = read_subject(options)
+        with progress_bar("analyze") as progress:
+            analysis = analyze(subject.loaded, subject.windows, metrics, levels, progress=progress)
+        if options.json:
+            print_json(analysis.to_json())
+        else:
+            _print(analysis, str(subject))
+        _keep(keeper, subject, analysis, metrics, levels)
     if options.report is not None:
         from entviz.report import of_analysis
 
-        write_report(options.report, of_analysis(analysis, about(options)))
+        write_report(options.report, of_analysis(analysis, about(options, subject)))
+
+
+def _keep(
+    keeper: Keeper, subject: Subject, analysis: Analysis, metrics: Sequence[str], levels: Sequence[str]
+) -> None:
+    from entviz.blocks import check_levels
+    from entviz.workbench.bench import MEASURED
+    from entviz.workbench.tasks import Analyze, in_order
+
+    task = Analyze(
+        keeper.request(subject), in_order(metrics, MEASURED), in_order(check_levels(levels), KINDS)
+    )
+    keeper.keep(task, subject.loaded, subject.windows.fingerprint, analysis)
 
 
 def _print(analysis: Analysis, where: str) -> None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from entviz.cli.shared import add_command, model_and_windows, print_json, progress_bar, words
+from entviz.cli.keeping import Keeper, add_keeping, placed
+from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+
+if TYPE_CHECKING:
+    from entviz.cli.shared import Subject
+    from entviz.comparison.result import Comparison
+    from entviz.comparison.texts import Split
+    from entviz.tasks import Task
+    from entviz.workbench.comparing import Compare
 
 
 def add(commands: Any) -> None:
@@ -35,30 +43,19 @@ def add(commands: Any) -> None:
     command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")
     command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to answer too")
     command.add_argument("--limit", type=int, metavar="N", help="only the task's first so many items")
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
-    import pandas as pd
-
+    """Do it, print what came of it, and keep it."""
     from entviz.comparison.grid import compare
-    from entviz.comparison.kept import StoredParts
-    from entviz.comparison.texts import Split, split
-    from entviz.comparison.verdict import verdict
-    from entviz.corpus import read_text, windows_from_text
-    from entviz.store import Store
     from entviz.tasks import read_task
 
     task = read_task(options.task) if options.task is not None else None
-    loaded, windows = model_and_windows(options)
-    if options.calibration_text_file is not None:
-        text = read_text(options.calibration_text_file, options.encoding)
-        count, length = options.calibration_windows, windows.token_ids.shape[1]
-        parts = Split(windows_from_text(text, loaded.tokenizer, windows=count, window_length=length), windows)
-    else:
-        parts = split(windows, options.calibration_windows)
-    store = Store()
-    try:
+    with Keeper(options) as keeper:
+        subject = read_subject(options)
+        loaded = subject.loaded
+        text, parts = _parts(options, subject)
         with progress_bar("compare") as progress:
             found = compare(
                 loaded,
@@ -72,16 +69,69 @@ def run(options: argparse.Namespace) -> None:
                 task=task,
                 limit=options.limit,
                 dtype=options.dtype,
-                kept=StoredParts(store, loaded),
+                kept=keeper.parts(loaded),
                 progress=progress,
             )
-    finally:
-        store.close()
-    if options.json:
-        print_json(found.to_json())
-        return
+        if options.json:
+            print_json(found.to_json())
+        else:
+            _print(found)
+        asked = _asked(options, subject, text, parts, task)
+        usual = subject.text is None or asked.read(loaded).fingerprint == parts.fingerprint
+        keeper.keep(
+            asked,
+            loaded,
+            parts.fingerprint,
+            found,
+            dtype=found.dtype if found.dtype != "float32" else None,
+            # The dashboard would take other windows of these texts.
+            measured=None if usual else found.windows,
+        )
+
+
+def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split]:
+    """The text that the criteria choose by, empty for token ids, and the windows to choose by and to measure on."""
+    from entviz.comparison.texts import Split, split
+    from entviz.corpus import read_text, windows_from_text
+
+    count = options.calibration_windows
+    if options.calibration_text_file is None:
+        return subject.text or "", split(subject.windows, count)
+    text = read_text(options.calibration_text_file, options.encoding)
+    chosen_by = windows_from_text(text, subject.loaded.tokenizer, windows=count, window_length=subject.length)
+    return text, Split(chosen_by, subject.windows)
+
+
+def _asked(
+    options: argparse.Namespace, subject: Subject, text: str, parts: Split, task: Task | None
+) -> Compare:
+    """The same as the dashboard asks for it."""
+    from entviz.workbench import Request
+    from entviz.workbench.comparing import Compare
+
+    criteria = words(options.criteria)
+    apart = subject.text is not None and options.calibration_text_file is not None
+    return Compare(
+        Request(placed(options.model), text, len(parts.calibration.token_ids), subject.length),
+        criteria,
+        tuple(words(options.budgets)),
+        tuple(words(options.level)),
+        options.seeds,
+        # Nothing but the search depends on it.
+        float(options.seconds) if "search" in criteria else Compare.seconds,
+        (subject.text or "",) if apart else (),
+        task,
+        options.limit if task is not None else None,
+    )
+
+
+def _print(found: Comparison) -> None:
+    import pandas as pd
+
+    from entviz.comparison.verdict import verdict
+
     print(
-        f"{loaded.name}: chosen by {found.calibration_windows} windows, measured on {found.windows} "
+        f"{found.model}: chosen by {found.calibration_windows} windows, measured on {found.windows} "
         f"{'of the same ' if found.overlap else ''}windows of {found.window_length} tokens, in {found.dtype}."
     )
     columns = ["title", "level", "budget", "perplexity", "kl", "top1_agreement", "parameters_kept", "speedup"]

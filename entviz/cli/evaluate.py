@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import (
-    add_command,
-    load_model,
-    measured_on,
-    model_and_windows,
-    print_json,
-    progress_bar,
-    read_drop,
-)
+from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
+    from entviz.evaluation.tasks import TaskResult
 
 
 def add(commands: Any) -> None:
@@ -35,33 +29,40 @@ def add(commands: Any) -> None:
         "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
     add_report(command)
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """Do it, print what came of it, and keep it."""
     from entviz.evaluation.loss import evaluate
+    from entviz.workbench.tasks import Evaluate
 
     if options.task is not None:
-        _evaluate_task(options)
+        with Keeper(options) as keeper:
+            _evaluate_task(options, keeper)
         return
     if options.limit is not None:
         raise OptionError(
             "--limit is for the items of a --task; --windows limits how much of a text is read."
         )
     drop = read_drop(options)
-    loaded, windows = model_and_windows(options)
-    with progress_bar("evaluate") as progress:
-        found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
-    if options.json:
-        print_json(found.to_json())
-    else:
-        _print(found, measured_on(loaded, windows))
+    with Keeper(options) as keeper:
+        subject = read_subject(options)
+        loaded, windows = subject.loaded, subject.windows
+        with progress_bar("evaluate") as progress:
+            found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
+        if options.json:
+            print_json(found.to_json())
+        else:
+            _print(found, str(subject))
+        task = Evaluate(keeper.request(subject), drop, options.dtype)
+        keeper.keep(task, loaded, windows.fingerprint, found)
     if options.report is not None:
         from entviz.report import of_evaluation
         from entviz.spelling import spell
 
         pieces = [spell(loaded.tokenizer, row) for row in found.token_ids.tolist()]
-        write_report(options.report, of_evaluation(found, pieces, about(options)))
+        write_report(options.report, of_evaluation(found, pieces, about(options, subject)))
 
 
 def _print(found: Evaluation, where: str) -> None:
@@ -78,9 +79,10 @@ def _print(found: Evaluation, where: str) -> None:
     print(f"{'weight memory (MB)':<28}{found.bytes_dense / 1e6:>14.1f}{found.bytes_pruned / 1e6:>14.1f}")
 
 
-def _evaluate_task(options: argparse.Namespace) -> None:
+def _evaluate_task(options: argparse.Namespace, keeper: Keeper) -> None:
     from entviz.evaluation.tasks import evaluate_task
-    from entviz.tasks import read_task
+    from entviz.tasks import BUILT_IN, read_task, task_titles
+    from entviz.workbench.tasks import Score
 
     if options.windows is not None or options.window_length is not None:
         raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
@@ -92,9 +94,18 @@ def _evaluate_task(options: argparse.Namespace) -> None:
         found = evaluate_task(loaded, task, drop, dtype=options.dtype, limit=options.limit, progress=progress)
     if options.json:
         print_json(found.to_json())
-        return
+    else:
+        _print_accuracy(found, loaded.name)
+    # As the dashboard asks: a task of the hub by its name, any other as it was read.
+    of_the_hub = options.task in task_titles() and options.task not in BUILT_IN
+    named = options.task if of_the_hub else task
+    asked = Score(placed(options.model), named, drop, options.limit, options.dtype)
+    keeper.keep(asked, loaded, task.fingerprint, found)
+
+
+def _print_accuracy(found: TaskResult, model: str) -> None:
     print(
-        f"{loaded.name}: {found.task}, {found.items} items, in {found.dtype}.\nDropped: {drop or 'nothing'}\n"
+        f"{model}: {found.task}, {found.items} items, in {found.dtype}.\nDropped: {found.drop or 'nothing'}\n"
     )
     for name, share, error in (
         ("accuracy", found.accuracy, found.standard_error),

@@ -10,10 +10,10 @@ from typing import Any
 from entviz.cli.shared import (
     add_command,
     load_model,
-    model_and_windows,
     print_json,
     progress_bar,
     read_recipe_of,
+    read_subject,
 )
 from entviz.errors import ExportError, OptionError
 
@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
     else:
         from entviz.evaluation.loss import evaluate
 
-        loaded, windows = model_and_windows(options)
+        subject = read_subject(options)
+        loaded, windows = subject.loaded, subject.windows
         files = options.text_file or options.token_ids
         text = Path(files).name if files else f'"{options.text[:60]}"'
         with progress_bar("evaluate") as progress:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop
+from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, typed
 
 
 def add(commands: Any) -> None:
@@ -26,12 +26,12 @@ def run(options: argparse.Namespace) -> None:
     """Do it, and print what came of it."""
     from entviz.evaluation.generation import generate
 
-    drop = read_drop(options)
+    prompt, drop = typed(options.prompt), read_drop(options)
     loaded = load_model(options)
     with progress_bar("generate") as progress:
         found = generate(
             loaded,
-            options.prompt,
+            prompt,
             drop,
             max_new_tokens=options.max_new_tokens,
             use_cache=not options.no_cache,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import Block
-from entviz.cli.shared import add_command, measured_on, model_and_windows, print_json, progress_bar, words
+from entviz.cli.keeping import Keeper, add_keeping
+from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+
+if TYPE_CHECKING:
+    from entviz.comparison.interactions import Interactions
 
 
 def add(commands: Any) -> None:
@@ -23,28 +27,48 @@ def add(commands: Any) -> None:
         "--level", default="attn", help="layer, attn, mlp or attn+mlp (default: %(default)s)"
     )
     command.add_argument("--blocks", default="", metavar="BLOCKS", help="only pairs of these (default: all)")
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """Do it, print what came of it, and keep it."""
     from entviz.comparison.interactions import interactions
     from entviz.comparison.plan import plan
-    from entviz.figures.interactions import headline
+    from entviz.evaluation.precision import resolved
+    from entviz.workbench.judging import MeasurePairs
 
     blocks = [Block.parse(word) for word in words(options.blocks)] or None
-    loaded, windows = model_and_windows(options)
-    planned = plan(loaded, windows, options.level, blocks=blocks)
-    print(
-        f"entviz: {planned.pairs:,} pairs, about {planned.seconds_pairs:.0f} seconds here.", file=sys.stderr
-    )
-    with progress_bar("interactions") as progress:
-        found = interactions(
-            loaded, windows, options.level, blocks=blocks, dtype=options.dtype, progress=progress
+    with Keeper(options) as keeper:
+        subject = read_subject(options)
+        loaded, windows = subject.loaded, subject.windows
+        dtype = resolved(options.dtype, loaded.device)
+        planned = plan(loaded, windows, options.level, blocks=blocks)
+        print(
+            f"entviz: {planned.pairs:,} pairs, about {planned.seconds_pairs:.0f} seconds here.",
+            file=sys.stderr,
         )
-    if options.json:
-        print_json(found.to_json())
-        return
-    print(measured_on(loaded, windows), *headline(found, "loss"))
+        with progress_bar("interactions") as progress:
+            found = interactions(
+                loaded, windows, options.level, blocks=blocks, dtype=dtype, progress=progress
+            )
+        if options.json:
+            print_json(found.to_json())
+        else:
+            _print(found, str(subject))
+        keeper.keep(
+            MeasurePairs(keeper.request(subject), options.level),
+            loaded,
+            windows.fingerprint,
+            found,
+            blocks=list(found.blocks) if blocks is not None else None,
+            dtype=dtype if dtype != "float32" else None,
+        )
+
+
+def _print(found: Interactions, where: str) -> None:
+    from entviz.figures.interactions import headline
+
+    print(where, *headline(found, "loss"))
     table = found.table().sort_values("loss_interaction", ascending=False)
     table = table[["first", "second", *(column for column in table if column.startswith("loss_"))]]
     print("\nPairs by their loss increase beyond the sum of the two, nats a token")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from entviz.cli.shared import (
-    add_command,
-    measured_on,
-    model_and_windows,
-    print_json,
-    progress_bar,
-    protection,
-)
+from entviz.cli.keeping import Keeper, add_keeping
+from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject
+
+if TYPE_CHECKING:
+    from entviz.cli.shared import Subject
+    from entviz.pruning.ranking import Ranking
 
 
 def add(commands: Any) -> None:
@@ -38,34 +36,68 @@ def add(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of random (default: %(default)s)")
     command.add_argument("--seconds", type=float, default=120, help="for search (default: %(default)s)")
     command.add_argument("--stage", type=int, choices=[2], help="2: only blocks after the turning point")
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
-    from entviz.pruning.choose import CRITERIA, choose
+    """Do it, print what came of it, and keep it."""
+    from entviz.pruning.choose import choose
 
-    loaded, windows = model_and_windows(options)
-    with progress_bar("rank") as progress:
-        ranking = choose(
-            loaded,
-            windows,
-            options.criterion,
-            level=options.level,
-            budget=options.budget,
-            estimator=options.estimator,
-            protect=options.protect,
-            stage=options.stage,
-            seed=options.seed,
-            seconds=options.seconds,
-            progress=progress,
-        )
-    if options.json:
-        print_json(ranking.to_json())
-        return
-    print(
-        measured_on(loaded, windows),
-        f"{CRITERIA[options.criterion].title}: {CRITERIA[options.criterion].source}",
-    )
+    with Keeper(options) as keeper:
+        subject = read_subject(options)
+        with progress_bar("rank") as progress:
+            ranking = choose(
+                subject.loaded,
+                subject.windows,
+                options.criterion,
+                level=options.level,
+                budget=options.budget,
+                estimator=options.estimator,
+                protect=options.protect,
+                stage=options.stage,
+                seed=options.seed,
+                seconds=options.seconds,
+                progress=progress,
+            )
+        if options.json:
+            print_json(ranking.to_json())
+        else:
+            _print(ranking, str(subject))
+        _keep(options, keeper, subject, ranking)
+
+
+def _keep(options: argparse.Namespace, keeper: Keeper, subject: Subject, ranking: Ranking) -> None:
+    """Keep it as the dashboard does: of an order that no budget changes, one for all numbers of blocks."""
+    from entviz.pruning.budget import Budget
+    from entviz.pruning.catalog import CRITERIA
+    from entviz.pruning.ranking import in_order
+    from entviz.workbench.bench import FROM_ANALYSIS, ORDERED
+    from entviz.workbench.tasks import Rank
+
+    criterion, wanted = options.criterion, Budget.parse(options.budget)
+    budget = str(int(wanted.amount)) if wanted.unit == "blocks" else options.budget.strip()
+    if wanted.unit == "blocks" and criterion in ORDERED and criterion not in FROM_ANALYSIS:
+        budget, ranking = "0", in_order(criterion, ranking.order, ranking.scores, 0)
+    settings = {
+        "level": options.level or CRITERIA[criterion].level,
+        "budget": budget,
+        "protect": options.protect,
+    }
+    own = {  # what only one criterion depends on
+        "entrodrop": {"estimator": options.estimator, "stage": options.stage},
+        "random": {"seed": options.seed},
+        "search": {"estimator": options.estimator, "seconds": float(options.seconds)},
+    }
+    settings |= own.get(criterion, {})
+    task = Rank(keeper.request(subject), criterion, tuple(settings.items()))
+    keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
+
+
+def _print(ranking: Ranking, where: str) -> None:
+    from entviz.pruning.catalog import CRITERIA
+
+    known = CRITERIA[ranking.criterion]
+    print(where, f"{known.title}: {known.source}")
     table = ranking.scores.set_index("block")
     print(f"\n{'rank':>4}  {'block':<10} score")
     for place, block in enumerate(ranking.order, start=1):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from entviz.errors import ExportError
 
 if TYPE_CHECKING:
+    from entviz.cli.shared import Subject
     from entviz.report import About
 
 
@@ -17,16 +18,14 @@ def add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("--report", metavar="F.html", help="also write a report that opens in any browser")
 
 
-def about(options: argparse.Namespace) -> About:
-    """What a report is about, from the options that named the model and the text."""
-    from entviz.corpus import read_text
+def about(options: argparse.Namespace, subject: Subject) -> About:
+    """What a report is about: what was measured, and the options that named it."""
     from entviz.report import About
     from entviz.report.views import title_of
 
-    if options.token_ids is not None:
-        return About(options.model, "", Path(options.token_ids).name)
-    text = options.text if options.text is not None else read_text(options.text_file, options.encoding)
-    return About(options.model, text, title_of(text, " ".join(text.split())[:80]))
+    if subject.text is None:
+        return About(options.model, "", subject.name)
+    return About(options.model, subject.text, title_of(subject.text, " ".join(subject.text.split())[:80]))
 
 
 def write_report(path: str, html: str) -> None:

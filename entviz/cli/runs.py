@@ -1,4 +1,4 @@
-"""``entviz runs``: what the dashboard has computed and kept."""
+"""``entviz runs``: what was computed and kept, by these commands and by the dashboard."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ _FIELDS = ("key", "kind", "created", "model", "description", "options", "summary
 
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
-    purpose = "List the results that the dashboard keeps, the newest first."
-    command = commands.add_parser(
-        "runs", help="list the results that the dashboard keeps", description=purpose
-    )
+    purpose = "List what was computed and kept, by these commands and by the dashboard, the newest first."
+    command = commands.add_parser("runs", help="list what was computed and kept", description=purpose)
     command.set_defaults(command=run)
     command.add_argument("--kind", help="only one kind, such as analysis or evaluation")
     command.add_argument("--model", metavar="M", help="only of this model")
@@ -60,7 +58,10 @@ def run(options: argparse.Namespace) -> None:
     elif options.csv:
         print(as_csv(listing(runs)), end="")
     elif not runs:
-        print("entviz: there are no such runs; the dashboard keeps what it computes.", file=sys.stderr)
+        print(
+            "entviz: there are no such runs; what a command or the dashboard computes is listed.",
+            file=sys.stderr,
+        )
     for one in runs if not options.json and not options.csv else ():
         when = datetime.fromtimestamp(one.created).astimezone()
         without = f"; dropped {dropped(one)}" if dropped(one) else ""

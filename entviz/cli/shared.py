@@ -7,11 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import PruneSet
-from entviz.errors import OptionError
+from entviz.errors import OptionError, TextError
 from entviz.models import DEFAULT_MODEL
 from entviz.progress import Progress
 
@@ -121,7 +122,49 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
     return load(options.model, dtype="float32" if options.casts else options.dtype, device=options.device)
 
 
-def model_and_windows(options: argparse.Namespace) -> tuple[LoadedModel, Windows]:
+def typed(text: str) -> str:
+    """A text that stands on the command line, unless the shell has handed over bytes that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise TextError(
+            "The text on the command line is not in this shell's encoding: put it into a file, and name --encoding."
+        ) from None
+    return text
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a command measures.
+
+    Attributes:
+        loaded: the model.
+        windows: what goes through it.
+        text: what they were cut from; None for token ids. It was read once, as a pipe can be read only once.
+        name: of the file of token ids; empty for a text.
+    """
+
+    loaded: LoadedModel
+    windows: Windows
+    text: str | None
+    name: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many windows there are."""
+        return int(self.windows.token_ids.shape[0])
+
+    @property
+    def length(self) -> int:
+        """How many tokens each has."""
+        return int(self.windows.token_ids.shape[1])
+
+    def __str__(self) -> str:
+        """The model and how much text, as a sentence."""
+        return f"{self.loaded.name}: {self.count} windows of {self.length} tokens."
+
+
+def read_subject(options: argparse.Namespace) -> Subject:
     """The model, and the windows of the text or token ids given."""
     from entviz.corpus import read_text, read_token_ids, windows_from_text, windows_from_token_ids
 
@@ -132,11 +175,13 @@ def model_and_windows(options: argparse.Namespace) -> tuple[LoadedModel, Windows
             )
         ids = read_token_ids(options.token_ids)
         loaded = load_model(options)
-        return loaded, windows_from_token_ids(ids, loaded.vocabulary_size)
-    text = options.text if options.text is not None else read_text(options.text_file, options.encoding)
+        windows = windows_from_token_ids(ids, loaded.vocabulary_size)
+        return Subject(loaded, windows, None, Path(options.token_ids).name)
+    text = typed(options.text) if options.text is not None else read_text(options.text_file, options.encoding)
     loaded = load_model(options)
     length = 256 if options.window_length is None else options.window_length
-    return loaded, windows_from_text(text, loaded.tokenizer, windows=options.windows, window_length=length)
+    windows = windows_from_text(text, loaded.tokenizer, windows=options.windows, window_length=length)
+    return Subject(loaded, windows, text)
 
 
 @contextmanager
@@ -157,12 +202,6 @@ def progress_bar(name: str) -> Iterator[Progress]:
 def print_json(data: dict[str, Any]) -> None:
     """Plain data as one line of JSON."""
     print(json.dumps(data, allow_nan=False, default=float))
-
-
-def measured_on(loaded: LoadedModel, windows: Windows) -> str:
-    """The model and how much text, as a sentence."""
-    count, length = windows.token_ids.shape
-    return f"{loaded.name}: {count} windows of {length} tokens."
 
 
 def print_table(title: str, table: Any, name: str) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from entviz.cli.shared import add_command, measured_on, model_and_windows, print_json, progress_bar, words
+from entviz.cli.keeping import Keeper, add_keeping
+from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+
+if TYPE_CHECKING:
+    from entviz.comparison.trust import Trust
 
 ENTROPIES = ("bucket", "knn", "renyi")
 
@@ -23,29 +27,44 @@ def add(commands: Any) -> None:
         default=",".join(ENTROPIES),
         help="entropies to judge, matrix among them (default: %(default)s)",
     )
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """Do it, print what came of it, and keep it."""
+    from entviz.comparison.trust import ESTIMATORS as USUAL
     from entviz.comparison.trust import trust
     from entviz.comparison.trust_verdict import verdict
+    from entviz.evaluation.precision import resolved
+    from entviz.workbench.judging import JudgeCriteria
 
-    loaded, windows = model_and_windows(options)
-    with progress_bar("trust") as progress:
-        found = trust(
+    estimators = words(options.estimators)
+    with Keeper(options) as keeper:
+        subject = read_subject(options)
+        loaded, windows = subject.loaded, subject.windows
+        dtype = resolved(options.dtype, loaded.device)
+        with progress_bar("trust") as progress:
+            found = trust(
+                loaded, windows, options.level, estimators=estimators, dtype=dtype, progress=progress
+            )
+        if options.json:
+            print_json(found.to_json() | {"verdict": verdict(found)})
+        else:
+            _print(found, str(subject))
+        keeper.keep(
+            JudgeCriteria(keeper.request(subject), options.level),
             loaded,
-            windows,
-            options.level,
-            estimators=words(options.estimators),
-            dtype=options.dtype,
-            progress=progress,
+            windows.fingerprint,
+            found,
+            estimators=list(estimators) if estimators != USUAL else None,
+            dtype=dtype if dtype != "float32" else None,
         )
-    if options.json:
-        print_json(found.to_json() | {"verdict": verdict(found)})
-        return
-    print(
-        measured_on(loaded, windows), "Damage: loss increase when a block alone is dropped.", *verdict(found)
-    )
+
+
+def _print(found: Trust, where: str) -> None:
+    from entviz.comparison.trust_verdict import verdict
+
+    print(where, "Damage: loss increase when a block alone is dropped.", *verdict(found))
     for scope, name in (("all", "every block"), ("inner", "without the first two layers and the last")):
         table = found.correlations[found.correlations["scope"] == scope].drop(columns="scope")
         print(f"\nRank correlation with damage over {name}, 95% intervals")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from entviz.blocks import PruneSet
+from entviz.errors import OptionError
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.store.database import is_damage, open_database, requests, runs, texts
 from entviz.store.keys import program
@@ -74,13 +76,17 @@ class Store:
     Args:
         url: of the database; None for ``ENTVIZ_DATABASE``, or else a SQLite file in the cache directory.
         memory_bytes: what results in memory may take.
-        disk_bytes: what results and texts in the database may take; the least recently used are removed.
+        disk_bytes: what results and texts in the database may take; the least recently used are removed. None for
+            ``ENTVIZ_STORE_MB`` megabytes, or else 500 MB.
+
+    Raises:
+        OptionError: where ``ENTVIZ_STORE_MB`` is not a whole number above 0.
     """
 
     def __init__(
-        self, url: str | None = None, *, memory_bytes: int = 64_000_000, disk_bytes: int = 500_000_000
+        self, url: str | None = None, *, memory_bytes: int = 64_000_000, disk_bytes: int | None = None
     ) -> None:
-        self.disk_bytes = disk_bytes
+        self.disk_bytes = _usual_bytes() if disk_bytes is None else disk_bytes
         self._url = url
         self._memory = Memory(memory_bytes)
         self._requests = Memory(2_000_000)  # request key -> result key
@@ -264,15 +270,31 @@ class Store:
             excess, keys = total - self.disk_bytes, []
             if excess <= 0:
                 return
-            oldest = select(runs.c.key, runs.c.bytes).order_by(runs.c.used, runs.c.created).limit(_AT_ONCE)
+            with_text = runs.c.bytes + func.coalesce(texts.c.bytes, 0)
+            oldest = (
+                select(runs.c.key, with_text.label("bytes"))
+                .outerjoin(texts, runs.c.text_key == texts.c.key)
+                .order_by(runs.c.used, runs.c.created)
+                .limit(_AT_ONCE)
+            )
             for row in connection.execute(oldest):
                 keys.append(row.key)
-                excess -= row.bytes
+                excess -= row.bytes  # less comes free where others share the text; the next round sees that
                 if excess <= 0:
                     break
             if not keys:
                 return
             _remove(connection, keys)
+
+
+def _usual_bytes() -> int:
+    """What may lie on disk. Every program that writes must keep to it: each makes room down to its own bound."""
+    value = os.environ.get("ENTVIZ_STORE_MB", "500")
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise OptionError(
+            f"ENTVIZ_STORE_MB is {value[:40]!r}: set it to a whole number above 0, or not at all."
+        )
+    return int(value) * 10**6
 
 
 def _drops(drop: PruneSet) -> ColumnElement[bool]:

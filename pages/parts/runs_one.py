@@ -8,7 +8,7 @@ from entviz.corpus import passages
 from entviz.models import CATALOG
 from entviz.report import file_name
 from entviz.store import Run
-from entviz.store.listing import KIND_TITLES, dropped, found
+from entviz.store.listing import KIND_TITLES, dropped, found, number_rows
 from entviz.workbench import workbench
 from pages.parts import runs_report, selection, working
 from pages.parts.markdown import escape
@@ -21,10 +21,15 @@ PAGES: Final = {
     "ranking": "prune",
     "comparison": "compare",
     "contrast": "compare",
-    "score": "compare",
+    "score": "prune",
     "trust": "compare",
     "interactions": "compare",
     "angles": "compare",
+}
+# The tab of the Compare page on which a kind is looked at, and the choice of a level there.
+_TABS: Final = {
+    "trust": ("Which to trust", "trust.level"),
+    "interactions": ("Interactions", "interactions.level"),
 }
 _GO: Final = "runs.go"  # in the session's state: the page to switch to
 
@@ -38,9 +43,11 @@ def draw(run: Run) -> None:
     if said := found(run):
         st.markdown(escape(said))
     st.caption(f"Computed by {escape(run.program)}; {run.bytes / 1000:,.0f} kB.")
+    page, closed = PAGES.get(run.kind), _closed(run, text)
+    if note := closed or _anew(run):
+        st.caption(escape(note))
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        page = PAGES.get(run.kind)
-        if page is not None:
+        if page is not None and not closed:
             st.button(
                 f"Open on {page.capitalize()}",
                 type="primary",
@@ -52,6 +59,32 @@ def draw(run: Run) -> None:
         runs_report.draw_button(
             lambda: runs_report.of_run(run, text, session), file_name(run.kind, run.model), key="runs.report"
         )
+
+
+def _closed(run: Run, text: str | None) -> str:
+    """Why no page can open a run, as a sentence; empty where one can."""
+    if text is not None or run.kind == "score":
+        return ""
+    why = "its text was too long to be kept"
+    if "token_ids" in run.options.get("shell", {}):
+        why = "it was measured on token ids, and pages read texts"
+    return f"No page can open this run: {why}. Its report has the numbers."
+
+
+def _anew(run: Run) -> str:
+    """What a page that opens a run does otherwise, as a sentence; empty where it shows the very same."""
+    shell, options = run.options.get("shell", {}), run.options
+    if shell:
+        asked = "; ".join(f"{name} {value}" for name, value in number_rows(shell))
+        return f"It was asked for in a shell with {asked}. A page measures without that, and so anew."
+    (fewest, most), (shortest, longest) = selection.WINDOWS_RANGE, selection.LENGTH_RANGE
+    windows, length = options.get("windows", fewest), options.get("window_length", shortest)
+    if fewest <= windows <= most and shortest <= length <= longest:
+        return ""
+    return (
+        f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured anew with "
+        "what comes nearest."
+    )
 
 
 def go() -> None:
@@ -83,6 +116,9 @@ def _take_over(run: Run, text: str | None) -> None:
         )
     if run.kind == "evaluation":
         st.session_state["prune.float32"] = options.get("dtype") == "float32"
+    if run.kind in _TABS:
+        tab, level = _TABS[run.kind]
+        st.session_state.update({"compare.tab": tab, level: options["level"]})
     if run.kind != "analysis":
         selection.put(drop=str(options.get("a", dropped(run))))
 

@@ -1,0 +1,93 @@
+"""The Runs page with what commands kept: opened where a page can show it, and said where none can."""
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from entviz.cli import main
+from entviz.corpus import passages
+from entviz.workbench import workbench
+from tests.app.conftest import APP, figures, settle, words
+from tests.app.test_runs import emptied, tick
+from tests.models.files import saved
+
+STORY = passages()["story"].text
+ON_STORY = ("--text", STORY, "--windows", "1", "--window-length", "64")
+
+
+@pytest.fixture
+def listed(capsys):
+    """Runs a command, alone in the store, and opens the Runs page with its run ticked."""
+
+    def run(*command):
+        emptied()
+        assert main([*map(str, command)]) == 0
+        capsys.readouterr()
+        workbench().store.forget_memory()
+        app = AppTest.from_file(APP, default_timeout=60)
+        app.switch_page("pages/runs.py")
+        app.run()
+        assert not app.exception
+        return app
+
+    return run
+
+
+def plain(app):
+    return words(app).replace("\\", "")
+
+
+def opens(app):
+    return [button.label for button in app.button if button.key == "runs.open"]
+
+
+def test_an_analysis_opens_on_its_page_and_is_shown_at_once(listed):
+    app = tick(listed("analyze", *ON_STORY), 0)
+    assert opens(app) == ["Open on Explore"]
+    assert "measured anew" not in plain(app)
+    tick(app, 0, press="runs.open")
+    assert app.session_state["view.text_name"] == "story"
+    assert figures(settle(app))
+    assert len(workbench().store.runs(kind="analysis")) == 1, "nothing was computed again"
+
+
+def test_interactions_open_in_their_tab_at_their_level(listed, tmp_path):
+    saved(tmp_path)
+    app = tick(listed("interactions", "--model", tmp_path, *ON_STORY, "--level", "layer"), 0)
+    assert opens(app) == ["Open on Compare"]
+    settle(tick(app, 0, press="runs.open"))
+    assert app.session_state["compare.tab"] == "Interactions"
+    assert app.session_state["interactions.level"] == "layer"
+    assert "Worst to drop together are" in plain(app), "the numbers are there without a press of the button"
+
+
+def test_an_accuracy_opens_with_its_prune_set(listed):
+    app = tick(listed("evaluate", "--task", "grammar", "--limit", "5", "--drop", "attn.5"), 0)
+    assert opens(app) == ["Open on Prune"]
+    assert "accuracy" in plain(app)
+    tick(app, 0, press="runs.open")
+    assert app.session_state["view.drop"] == "attn.5"
+
+
+def test_token_ids_open_nowhere(listed, tmp_path):
+    (tmp_path / "ids.json").write_text(json.dumps([list(range(100, 132))]))
+    app = tick(listed("evaluate", "--token-ids", tmp_path / "ids.json", "--drop", "attn.5"), 0)
+    assert not opens(app)
+    assert "token ids of ids.json" in plain(app)
+    assert "No page can open this run: it was measured on token ids" in plain(app)
+    app = tick(listed("evaluate", *ON_STORY, "--drop", "attn.5"), 0)
+    assert opens(app), "a run with a text does"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--dtype", "bfloat16"), "in a shell with weights bfloat16. A page measures without that"),
+        (("--window-length", "30"), "A page takes 1 to 64 windows of 32 to 1024 tokens"),
+    ],
+)
+def test_what_a_page_would_do_otherwise_is_said(listed, options, says):
+    app = tick(listed("analyze", *ON_STORY, "--metric", "bucket", *options), 0)
+    assert says in plain(app)
+    assert opens(app) == ["Open on Explore"]

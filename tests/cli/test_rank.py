@@ -1,0 +1,61 @@
+"""``entviz rank``: every criterion by its name, and its order."""
+
+import pytest
+
+from entviz.blocks import PruneSet
+from tests.cli.conftest import TEXT, WINDOWS
+
+
+def test_json(answer):
+    measured = answer("analyze", "--text", TEXT, *WINDOWS, "--metric", "knn")
+    scores = {row["block"]: row["value"] for row in measured["blocks"] if row["block"].startswith("attn")}
+    found = answer(
+        "rank",
+        "--text",
+        TEXT,
+        *WINDOWS,
+        *("--criterion", "entrodrop", "--estimator", "knn", "--level", "attn", "--budget", 1),
+    )
+    assert list(found) == ["criterion", "order", "drop", "scores"]
+    assert found["criterion"] == "entrodrop"
+    assert found["scores"] == pytest.approx(scores)
+    assert found["order"] == ["attn.2"]  # the first two layers and the last are protected
+    assert found["drop"] == ["attn.2"]
+
+
+def test_protection_can_be_changed(answer):
+    options = ("rank", "--text", TEXT, *WINDOWS, "--estimator", "bucket", "--level", "mlp")
+    found = answer(*options, "--protect", "0,0", "--budget", 2)
+    assert found["order"] == sorted(found["scores"], key=found["scores"].get)
+    assert found["drop"] == found["order"][:2]
+
+
+def test_cosine_drops_the_least_important_first(answer):
+    found = answer("rank", "--text", TEXT, *WINDOWS, "--criterion", "cosine", "--budget", 3)
+    assert found["order"] == sorted(found["scores"], key=found["scores"].get)
+    assert found["drop"] == found["order"][:3]
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        *("entrodrop", "cosine", "block-influence", "angular-distance", "leave-one-out"),
+        *("sleb", "finercut", "last", "random", "search"),
+    ],
+)
+def test_every_criterion_by_its_name(answer, criterion):
+    found = answer(
+        *("rank", "--text", TEXT, "--windows", 1, "--window-length", 40),
+        *("--criterion", criterion, "--budget", 1, "--seconds", 2),
+    )
+    assert found["criterion"] == criterion
+    assert len(found["drop"]) == 1
+    assert found["drop"][0] in found["scores"]
+
+
+def test_table(entviz):
+    status, output, _ = entviz("rank", "--text", TEXT, *WINDOWS, "--criterion", "cosine", "--budget", 2)
+    assert status == 0
+    assert output.count("  drop\n") == 2
+    dropped = output.rpartition("--drop ")[2].strip()
+    assert len(PruneSet.parse(dropped)) == 2
