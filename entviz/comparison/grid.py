@@ -30,6 +30,7 @@ from entviz.comparison.speed import paired_seconds
 from entviz.corpus import Windows
 from entviz.errors import OptionError
 from entviz.evaluation.many import Cost, evaluate_many
+from entviz.evaluation.precision import resolved
 from entviz.evaluation.tasks import evaluate_task
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
@@ -83,6 +84,7 @@ def compare(
         seeds: how many prune sets random draws for each budget.
         seconds: what the search may take for each budget.
         task: score its first ``limit`` items too.
+        dtype: the number type to evaluate in, or ``auto``; see :func:`entviz.evaluation.loss.evaluate`.
         analysis: of the calibration windows, where there is one already.
         cache: hidden states and dense predictions to start from.
         kept: where finished parts are kept, and looked for.
@@ -100,7 +102,7 @@ def compare(
         _checked(budgets),
         seconds=seconds,
         task=None if task is None else task.first(limit),
-        dtype=dtype,
+        dtype=resolved(dtype, loaded.device),
         analysis=analysis,
         cache=cache if cache is not None else StateCache(),
         kept=kept or NothingKept(),
