@@ -27,11 +27,13 @@ def draw() -> None:
     chosen = selection.current()
     todo = selection.missing(chosen)
     choice = criteria.choose()
+    if not todo:
+        numbers.ask(chosen)
     left, right = st.columns([4, 5], gap="medium")
-    with right:  # asked for first, so that the numbers need not wait for the measuring
-        shown = numbers.draw(chosen, todo)
     with left:
         cells = _draw_board(chosen, choice, todo)
+    with right:  # drawn last, for by now there may be a first number to show
+        shown = numbers.draw(chosen, todo)
     board.draw_text()
     tokens.draw(shown)
     if not todo:

@@ -68,11 +68,10 @@ def show(
     says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one,
     and ``draw_waiting`` what is to be seen until then. The job is looked at ``every`` so many seconds.
     """
-    stopped = f"stopped.{place}"
-    if stopped in st.session_state and st.session_state[stopped] == about:
+    if is_stopped(place, about):
         _offer_again(place)
         return replace(last(place), failed=True)
-    st.session_state.pop(stopped, None)
+    st.session_state.pop(f"stopped.{place}", None)
     try:
         job = start() if callable(start) else start
     except EntvizError as error:
@@ -90,6 +89,12 @@ def show(
         st.fragment(_watch, run_every=every)(job, place, label, about, draw_partial, draw_waiting)
     kept: Shown[Result] = st.session_state.get(key, Shown(None, False, None))
     return kept if view.state == "done" else replace(kept, fresh=False, failed=view.finished)
+
+
+def is_stopped(place: str, about: Any) -> bool:
+    """Whether the person has stopped what is asked for at a place, so that it is not to be started by itself."""
+    key = f"stopped.{place}"
+    return key in st.session_state and bool(st.session_state[key] == about)
 
 
 def last(place: str) -> Shown[Any]:

@@ -32,11 +32,17 @@ class Asked:
     dtype: str
 
 
+def ask(chosen: selection.Selection) -> None:
+    """Have the numbers of the prune set in view computed, while the page draws other things before them."""
+    asked = _asked(chosen)
+    if not working.is_stopped(PLACE, asked):
+        _evaluate(asked)  # what is wrong with it, if anything, is said where the numbers are drawn
+
+
 def draw(chosen: selection.Selection, todo: str | None) -> "working.Shown[Evaluation]":
     """The numbers of the prune set in view, and which number type they are measured in."""
     status, cards = st.container(), st.container()
-    dtype = "float32" if st.session_state.get("prune.float32") else "auto"
-    asked = Asked(chosen, ticks.text(), dtype)
+    asked = _asked(chosen)
     before = working.last(PLACE)
     if todo:
         shown = before
@@ -61,6 +67,10 @@ def draw(chosen: selection.Selection, todo: str | None) -> "working.Shown[Evalua
             _draw_earlier(shown)
         _draw_dtype(chosen, asked, shown)
     return shown
+
+
+def _asked(chosen: selection.Selection) -> Asked:
+    return Asked(chosen, ticks.text(), "float32" if st.session_state.get("prune.float32") else "auto")
 
 
 def _evaluate(asked: Asked, supersede: bool = True) -> "Job[Evaluation]":
