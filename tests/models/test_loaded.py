@@ -1,7 +1,6 @@
 """What a loaded model promises: nothing in it changes, its fingerprint tells models apart, copies share nothing."""
 
 import dataclasses
-import threading
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from entviz.errors import ModelError, OptionError
 from entviz.models import LoadedModel, load
 from tests.models.files import edit_config, saved
 from tests.tiny import OPTIONS, build
+from tests.together import at_once
 
 IDS = torch.arange(3, 23)[None]
 
@@ -112,19 +112,7 @@ def test_copy_keeps_shared_weights_shared():
 
 def test_copy_is_made_once_however_many_ask():
     loaded = LoadedModel.of(build("llama", layers=8))
-    barrier, copies = threading.Barrier(8), []
-
-    def ask():
-        barrier.wait()
-        copies.append(loaded.in_dtype("bfloat16"))
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(copies) == 8
-    assert len({id(copy) for copy in copies}) == 1
+    assert len(set(map(id, at_once(lambda: loaded.in_dtype("bfloat16"))))) == 1
     assert loaded.in_dtype("float32") is loaded
     with pytest.raises(OptionError, match="no weight type"):
         loaded.in_dtype("float8")
@@ -132,19 +120,7 @@ def test_copy_is_made_once_however_many_ask():
 
 def test_anatomy_is_found_once_however_many_ask():
     loaded = LoadedModel.of(build("llama"))
-    barrier, found = threading.Barrier(8), []
-
-    def ask():
-        barrier.wait()
-        found.append(loaded.anatomy)
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
-    assert len({id(anatomy) for anatomy in found}) == 1
+    assert len(set(map(id, at_once(lambda: loaded.anatomy)))) == 1
 
 
 def test_model_without_layers_is_refused():

@@ -1,0 +1,88 @@
+"""Workbenches with a database of the test's own, and models to put on their shelves."""
+
+import pytest
+
+import entviz.analysis
+from entviz.corpus import windows_from_text
+from entviz.evaluation import generation, loss
+from entviz.store import Store
+from entviz.workbench import Workbench
+from entviz.workbench.identity import model_identity
+from entviz.workbench.shelf import Shelf
+from tests.workbench.asking import MODEL, TEXT
+
+
+@pytest.fixture(scope="module")
+def shelf(smollm2):
+    """One shelf for all tests here, with the default model on it."""
+    shelf = Shelf()
+    shelf._models[MODEL] = (model_identity(MODEL), smollm2)
+    return shelf
+
+
+@pytest.fixture
+def make(shelf, tmp_path):
+    """Workbenches that share models and one database."""
+    made = []
+
+    def make(**arguments):
+        store = Store(f"sqlite:///{tmp_path}/runs.sqlite")
+        made.append(Workbench(**{"store": store, "shelf": shelf, "states_bytes": 100_000_000} | arguments))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def here(make):
+    return make()
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Counts the real computations by kind; they run as always."""
+    counts = {"evaluate": 0, "analyze": 0, "generate": 0}
+
+    def counted(module, name):
+        function = getattr(module, name)
+
+        def call(*arguments, **options):
+            counts[name] += 1
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(module, name, call)
+
+    counted(loss, "evaluate")
+    counted(entviz.analysis, "analyze")
+    counted(generation, "generate")
+    return counts
+
+
+@pytest.fixture(scope="module")
+def windows(smollm2):
+    return windows_from_text(TEXT, smollm2.tokenizer, windows=2, window_length=40)
+
+
+@pytest.fixture
+def tiny(tiny_model, tmp_path):
+    def save(name, seed=0):
+        tiny_model("llama", layers=2, seed=seed).save_pretrained(tmp_path / name)
+        return str(tmp_path / name)
+
+    return save
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    import entviz.models.loading
+
+    real, names = entviz.models.loading.load, []
+
+    def load(name):
+        names.append(name)
+        return real(name)
+
+    monkeypatch.setattr(entviz.models.loading, "load", load)
+    return names

@@ -1,0 +1,102 @@
+"""The workbench gives everyone the numbers that the functions behind it give."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from entviz.analysis import analyze
+from entviz.blocks import PruneSet
+from entviz.evaluation import generation, loss
+from entviz.evaluation.tasks import evaluate_task
+from entviz.jobs import Worker
+from entviz.pruning.choose import choose
+from entviz.pruning.criteria import rank
+from entviz.tasks import read_task
+from entviz.workbench import Request
+from tests.workbench.asking import MODEL, REQUEST, TEXT, result_of
+
+
+@pytest.mark.parametrize("drop", ["", "attn.7,layer.12"])
+def test_an_evaluation_is_what_evaluate_gives(here, smollm2, windows, drop):
+    alone = loss.evaluate(smollm2, windows, PruneSet.parse(drop))
+    found = result_of(here.evaluate(REQUEST, drop, "a"))
+    np.testing.assert_allclose(found.token_nll, alone.token_nll, atol=1e-6)
+    np.testing.assert_allclose(found.token_kl, alone.token_kl, atol=1e-6)
+    assert found.perplexity == pytest.approx(alone.perplexity, abs=1e-4)
+    assert found.windows == found.windows_total == 2
+
+
+def test_evaluations_stream_window_by_window(here):
+    request = Request(MODEL, TEXT * 30, windows=3, window_length=260)
+    job = here.evaluate(request, "attn.3", "a")
+    sizes = []
+    while not job.wait(0.001):
+        view = job.snapshot()
+        if view.partial is not None:
+            sizes.append(view.partial.windows)
+            assert view.partial.nll > 0
+        assert view.done <= view.total
+    assert result_of(job).windows == 3
+    assert {1, 2} <= set(sizes)
+    assert sizes == sorted(sizes)
+
+
+def test_sessions_with_different_prune_sets_at_once_each_get_their_own_numbers(make, smollm2, windows):
+    drops = ["", "attn.2", "attn.2,mlp.9", "layer.28,layer.27", "mlp.0"]
+    alone = {drop: loss.evaluate(smollm2, windows, PruneSet.parse(drop)).nll for drop in drops}
+    bench = make(worker=Worker(quantum=0.005))  # so short that every job is paused in its middle
+    jobs = {drop: bench.evaluate(REQUEST, drop, f"session {drop}") for drop in drops}
+    for drop, job in jobs.items():
+        assert result_of(job).nll == pytest.approx(alone[drop], abs=1e-6)
+    assert len({round(value, 6) for value in alone.values()}) == len(drops)
+
+
+def test_rankings_by_criteria_that_try_prune_sets(here, smollm2, windows):
+    alone = choose(smollm2, windows, "leave-one-out", level="mlp", budget=3, protect=(22, 0))
+    found = result_of(here.rank(REQUEST, "leave-one-out", "knn", "mlp", 3, "a", protect=(22, 0)))
+    assert found.order == alone.order
+    assert found.drop == alone.drop
+    np.testing.assert_allclose(found.scores["score"], alone.scores["score"], atol=1e-4)
+    other = here.rank(REQUEST, "leave-one-out", "bucket", "mlp", 5, "b", protect=(22, 0))
+    assert other.finished  # at once: neither the budget nor the estimator changes the order
+    assert len(other.result.drop) == 5
+    last = result_of(here.rank(REQUEST, "last", "knn", "attn", "10% parameters", "a"))
+    assert last.drop == choose(smollm2, windows, "last", level="attn", budget="10% parameters").drop
+
+
+def test_scores_of_tasks(here, smollm2):
+    task = read_task("grammar")
+    alone = evaluate_task(smollm2, task, PruneSet.parse("attn.7"), limit=4)
+    found = result_of(here.score(MODEL, "grammar", "attn.7", "a", limit=4))
+    np.testing.assert_allclose(found.log_likelihood, alone.log_likelihood, atol=1e-4)
+    assert here.score(MODEL, task, "attn.7", "b", limit=4).finished  # the same task, read already
+    assert "hellaswag" in str(here.score(MODEL, "no such task", "", "a").error)
+    assert "no task" in str(here.score(MODEL, "/etc/passwd", "", "a").error)
+
+
+def test_an_analysis_and_rankings_of_it(here, smollm2, windows, runs):
+    alone = analyze(smollm2, windows, ("bucket", "knn", "renyi", "cosine"))
+    job = here.analyze(REQUEST, ("cosine", "knn", "renyi", "bucket", "knn"), "a")
+    by_knn = here.rank(REQUEST, "entrodrop", "knn", "attn", 4, "a")
+    by_cosine = here.rank(REQUEST, "cosine", "knn", "layer", 3, "b", protect=(1, 1))
+    found = result_of(job)
+    same = ["site", "metric", "depth"]
+    pd.testing.assert_frame_equal(found.sites[same], alone.sites[same])
+    np.testing.assert_allclose(found.sites["value"], alone.sites["value"], rtol=1e-6)
+    assert result_of(by_knn).order == rank(alone, "entrodrop", estimator="knn", level="attn", budget=4).order
+    expected = rank(alone, "cosine", level="layer", budget=3, protect=(1, 1))
+    assert result_of(by_cosine).drop == expected.drop
+    assert runs["analyze"] == 1, "the analysis and both rankings are one computation"
+    too_many = here.rank(REQUEST, "entrodrop", "knn", "attn", 400, "a")
+    assert too_many.wait(10)
+    assert "budget" in str(too_many.error)
+
+
+def test_dense_and_pruned_continuations_side_by_side(here, smollm2):
+    prompt = "The capital of France is"
+    dense = here.generate(REQUEST, prompt, "", 5, "a")
+    pruned = here.generate(REQUEST, prompt, "attn.10,attn.11", 5, "a")
+    for job, drop in (dense, ""), (pruned, "attn.10,attn.11"):
+        alone = generation.generate(smollm2, prompt, PruneSet.parse(drop), max_new_tokens=5)
+        assert result_of(job).token_ids == alone.token_ids
+        assert job.snapshot().partial is job.result

@@ -1,0 +1,65 @@
+"""Models in memory, and what identifies their files."""
+
+from entviz.models import LoadedModel
+from entviz.workbench.identity import model_identity
+from entviz.workbench.shelf import Shelf
+from tests.together import at_once
+from tests.workbench.asking import MODEL, result_of
+
+
+def test_the_identity_changes_with_the_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    directory = tmp_path / "model"
+    directory.mkdir()
+    assert model_identity(str(directory)) is None
+    assert model_identity(str(tmp_path / "none")) is None
+    assert model_identity("no-such/model-anywhere") is None
+    (directory / "config.json").write_text("{}")
+    first = model_identity(str(directory))
+    (directory / "notes.md").write_text("of no importance")
+    assert model_identity(str(directory)) == first
+    (directory / "model.safetensors").write_bytes(b"1")
+    second = model_identity(str(directory))
+    (directory / "model.safetensors").write_bytes(b"12")
+    assert len({first, second, model_identity(str(directory)), model_identity(MODEL), None}) == 5
+
+
+def test_few_models_stay_in_memory(tiny, loads):
+    shelf = Shelf(kept=2)
+    one, two, three = (tiny(name) for name in ("one", "two", "three"))
+    first = shelf.get(one)
+    assert isinstance(first, LoadedModel)
+    shelf.get(two)
+    assert shelf.get(one) is first
+    shelf.get(three)
+    assert shelf.find(one) is first
+    assert shelf.find(two) is None
+    assert loads == [one, two, three]
+    narrow = Shelf(kept=5, memory_bytes=first.bytes * 2)
+    narrow.get(one)
+    narrow.get(two)
+    assert narrow.find(one) is None
+    assert narrow.find(two) is not None
+
+
+def test_a_model_is_loaded_once_however_many_ask(tiny, loads):
+    shelf, one = Shelf(), tiny("one")
+    assert len(set(map(id, at_once(lambda: shelf.get(one))))) == 1
+    assert len(loads) == 1
+
+
+def test_a_model_whose_files_have_changed_is_loaded_again(tiny, loads):
+    shelf, name = Shelf(), tiny("one")
+    first = shelf.get(name)
+    tiny("one", seed=1)
+    second = shelf.get(name)
+    assert first.fingerprint != second.fingerprint
+    assert len(loads) == 2
+
+
+def test_a_model_can_be_loaded_ahead(make, tiny, loads):
+    bench, name = make(shelf=Shelf()), tiny("one")
+    result_of(bench.prepare(name, "a"))
+    assert bench.prepare(name, "b").finished
+    assert loads == [name]
+    assert bench.shelf.find(name) is not None
