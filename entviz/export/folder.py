@@ -14,13 +14,14 @@ import re
 import zipfile
 from pathlib import Path
 
-from entviz.errors import ExportError, OptionError
+from entviz.errors import ExportError
 from entviz.export.order import Exported
+from entviz.limits import limit
 from entviz.models import cache_directory
 
 MOST_ZIPPED = 150_000_000  # bytes; it is held in memory until it is fetched
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
-_DEFAULT_MB = 20_000
+_USUAL_MB = 20_000
 
 
 def exports_directory() -> Path:
@@ -43,7 +44,7 @@ def place(name: str) -> Path:
 
 def check_room(needed_bytes: int) -> None:
     """Check that so much more may lie in the folder; raises ``ExportError`` where it may not."""
-    most = _limit() * 10**6
+    most = limit("ENTVIZ_EXPORTS_MB", _USUAL_MB) * 10**6
     used = sum(file.stat().st_size for file in exports_directory().glob("*/*") if file.is_file())
     if used + needed_bytes > most:
         raise ExportError(
@@ -68,12 +69,3 @@ def archive(exported: Exported) -> bytes:
     except OSError as error:
         raise ExportError(f"{exported.directory} is gone or changed. Write it again.") from error
     return buffer.getvalue()
-
-
-def _limit() -> int:
-    value = os.environ.get("ENTVIZ_EXPORTS_MB", str(_DEFAULT_MB))
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise OptionError(
-            f"ENTVIZ_EXPORTS_MB is {value[:40]!r}: set it to a whole number above 0, or not at all."
-        )
-    return int(value)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 
-from entviz.errors import OptionError
 from entviz.jobs import Worker
+from entviz.limits import limit
 from entviz.store import Store
 from entviz.workbench.bench import Workbench
 from entviz.workbench.shelf import Shelf
@@ -27,22 +26,13 @@ def workbench() -> Workbench:
             _workbench = Workbench(
                 worker=Worker(
                     kept=16,  # results are in the store; this is for failures
-                    live=_limit("ENTVIZ_LIVE_JOBS", 32),
-                    queued=_limit("ENTVIZ_QUEUED_JOBS", 200),
-                    per_session=_limit("ENTVIZ_SESSION_JOBS", 8),
+                    live=limit("ENTVIZ_LIVE_JOBS", 32),
+                    queued=limit("ENTVIZ_QUEUED_JOBS", 200),
+                    per_session=limit("ENTVIZ_SESSION_JOBS", 8),
                 ),
-                store=Store(disk_bytes=_limit("ENTVIZ_STORE_MB", 500) * 10**6),
-                shelf=Shelf(_limit("ENTVIZ_MODELS_KEPT", 2)),
-                states_bytes=_limit("ENTVIZ_STATES_MB", 0) * 10**6 or None,
+                store=Store(),
+                shelf=Shelf(limit("ENTVIZ_MODELS_KEPT", 2)),
+                states_bytes=limit("ENTVIZ_STATES_MB", 0) * 10**6 or None,
             )
             atexit.register(_workbench.close)
         return _workbench
-
-
-def _limit(name: str, default: int) -> int:
-    value = os.environ.get(name)
-    if value is None:
-        return default
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise OptionError(f"{name} is {value[:40]!r}: set it to a whole number above 0, or not at all.")
-    return int(value)

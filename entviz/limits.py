@@ -1,0 +1,20 @@
+"""Limits that whoever runs entviz sets in the environment."""
+
+from __future__ import annotations
+
+import os
+
+from entviz.errors import OptionError
+
+
+def limit(name: str, usual: int) -> int:
+    """The limit in the environment variable ``name``, or the usual one where it is not set.
+
+    Raises ``OptionError`` where it is not a whole number above 0.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        return usual
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise OptionError(f"{name} is {value[:40]!r}: set it to a whole number above 0, or not at all.")
+    return int(value)
