@@ -55,8 +55,7 @@ def _keep(
     keeper: Keeper, subject: Subject, analysis: Analysis, metrics: Sequence[str], levels: Sequence[str]
 ) -> None:
     from entviz.blocks import check_levels
-    from entviz.workbench.bench import MEASURED
-    from entviz.workbench.tasks import Analyze, in_order
+    from entviz.workbench.tasks import MEASURED, Analyze, in_order
 
     task = Analyze(
         keeper.request(subject), in_order(metrics, MEASURED), in_order(check_levels(levels), KINDS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping, placed
+from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def add(commands: Any) -> None:
     command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")
     command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to answer too")
     command.add_argument("--limit", type=int, metavar="N", help="only the task's first so many items")
+    add_report(command)
     add_keeping(command)
 
 
@@ -77,16 +80,19 @@ def run(options: argparse.Namespace) -> None:
         else:
             _print(found)
         asked = _asked(options, subject, text, parts, task)
-        usual = subject.text is None or asked.read(loaded).fingerprint == parts.fingerprint
         keeper.keep(
             asked,
             loaded,
             parts.fingerprint,
             found,
             dtype=found.dtype if found.dtype != "float32" else None,
-            # The dashboard would take other windows of these texts.
-            measured=None if usual else found.windows,
+            measured=_measured(asked, subject, parts),
         )
+    if options.report is not None:
+        from entviz.report import of_comparison
+
+        chosen_by = replace(subject, text=text) if text else subject
+        write_report(options.report, of_comparison(found, about(options, chosen_by), asked.options()))
 
 
 def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split]:
@@ -109,20 +115,32 @@ def _asked(
     from entviz.workbench import Request
     from entviz.workbench.comparing import Compare
 
-    criteria = words(options.criteria)
-    apart = subject.text is not None and options.calibration_text_file is not None
+    criteria, other = words(options.criteria), subject.text or _ids(subject)
     return Compare(
         Request(placed(options.model), text, len(parts.calibration.token_ids), subject.length),
         criteria,
-        tuple(words(options.budgets)),
-        tuple(words(options.level)),
+        words(options.budgets),
+        words(options.level),
         options.seeds,
         # Nothing but the search depends on it.
         float(options.seconds) if "search" in criteria else Compare.seconds,
-        (subject.text or "",) if apart else (),
+        (other,) if options.calibration_text_file is not None else (),
         task,
         options.limit if task is not None else None,
     )
+
+
+def _measured(asked: Compare, subject: Subject, parts: Split) -> str | None:
+    """What prune sets were measured on, where the dashboard would take something else; None where it would not."""
+    if subject.text is None:
+        return _ids(subject) if asked.measure_on else None
+    if asked.read(subject.loaded).fingerprint == parts.fingerprint:
+        return None
+    return f"{len(parts.measured.token_ids)} windows"
+
+
+def _ids(subject: Subject) -> str:
+    return f"token ids of {subject.name}"
 
 
 def _print(found: Comparison) -> None:

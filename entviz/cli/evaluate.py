@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping, placed
-from entviz.cli.reporting import about, add_report, write_report
+from entviz.cli.reporting import about, about_text, add_report, write_report
 from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject
 from entviz.errors import OptionError
 
@@ -86,8 +86,6 @@ def _evaluate_task(options: argparse.Namespace, keeper: Keeper) -> None:
 
     if options.windows is not None or options.window_length is not None:
         raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
-    if options.report is not None:
-        raise OptionError("--report shows what a prune set costs on a text, not on a --task: leave it out.")
     drop, task = read_drop(options), read_task(options.task)
     loaded = load_model(options)
     with progress_bar("evaluate") as progress:
@@ -101,6 +99,12 @@ def _evaluate_task(options: argparse.Namespace, keeper: Keeper) -> None:
     named = options.task if of_the_hub else task
     asked = Score(placed(options.model), named, drop, options.limit, options.dtype)
     keeper.keep(asked, loaded, task.fingerprint, found)
+    if options.report is not None:
+        from entviz.report import of_score
+
+        title = f"the task {asked.describe()}"
+        of_task = about_text(options, loaded, asked.text, title)
+        write_report(options.report, of_score(found, of_task, options.limit))
 
 
 def _print_accuracy(found: TaskResult, model: str) -> None:

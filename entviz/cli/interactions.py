@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import Block
 from entviz.cli.keeping import Keeper, add_keeping
+from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add(commands: Any) -> None:
         "--level", default="attn", help="layer, attn, mlp or attn+mlp (default: %(default)s)"
     )
     command.add_argument("--blocks", default="", metavar="BLOCKS", help="only pairs of these (default: all)")
+    add_report(command)
     add_keeping(command)
 
 
@@ -55,14 +57,19 @@ def run(options: argparse.Namespace) -> None:
             print_json(found.to_json())
         else:
             _print(found, str(subject))
+        named = list(found.blocks) if blocks is not None else None
         keeper.keep(
             MeasurePairs(keeper.request(subject), options.level),
             loaded,
             windows.fingerprint,
             found,
-            blocks=list(found.blocks) if blocks is not None else None,
+            blocks=named,
             dtype=dtype if dtype != "float32" else None,
         )
+    if options.report is not None:
+        from entviz.report import of_interactions
+
+        write_report(options.report, of_interactions(found, about(options, subject), named, dtype))
 
 
 def _print(found: Interactions, where: str) -> None:

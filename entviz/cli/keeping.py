@@ -52,7 +52,7 @@ class Keeper:
 
         self._options = options
         self._store = Store() if options.keep else None
-        # Before the model is read: files that change later must not lead to what was computed with these.
+        # Before the model is read: where its files change meanwhile, they must not lead to what it gave.
         self._identity = _identity(options.model)
 
     def __enter__(self) -> Keeper:
@@ -88,13 +88,15 @@ class Keeper:
         """
         if self._store is None:
             return
-        apart = {name: value for name, value in shell.items() if value is not None} | self._apart(loaded)
+        apart = {name: value for name, value in shell.items() if value is not None} | self._apart(
+            task, loaded
+        )
         try:
             self._write(self._store, task, loaded, tokens, result, apart)
         except UnicodeError:  # a shell hands over bytes that are no text as characters that no database takes
             log.warning("The result is not kept: its text or a name in it is not valid Unicode.")
 
-    def _apart(self, loaded: LoadedModel) -> dict[str, Any]:
+    def _apart(self, task: Task[Any], loaded: LoadedModel) -> dict[str, Any]:
         """What every command can ask for and the dashboard cannot."""
         import torch
 
@@ -103,7 +105,7 @@ class Keeper:
             found["weights"] = str(loaded.dtype).removeprefix("torch.")
         if self._options.device is not None and (loaded.device.type != "cpu" or torch.cuda.is_available()):
             found["device"] = str(loaded.device)
-        if getattr(self._options, "token_ids", None) is not None:
+        if not task.text:
             found["token_ids"] = Path(self._options.token_ids).name
         return found
 
@@ -116,21 +118,21 @@ class Keeper:
         result: Any,
         apart: dict[str, Any],
     ) -> None:
-        from entviz.store import Run, request_key, result_key
+        from entviz.store import Run, result_key
         from entviz.workbench.comparing import Compare
+        from entviz.workbench.keys import asked_key, options_of
 
-        options = task.options() | {"model": task.model}
-        asked = options | ({"shell": apart} if apart else {})
-        key = result_key(task.kind, model=loaded.fingerprint, tokens=tokens, options=asked)
+        options = options_of(task) | ({"shell": apart} if apart else {})
+        key = result_key(task.kind, model=loaded.fingerprint, tokens=tokens, options=options)
         size = len(task.text.encode())
-        text = task.text if 0 < size <= TEXT_BYTES and "token_ids" not in apart else None
+        text = task.text if 0 < size <= TEXT_BYTES else None
         if store.get(key) is None:
             run = Run(
                 kind=task.kind,
                 model=task.model,
                 fingerprint=loaded.fingerprint,
                 description=_described(task, apart),
-                options=asked,
+                options=options,
                 summary=task.summarize(result),
             )
             store.put(key, run, result, text=text)
@@ -138,8 +140,9 @@ class Keeper:
             return
         if isinstance(task, Compare):  # what a stopped one had found is in this one too
             store.remove(task.partial_key(loaded.fingerprint, tokens))
-        if self._identity is not None and text is not None:
-            store.link(request_key(task.kind, model=self._identity, text=task.text, options=options), key)
+        asked, identity = asked_key(task)
+        if text is not None and identity is not None and identity == self._identity:
+            store.link(asked, key)
 
 
 def placed(model: str) -> str:

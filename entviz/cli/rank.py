@@ -6,11 +6,13 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping
+from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
     from entviz.pruning.ranking import Ranking
+    from entviz.workbench.rankings import Choice
 
 
 def add(commands: Any) -> None:
@@ -36,6 +38,7 @@ def add(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of random (default: %(default)s)")
     command.add_argument("--seconds", type=float, default=120, help="for search (default: %(default)s)")
     command.add_argument("--stage", type=int, choices=[2], help="2: only blocks after the turning point")
+    add_report(command)
     add_keeping(command)
 
 
@@ -64,33 +67,42 @@ def run(options: argparse.Namespace) -> None:
         else:
             _print(ranking, str(subject))
         _keep(options, keeper, subject, ranking)
+    if options.report is not None:
+        from entviz.report import of_ranking
+
+        asked = _choice(options, options.budget).task(keeper.request(subject)).options()
+        write_report(options.report, of_ranking(ranking, about(options, subject), asked))
 
 
 def _keep(options: argparse.Namespace, keeper: Keeper, subject: Subject, ranking: Ranking) -> None:
-    """Keep it as the dashboard does: of an order that no budget changes, one for all numbers of blocks."""
+    """Keep it as the dashboard does: of an order that took trying and that no budget changes, one for all budgets."""
     from entviz.pruning.budget import Budget
-    from entviz.pruning.catalog import CRITERIA
     from entviz.pruning.ranking import in_order
-    from entviz.workbench.bench import FROM_ANALYSIS, ORDERED
-    from entviz.workbench.tasks import Rank
+    from entviz.workbench.rankings import FROM_ANALYSIS
 
-    criterion, wanted = options.criterion, Budget.parse(options.budget)
-    budget = str(int(wanted.amount)) if wanted.unit == "blocks" else options.budget.strip()
-    if wanted.unit == "blocks" and criterion in ORDERED and criterion not in FROM_ANALYSIS:
-        budget, ranking = "0", in_order(criterion, ranking.order, ranking.scores, 0)
-    settings = {
-        "level": options.level or CRITERIA[criterion].level,
-        "budget": budget,
-        "protect": options.protect,
-    }
-    own = {  # what only one criterion depends on
-        "entrodrop": {"estimator": options.estimator, "stage": options.stage},
-        "random": {"seed": options.seed},
-        "search": {"estimator": options.estimator, "seconds": float(options.seconds)},
-    }
-    settings |= own.get(criterion, {})
-    task = Rank(keeper.request(subject), criterion, tuple(settings.items()))
+    wanted = Budget.parse(options.budget)
+    budget: int | str = int(wanted.amount) if wanted.unit == "blocks" else options.budget.strip()
+    choice = _choice(options, str(budget) if options.criterion in FROM_ANALYSIS else budget)
+    if choice.cut_later:
+        ranking = in_order(ranking.criterion, ranking.order, ranking.scores, 0)
+    task = choice.task(keeper.request(subject))
     keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
+
+
+def _choice(options: argparse.Namespace, budget: int | str) -> Choice:
+    from entviz.pruning.catalog import CRITERIA
+    from entviz.workbench.rankings import Choice
+
+    return Choice(
+        options.criterion,
+        options.estimator,
+        options.level or CRITERIA[options.criterion].level,
+        budget,
+        options.protect,
+        options.stage,
+        options.seed,
+        float(options.seconds),
+    )
 
 
 def _print(ranking: Ranking, where: str) -> None:

@@ -10,6 +10,7 @@ from entviz.errors import ExportError
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
+    from entviz.models.loaded import LoadedModel
     from entviz.report import About
 
 
@@ -20,12 +21,22 @@ def add_report(command: argparse.ArgumentParser) -> None:
 
 def about(options: argparse.Namespace, subject: Subject) -> About:
     """What a report is about: what was measured, and the options that named it."""
-    from entviz.report import About
-    from entviz.report.views import title_of
+    from entviz.report.ending import title_of
 
     if subject.text is None:
-        return About(options.model, "", subject.name)
-    return About(options.model, subject.text, title_of(subject.text, " ".join(subject.text.split())[:80]))
+        return about_text(options, subject.loaded, "", f"token ids of {subject.name}")
+    title = title_of(subject.text, " ".join(subject.text.split())[:80])
+    return about_text(options, subject.loaded, subject.text, title)
+
+
+def about_text(options: argparse.Namespace, loaded: LoadedModel, text: str, title: str) -> About:
+    """The same of another text than the one that the options name."""
+    import torch
+
+    from entviz.report import About
+
+    weights = "" if loaded.dtype == torch.float32 else str(loaded.dtype).removeprefix("torch.")
+    return About(options.model, text, title, weights=weights, device=options.device or "")
 
 
 def write_report(path: str, html: str) -> None:

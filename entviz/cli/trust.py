@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping
+from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add(commands: Any) -> None:
         default=",".join(ENTROPIES),
         help="entropies to judge, matrix among them (default: %(default)s)",
     )
+    add_report(command)
     add_keeping(command)
 
 
@@ -59,6 +61,10 @@ def run(options: argparse.Namespace) -> None:
             estimators=list(estimators) if estimators != USUAL else None,
             dtype=dtype if dtype != "float32" else None,
         )
+    if options.report is not None:
+        from entviz.report import of_trust
+
+        write_report(options.report, of_trust(found, about(options, subject), dtype))
 
 
 def _print(found: Trust, where: str) -> None:

@@ -5,6 +5,7 @@
     cells = table([ranking], analysis, "knn", PruneSet.parse("attn.5"))    # a row for each block
     picture(cells, ranked=("attn",))                                       # plain data: a colour for each cell
     colour_bar(picture(cells), "Entropy increase (nats)")                  # HTML
+    board(picture(cells), ("attn",))                                       # HTML, for a file: nothing can be ticked
 
 The cells are drawn as buttons by the page: a chart that is made anew at each tick loses clicks meanwhile. Depth runs in
 bands of equal length, so that a cell is large enough for a finger on a narrow screen.
@@ -20,6 +21,7 @@ import pandas as pd
 from plotly.colors import sample_colorscale
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
+from entviz.figures import theme
 from entviz.figures.reading import number
 
 if TYPE_CHECKING:
@@ -29,18 +31,37 @@ if TYPE_CHECKING:
 BAND: Final = 10  # layers side by side at most
 SCALE: Final = "Cividis"  # reads the same with and without colour vision (Nunez et al. 2018)
 OUTER: Final = 0.05  # share of the scores at each end that the colours do not tell apart
+CELL: Final = 24  # pixels, of a cell in a file
+# What a criterion's score is, with its unit; criteria that rank whole sets have none.
+SCORES: Final = {
+    "entrodrop": ("Entropy increase", "nats"),
+    "cosine": ("1 − cosine similarity", ""),
+    "block-influence": ("Block Influence: 1 − cosine similarity", ""),
+    "angular-distance": ("Angular distance of input and output", ""),
+    "leave-one-out": ("Loss without the block alone", "nats a token"),
+    "sleb": ("Loss once the block was dropped too", "nats a token"),
+    "finercut": ("KL from dense once the block was dropped too", "nats"),
+}
 
 
 def table(
-    rankings: Sequence["Ranking"], analysis: "Analysis", metric: str, drop: PruneSet, unit: str = ""
+    rankings: Sequence["Ranking"],
+    analysis: "Analysis | None",
+    metric: str,
+    drop: PruneSet,
+    unit: str = "",
 ) -> pd.DataFrame:
     """A row for each block of the model, by depth.
 
     Columns: block, kind, index, score and rank (from the ranking that has them; 1 goes first), of (how many are
-    ranked with it), protected, increase (``metric``'s entropy increase, nats), dropped, unit.
+    ranked with it), protected, increase (``metric``'s entropy increase, nats; not a number without an analysis),
+    dropped, unit. Without an analysis there must be a ranking, which has a row for each layer.
     """
+    layers = (
+        analysis.layers if analysis is not None else 1 + max(int(r.scores["index"].max()) for r in rankings)
+    )
     rows = pd.DataFrame(
-        [(str(block), block.kind, block.index, block in drop) for block in all_blocks(analysis.layers)],
+        [(str(block), block.kind, block.index, block in drop) for block in all_blocks(layers)],
         columns=["block", "kind", "index", "dropped"],
     )
     score: dict[str, float] = {}
@@ -53,8 +74,10 @@ def table(
         protected |= dict(zip(scores["block"], scores["protected"], strict=True))
         rank |= {str(block): place for place, block in enumerate(ranking.order, start=1)}
         of |= {str(block): len(ranking.order) for block in ranking.order}
-    measured = analysis.blocks[analysis.blocks["metric"] == metric]
-    increase = dict(zip(measured["block"], measured["value"], strict=True))
+    increase: dict[str, float] = {}
+    if analysis is not None:
+        measured = analysis.blocks[analysis.blocks["metric"] == metric]
+        increase = dict(zip(measured["block"], measured["value"], strict=True))
     rows["score"] = [float(score.get(block, np.nan)) for block in rows["block"]]
     rows["rank"] = [rank.get(block, 0) for block in rows["block"]]
     rows["of"] = [of.get(block, 0) for block in rows["block"]]
@@ -103,6 +126,26 @@ def picture(cells: pd.DataFrame, *, ranked: Sequence[str] = KINDS) -> dict[str, 
     }
 
 
+def board(drawn: dict[str, Any], kinds: Sequence[str] = KINDS) -> str:
+    """The cells of these kinds of a :func:`picture` as HTML, each with its lines of text as a hint on hover."""
+    cells = {cell["block"]: cell for cell in drawn["cells"]}
+    across, layers, gone = drawn["across"], drawn["layers"], set(drawn["dropped"])
+    bands = []
+    for first in range(0, layers, across):
+        here = range(first, min(first + across, layers))
+        parts = ["<span></span>", *(f'<span style="opacity:0.75">{layer}</span>' for layer in here)]
+        parts += ["<span></span>"] * (across - len(here))
+        for kind in kinds:
+            parts.append(f'<span style="opacity:0.75;text-align:left">{escape(kind)}</span>')
+            parts += [_cell(cells[f"{kind}.{layer}"], gone) for layer in here]
+            parts += ["<span></span>"] * (across - len(here))
+        columns = f"42px repeat({across},{CELL}px)"
+        bands.append(
+            f'<div style="display:grid;grid-template-columns:{columns};gap:3px">{"".join(parts)}</div>'
+        )
+    return f'<div style="display:grid;gap:8px;font-size:12px;text-align:center">{"".join(bands)}</div>'
+
+
 def colour_bar(drawn: dict[str, Any], title: str) -> str:
     """What the colours of a :func:`picture` mean, as HTML; empty where no cell has a score."""
     low, high = drawn["low"], drawn["high"]
@@ -115,6 +158,23 @@ def colour_bar(drawn: dict[str, Any], title: str) -> str:
         f'<div style="font-size:0.8em"><div>{escape(title)}</div>'
         f'<div style="height:10px;border-radius:3px;background:linear-gradient(to right,{stops})"></div>'
         f'<div style="display:flex;justify-content:space-between">{labels}</div></div>'
+    )
+
+
+def _cell(cell: dict[str, Any], gone: set[str]) -> str:
+    kind, _, layer = cell["block"].partition(".")
+    dropped = {cell["block"]} <= gone or (kind == "layer" and {f"attn.{layer}", f"mlp.{layer}"} <= gone)
+    colour = cell["colour"] or "transparent"
+    if dropped:
+        colour = f"color-mix(in srgb,{colour} 30%,transparent)"
+    mark = "✕" if dropped else "●" if cell["shielded"] else ""
+    line = "solid" if cell["colour"] else "dashed"
+    ink = theme.VERMILION if dropped else "#ffffff;text-shadow:0 0 2px #000"
+    said = escape(", ".join([cell["block"], "dropped" if dropped else "kept", *cell["said"]]))
+    return (
+        f'<span role="img" title="{said}" aria-label="{said}" style="height:{CELL}px;line-height:{CELL - 2}px;'
+        f"border:1px {line} {theme.LINE_COLOUR};border-radius:3px;background:{colour};color:{ink};"
+        f'font-weight:700">{mark}</span>'
     )
 
 

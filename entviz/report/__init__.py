@@ -9,8 +9,13 @@ escaped, and the file forbids itself to load anything.
 """
 
 from entviz.report.command import About
+from entviz.report.comparing import of_angles, of_comparison, of_contrast
 from entviz.report.document import Section, document, file_name
-from entviz.report.views import of_analysis, of_comparison, of_evaluation, of_run
+from entviz.report.judging import of_interactions, of_trust
+from entviz.report.ranking import of_ranking
+from entviz.report.runs import of_generation, of_run
+from entviz.report.tasks import of_score
+from entviz.report.views import of_analysis, of_evaluation
 
 __all__ = [
     "About",
@@ -18,7 +23,14 @@ __all__ = [
     "document",
     "file_name",
     "of_analysis",
+    "of_angles",
     "of_comparison",
+    "of_contrast",
     "of_evaluation",
+    "of_generation",
+    "of_interactions",
+    "of_ranking",
     "of_run",
+    "of_score",
+    "of_trust",
 ]

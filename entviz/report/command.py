@@ -26,6 +26,8 @@ class About:
         text_title: the text in a few words, such as "the news passage".
         program: what computed it; this program if left out.
         created: when, in seconds since 1970, UTC; None if unknown.
+        weights: the number type that the weights were loaded in, where it was not float32.
+        device: where it ran, where that was asked for.
     """
 
     model: str
@@ -33,6 +35,8 @@ class About:
     text_title: str
     program: str = ""
     created: float | None = None
+    weights: str = ""
+    device: str = ""
 
     @property
     def model_title(self) -> str:
@@ -50,7 +54,8 @@ def command(about: About, name: str, options: Mapping[str, Any], *, text: bool =
     """
     if text and not about.text:
         return ""
-    given = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {}), **options}
+    given = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {})}
+    given |= {"--dtype": about.weights, "--device": about.device, **options}
     words = ["python", "-m", "entviz", name]
     for option, value in given.items():
         if value is not None and value != "":

@@ -57,7 +57,7 @@ def listing(runs: Iterable[Run]) -> pd.DataFrame:
                 "when": pd.Timestamp(run.created, unit="s", tz="UTC").floor("s"),
                 "kind": KIND_TITLES.get(run.kind, run.kind),
                 "model": run.model,
-                "text": _without_cut(run.description),
+                "text": without_cut(run.description),
                 "windows": run.options.get("windows"),
                 "tokens": run.options.get("window_length"),
                 "dropped": dropped(run),
@@ -77,6 +77,11 @@ def dropped(run: Run) -> str:
     if "drop" in options:
         return str(options["drop"])
     return ",".join(map(str, summary["drop"])) if isinstance(summary.get("drop"), list) else ""
+
+
+def without_cut(description: str) -> str:
+    """A text's first words, without how it was cut, which has columns of its own."""
+    return description.rpartition(" (")[0] if description.endswith(" tokens)") else description
 
 
 def found(run: Run) -> str:
@@ -129,8 +134,3 @@ def as_csv(table: pd.DataFrame) -> str:
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _without_cut(description: str) -> str:
-    """A text's first words, without how it was cut, which has columns of its own."""
-    return description.rpartition(" (")[0] if description.endswith(" tokens)") else description

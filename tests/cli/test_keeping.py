@@ -208,6 +208,20 @@ def test_a_comparison_on_another_text_is_the_dashboard_s_too(
     assert job.snapshot().finished
 
 
+def test_a_comparison_on_token_ids_says_so(entviz, store, tmp_path):
+    (tmp_path / "other.txt").write_text(OTHER, encoding="utf-8")
+    (tmp_path / "ids.json").write_text(json.dumps([list(range(5, 45)), list(range(45, 85))]))
+    command = ("compare", "--token-ids", tmp_path / "ids.json", "--criteria", "cosine", "--budgets", "1")
+    assert entviz(*command)[0] == 0
+    assert entviz(*command, "--calibration-text-file", tmp_path / "other.txt")[0] == 0
+    by_text, by_ids = store.runs(kind="comparison")
+    assert by_text.options["shell"] == {"measured": "token ids of ids.json"}
+    assert store.text(by_text.key) == OTHER
+    assert by_ids.options["shell"] == {"token_ids": "ids.json"}
+    assert by_ids.description == "token ids of ids.json (1 x 40 tokens)"
+    assert store.text(by_ids.key) is None
+
+
 # What only a shell can ask for: the command, what the options say of it, what the dashboard is asked instead.
 APART = {
     "weights": (("analyze", "--text", TEXT, *CUT, "--dtype", "bfloat16"), {"weights": "bfloat16"}, "analyze"),
@@ -241,7 +255,11 @@ APART = {
         {"dtype": "bfloat16"},
         "compare",
     ),
-    "a comparison on fewer windows": ((*SAME["compare"][1], "--windows", "5"), {"measured": 3}, "compare"),
+    "a comparison on fewer windows": (
+        (*SAME["compare"][1], "--windows", "5"),
+        {"measured": "3 windows"},
+        "compare",
+    ),
 }
 
 

@@ -1,16 +1,8 @@
-"""Reports: everything inside, nothing fetched, every word escaped, and the command in it gives the same numbers."""
+"""Reports: everything inside, nothing fetched, every word escaped."""
 
-import base64
-import json
-import re
-import shlex
-from html import unescape
-
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from playwright.sync_api import sync_playwright
 
 import entviz
 from entviz import report
@@ -18,12 +10,8 @@ from entviz.cli import main
 from entviz.corpus import passages
 from entviz.report import About, Section
 from entviz.spelling import spell
-from entviz.store import Run
-from tests.browser.chromium import find
+from tests.report.conftest import HOSTILE, figure_data, numbers
 
-HOSTILE = (
-    "</script><script>window.hacked = 1</script><img src=http://127.0.0.1:9/x onerror='window.hacked=1'> & "
-)
 NEWS = passages()["news"].text
 
 
@@ -34,38 +22,6 @@ def measured(smollm2):
     evaluation = entviz.evaluate(smollm2, windows, entviz.PruneSet.parse("attn.5,layer.7"))
     pieces = [spell(smollm2.tokenizer, row) for row in evaluation.token_ids.tolist()]
     return entviz.analyze(smollm2, windows, ("bucket", "cosine")), evaluation, pieces
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find()  # asks Playwright itself, so before it is started here
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Opens HTML in a real browser without a network: returns the page, what else it asked for, and complaints."""
-
-    def opened(html, **context):
-        path = tmp_path / "report.html"
-        path.write_text(html, encoding="utf-8")
-        page = browser.new_context(offline=True, **context).new_page()
-        asked, complaints = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
-        )
-        page.goto(path.as_uri())
-        for figure in page.locator(".figure").all():
-            figure.locator(".subplot").first.wait_for(state="attached")
-        return page, asked[1:], complaints
-
-    return opened
 
 
 @pytest.mark.browser
@@ -113,41 +69,19 @@ def test_a_figure_answers_the_pointer(measured, show):
     assert row["site"] in shown
 
 
-def figure_data(html):
-    return [
-        json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', html, re.S)
-    ]
-
-
 def test_figures_hold_the_numbers_and_plotly_comes_once(measured):
     analysis = measured[0]
     html = report.of_analysis(analysis, About("smollm2-135m", NEWS, "the news passage"), ["bucket"], ["attn"])
     assert html.count("plotly.js v") == 1
     assert "https://cdn" not in html.split("<script>")[0]
     bars = figure_data(html)[1]["data"][0]["y"]
-    values = pd.Series(base64_numbers(bars))
+    values = pd.Series(numbers(bars))
     expected = analysis.blocks.query("metric == 'bucket' and kind == 'attn'")["value"]
     assert values.tolist() == pytest.approx(expected.tolist())
     assert "SmolLM2 135M Instruct on the news passage, 2 windows of 32 tokens." in html
     assert f"entviz {entviz.__version__}" in html
     assert "torch" in html
     assert "plotly.js" not in report.document("No figure", "", [Section("Words", "only")])
-
-
-def base64_numbers(values):
-    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
-
-
-def test_the_command_line_in_a_report_computes_the_same(smollm2, tmp_path, monkeypatch, capsys):
-    windows = entviz.windows_from_text(NEWS, smollm2.tokenizer, windows=2, window_length=32)
-    evaluation = entviz.evaluate(smollm2, windows, entviz.PruneSet.parse("attn.5"))
-    html = report.of_evaluation(evaluation, None, About("smollm2-135m", NEWS, "the news passage"))
-    (command,) = [unescape(text) for text in re.findall(r"<pre>(python -m entviz .*?)</pre>", html)]
-    (data,) = re.findall(r'download="text.txt" href="data:text/plain;charset=utf-8;base64,([^"]*)"', html)
-    (tmp_path / "text.txt").write_bytes(base64.b64decode(data))
-    monkeypatch.chdir(tmp_path)
-    assert main([*shlex.split(command)[3:], "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["nll"] == pytest.approx(evaluation.nll, abs=1e-5)
 
 
 def test_the_command_line_writes_reports(tmp_path, capsys):
@@ -160,17 +94,6 @@ def test_the_command_line_writes_reports(tmp_path, capsys):
     said = capsys.readouterr()
     assert "cannot be written" in said.err
     assert "cosine" in said.out, "what was computed is printed nevertheless"
-
-
-def test_a_command_survives_a_shell():
-    about = About("some model; rm -rf $HOME", "", "")
-    line = report.command.command(
-        about, "generate", {"--prompt": "it's `x` $(y)\n", "--drop": ""}, text=False
-    )
-    assert shlex.split(line) == [
-        *("python", "-m", "entviz", "generate", "--model", "some model; rm -rf $HOME"),
-        *("--prompt", "it's `x` $(y)\n"),
-    ]
 
 
 def test_long_tables_are_folded_and_bounded():
@@ -187,17 +110,6 @@ def test_a_figure_cannot_end_its_script():
     html = report.document("Odd", "", [Section("Figure", figure=figure)])
     assert "<script>alert" not in html
     assert figure_data(html)[0]["data"][0]["name"] == "</script><script>alert(1)</script>"
-
-
-def test_every_kind_of_run_has_a_report(smollm2):
-    prompt = "Once <upon> a time"
-    generation = entviz.generate(smollm2, prompt, entviz.PruneSet.parse("attn.25"), max_new_tokens=3)
-    run = Run(
-        "generation", "smollm2-135m", description=prompt, options={"drop": "attn.25", "max_new_tokens": 3}
-    )
-    html = report.of_run(run, generation, prompt)
-    assert "Once &lt;upon&gt; a time" in html
-    assert "--prompt &#x27;Once &lt;upon&gt; a time&#x27; --drop attn.25 --max-new-tokens 3" in html
 
 
 def test_file_names_are_plain():

@@ -1,0 +1,59 @@
+"""What every report says: what was measured on what, and how to get the same numbers again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from entviz.corpus import passages
+from entviz.report.command import TEXT_FILE, About
+from entviz.report.document import Section
+
+SHOWN_CHARACTERS = 20_000  # of the text; the file that the report offers has all of it
+
+
+def title_of(text: str | None, description: str) -> str:
+    """A text's name for a sentence: "the news passage" for a built-in one, else its first words."""
+    for passage in passages().values():
+        if passage.text == text:
+            return f"the {passage.name} passage"
+    return f"“{description}”"
+
+
+def windows_of(count: int, length: int) -> str:
+    """How much text, as it is said."""
+    return f"{'1 window' if count == 1 else f'{count} windows'} of {length} tokens"
+
+
+def measured_on(about: About, windows: int, length: int) -> str:
+    """The model, the text and how much of it, as a sentence."""
+    return f"{about.model_title} on {about.text_title}, {windows_of(windows, length)}."
+
+
+def ending(about: About, again: str, note: str = "") -> list[Section]:
+    """What computed it, how to compute it again, and the text.
+
+    Args:
+        about: what was measured on.
+        again: the command line that gives the same numbers; empty where none does.
+        note: a sentence about that command.
+    """
+    when = datetime.fromtimestamp(about.created, UTC) if about.created else None
+    said = f"Computed by {about.computed_by}" + (f" on {when:%Y-%m-%d at %H:%M} UTC." if when else ".")
+    if about.weights:
+        said += f" The weights were loaded in {about.weights}."
+    if about.device:
+        said += f" It ran on {about.device}."
+    sections = [Section("How it was computed", said)]
+    if again:
+        words = ["In a shell where entviz is installed."]
+        words += [f"It reads {TEXT_FILE}, which is below."] if TEXT_FILE in again else []
+        words += [note] if note else []
+        sections.append(Section("Compute it again", " ".join(words), code=again))
+    if about.text and (TEXT_FILE in again or not again):
+        shown = about.text[:SHOWN_CHARACTERS]
+        more = "" if shown == about.text else f" Shown are its first {SHOWN_CHARACTERS:,} characters."
+        words_of_it = f"{len(about.text):,} characters; windows are cut from its start.{more}"
+        sections.append(
+            Section("The text", words_of_it, code=shown, folded=True, download=(TEXT_FILE, about.text))
+        )
+    return sections

@@ -1,0 +1,84 @@
+"""The report of a ranking.
+
+of_ranking(ranking, About("smollm2-135m", text, "the news passage"), run.options)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from entviz.figures import grid, theme
+from entviz.pruning.catalog import CRITERIA
+from entviz.report.command import About, command
+from entviz.report.document import Section, document
+from entviz.report.ending import ending, measured_on
+
+if TYPE_CHECKING:
+    from entviz.pruning.ranking import Ranking
+
+
+def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
+    """Blocks in the order in which a criterion drops them.
+
+    ``asked`` are the options of :class:`entviz.workbench.tasks.Rank`, with the windows and their length.
+    """
+    known = CRITERIA[ranking.criterion]
+    sections = [
+        Section("Criterion", f"{known.title}: {known.source}."),
+        Section("Dropped", code=str(ranking.drop) or "nothing: no budget was given"),
+        Section("Every block by its score", _LEGEND, html=_board(ranking, asked)),
+        Section("Order", table=_order(ranking)),
+        Section("Scores by depth", table=ranking.scores),
+    ]
+    first_and_last = asked.get("protect")
+    again = command(
+        about,
+        "rank",
+        {
+            "--criterion": ranking.criterion,
+            "--estimator": asked.get("estimator"),
+            "--level": asked["level"],
+            "--budget": asked["budget"],
+            "--protect": None if first_and_last is None else ",".join(map(str, first_and_last)),
+            "--stage": asked.get("stage"),
+            "--seed": asked.get("seed"),
+            "--seconds": asked.get("seconds"),
+            "--windows": asked["windows"],
+            "--window-length": asked["window_length"],
+        },
+    )
+    timed = ranking.criterion == "search" or "latency" in str(asked["budget"])
+    note = "What it chooses depends on how fast the machine is, and may differ." if timed else ""
+    subtitle = measured_on(about, asked["windows"], asked["window_length"])
+    return document("Blocks ranked", subtitle, [*sections, *ending(about, again, note)])
+
+
+_LEGEND = (
+    "✕ dropped, ● protected, dashed: without a score. Dark cells have the lowest scores, and go first. Point at a cell "
+    "for its numbers."
+)
+
+
+def _board(ranking: Ranking, asked: Mapping[str, Any]) -> str:
+    title, unit = grid.SCORES.get(ranking.criterion, ("", ""))
+    if ranking.criterion == "entrodrop":
+        title += f", {theme.metric_title(asked['estimator'])}"
+    kinds = [kind for kind in ("layer", "attn", "mlp") if kind in set(ranking.scores["kind"])]
+    drawn = grid.picture(grid.table([ranking], None, "", ranking.drop, unit), ranked=kinds)
+    bar = grid.colour_bar(drawn, f"{title} ({unit})" if unit else title)
+    return f'{grid.board(drawn, kinds)}<div style="max-width:360px;margin-top:12px">{bar}</div>'
+
+
+def _order(ranking: Ranking) -> pd.DataFrame:
+    scores = dict(zip(ranking.scores["block"], ranking.scores["score"], strict=True))
+    return pd.DataFrame(
+        {
+            "rank": range(1, len(ranking.order) + 1),
+            "block": [str(block) for block in ranking.order],
+            "score": [float(scores[str(block)]) for block in ranking.order],
+            "dropped": [block in ranking.drop for block in ranking.order],
+        }
+    )

@@ -1,0 +1,64 @@
+"""The report of accuracy on a multiple-choice task.
+
+of_score(result, About("smollm2-135m", task.fingerprint, "the task grammar"), limit=20)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from entviz.report.command import About, command
+from entviz.report.document import Section, document
+from entviz.report.ending import ending
+from entviz.tasks import BUILT_IN, read_task, task_titles
+
+if TYPE_CHECKING:
+    from entviz.evaluation.tasks import TaskResult
+
+
+def of_score(result: TaskResult, about: About, limit: int | None = None) -> str:
+    """Accuracy without the dropped blocks, and every item.
+
+    ``about.text`` is the task's fingerprint, or the name of a task of the hub; ``limit`` is how many items were asked
+    for.
+    """
+    from entviz.figures.tasks import accuracy_chart, headline, item_table
+
+    numbers = pd.DataFrame(
+        [
+            ("accuracy", result.accuracy, result.standard_error),
+            ("accuracy, length-normalized", result.accuracy_normalized, result.standard_error_normalized),
+            ("blind guessing", result.chance, float("nan")),
+        ],
+        columns=["measure", "share", "standard error"],
+    )
+    said = f"{headline(result)} Bars are 95% intervals, items counted as independent."
+    sections = [
+        Section("Dropped", code=str(result.drop) or "nothing: this is the dense model"),
+        Section("Accuracy", said, accuracy_chart(result), table=numbers),
+        Section(
+            "Items",
+            "Items and their choices are counted from 0; log-likelihoods are in nats.",
+            table=item_table(result),
+        ),
+    ]
+    again = ""
+    if is_known(result.task, about.text):
+        asked = {"--task": result.task, "--limit": limit, "--drop": str(result.drop), "--dtype": result.dtype}
+        again = command(about, "evaluate", asked, text=False)
+    subtitle = f"{about.model_title} on {about.text_title}, in {result.dtype}."
+    # There is no text to show: what stands in its place tells tasks apart.
+    return document("Task accuracy", subtitle, [*sections, *ending(replace(about, text=""), again)])
+
+
+def is_known(name: str, fingerprint: str) -> bool:
+    """Whether a command that is given the name reads this very task.
+
+    ``fingerprint`` is the task's, or the name itself for a task of the hub. A file of one's own may have any name.
+    """
+    if name in BUILT_IN:
+        return read_task(name).fingerprint == fingerprint
+    return name in task_titles()
