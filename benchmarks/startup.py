@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 
+from benchmarks.server import server
 from benchmarks.timing import Figure
-from entviz.models import LoadedModel, cache_directory
+from entviz.models import LoadedModel
 
 _PATIENCE = 180.0  # seconds
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -42,11 +38,11 @@ def startup(loaded: LoadedModel) -> list[Figure]:
 
 def _first_chart(browser, database: str) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
     started = time.perf_counter()
-    with _server(database) as port:
+    with server(database, wait=False) as (port, _):
         page = browser.new_page()
         while True:  # as a person who reloads until the server answers
             with contextlib.suppress(Exception):
-                page.goto(f"http://localhost:{port}")
+                page.goto(f"http://127.0.0.1:{port}")
                 break
             if time.perf_counter() - started > _PATIENCE:
                 raise TimeoutError("the server does not answer")
@@ -55,24 +51,3 @@ def _first_chart(browser, database: str) -> float:  # type: ignore[no-untyped-de
         spent = time.perf_counter() - started
         page.close()
     return spent
-
-
-@contextlib.contextmanager
-def _server(database: str) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    environment = os.environ | {"ENTVIZ_DATABASE": database, "ENTVIZ_CACHE": str(cache_directory())}
-    server = subprocess.Popen(
-        [*command, "--server.port", str(port)],
-        env=environment,
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield port
-    finally:
-        server.terminate()
-        server.wait(30)

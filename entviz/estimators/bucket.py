@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from entviz.estimators import kernels
+from entviz import kernels
 from entviz.estimators.options import whole_number
 from entviz.estimators.states import windows_of_states
 

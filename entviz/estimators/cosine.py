@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from entviz.errors import OptionError
-from entviz.estimators import kernels
+from entviz import kernels
 from entviz.estimators.states import windows_of_states
 
 SMALLEST_NORM = 1e-8

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from entviz.estimators import kernels
+from entviz import kernels
 from entviz.estimators.estimator import check_tokens
 from entviz.estimators.options import whole_number
 from entviz.estimators.states import CANCELLATION, gram, squared_distances, windows_of_states

@@ -12,13 +12,14 @@ the candidates of a greedy step or the children of a search.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from entviz import kernels
 from entviz.anatomy import Anatomy, Call
 from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
@@ -28,7 +29,7 @@ from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.states import StateCache
+from entviz.pruning.states import StateCache, prefix_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +80,8 @@ def evaluate_many(
 ) -> list[Cost]:
     """Measure what each of ``prune_sets`` costs on ``windows``, in their order. The model is not changed.
 
-    ``cache`` keeps the dense model's predictions between calls; the numbers are those of
-    :func:`entviz.evaluation.loss.evaluate`, which also says what ``dtype`` may be.
+    ``cache`` keeps the dense model's predictions, and hidden states that several sets share, between calls. The numbers
+    are those of :func:`entviz.evaluation.loss.evaluate`, which also says what ``dtype`` may be.
     ``progress`` counts prune sets times windows.
 
     Raises:
@@ -91,6 +92,7 @@ def evaluate_many(
     dtype = resolved(dtype, loaded.device)
     if not prune_sets:
         return []
+    kernels.load()  # worth its second where there is much to score
     loaded = loaded.in_dtype(dtype)
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
@@ -106,9 +108,10 @@ def evaluate_many(
         for first, token_ids in batches(windows.token_ids, size):
             ids = token_ids.to(loaded.device)
             here = slice(first, first + len(ids))
-            dense = dense_on(anatomy, ids, text_key(loaded, dtype, token_ids), cache, tick)
+            text = text_key(loaded, dtype, token_ids)
+            dense = dense_on(anatomy, ids, text, cache, tick)
             hidden, calls = anatomy.begin(ids)
-            walk = _Walk(anatomy, calls, tick)
+            walk = _Walk(anatomy, calls, tick, cache if anatomy.resumable else StateCache(0), text)
             for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
                 scores = score(anatomy.head, *scored_positions(last, ids), dense, after_chunk=tick)
                 means = [
@@ -127,8 +130,16 @@ def evaluate_many(
 class _Walk:
     """One batch of windows going down the tree of prune sets, depth first."""
 
-    def __init__(self, anatomy: Anatomy, calls: Sequence[Call], tick: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        calls: Sequence[Call],
+        tick: Callable[[], None],
+        cache: StateCache,
+        text: Hashable,
+    ) -> None:
         self.anatomy, self.calls, self.tick = anatomy, calls, tick
+        self.cache, self.text = cache, text
 
     def leaves(
         self, layer: int, hidden: Tensor, group: list[tuple[int, PruneSet]]
@@ -140,7 +151,9 @@ class _Walk:
                 kept = (i not in member[1].attention, i not in member[1].mlp)
                 branches.setdefault(kept, []).append(member)
             self.tick()
-            states = self._states(i, hidden, set(branches))
+            states = self._known(i + 1, branches)
+            states |= self._states(i, hidden, set(branches) - set(states))
+            self._keep(i + 1, branches, states)
             # The largest branch goes on in this loop, so that recursion is shallow: it is as deep as sets differ.
             last = max(branches, key=lambda kept: len(branches[kept]))
             for kept, members in branches.items():
@@ -148,6 +161,27 @@ class _Walk:
                     yield from self.leaves(i + 1, states.pop(kept), members)
             hidden, group = states[last], branches[last]
         yield [place for place, _ in group], hidden
+
+    def _known(
+        self, layer: int, branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]]
+    ) -> dict[tuple[bool, bool], Tensor]:
+        """What enters ``layer``, where an earlier call has left it: all sets of a branch agree before it."""
+        found = {
+            kept: self.cache.get(prefix_key(self.text, members[0][1], layer))
+            for kept, members in branches.items()
+        }
+        return {kept: hidden for kept, hidden in found.items() if hidden is not None}
+
+    def _keep(
+        self,
+        layer: int,
+        branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]],
+        states: dict[tuple[bool, bool], Tensor],
+    ) -> None:
+        """Leave what several sets share for the next call, whose sets often share it too."""
+        for kept, members in branches.items():
+            if len(members) > 1:
+                self.cache.put(prefix_key(self.text, members[0][1], layer), states[kept])
 
     def _states(
         self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]

@@ -1,47 +1,53 @@
 """Score next-token predictions of a pruned model against the text and against the dense model.
 
-The vocabulary projection is done in chunks of positions, so the logits of a text are never all in memory. Where the
-logits are linear in the normed hidden state n, the divergence from the dense model needs none of the dense logits:
+Where the logits are linear in the normed hidden state n, z_v = n . w_v + b_v, they are made for a tile of the
+vocabulary at a time and only their running log-sum-exp and argmax are kept, so that neither the logits of a text nor
+those of a position are ever all in memory, and the unembedding is read once for many positions. The divergence from
+the dense model then needs none of the dense logits: with p the dense prediction and n' the dense state,
 
-    KL(p || q) = sum_v p_v log p_v  -  sum_v p_v z_v  +  log sum_v exp z_v,     z_v = n . w_v + b_v
+    KL(p || q) = sum_v p_v (z'_v - z_v) + log sum_v exp z_v - log sum_v exp z'_v = (n' - n) . E_p[w] + ...
 
-and the middle term is n . E_p[w] + E_p[b], where the expected unembedding E_p[w] under the dense prediction p is a
-vector of the model's width that is computed once a text. So a pruned model costs one projection, and the dense
-reference keeps width + 4 numbers a position rather than a vocabulary of them. Both sides are exact.
+where the expected unembedding E_p[w] is a vector of the model's width that is computed once a text. So a pruned model
+costs one projection, and the dense reference keeps twice the width and 3 numbers a position rather than a vocabulary
+of them. Both sides are exact. Other heads are run as they are, on a few positions at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from entviz import kernels
 from entviz.head import Head
 
-# Logits at a time. An evaluation can be cancelled between chunks, which on a processor has to be possible within a
-# tenth of a second; a dense reference is about twice the work.
-_CHUNK_BYTES = 128 * 2**20
-_CHUNK_BYTES_ON_CPU = 24 * 2**20
+# Logits at a time. An evaluation can be cancelled between tiles, which on a processor has to be possible within a
+# tenth of a second; a dense reference is about twice the work. There they should also fit into its caches.
+_TILE_BYTES = 128 * 2**20
+_TILE_BYTES_ON_CPU = 16 * 2**20
+_SMALLEST_TILE = 1024  # of the vocabulary; where so many do not fit, fewer positions are done together
 
 
 @dataclass(frozen=True)
 class DenseReference:
     """What the dense model predicts at each scored position, as far as a comparison needs it. Shapes (positions, ...).
 
-    ``recall`` is the expected unembedding (positions, width + 1; the last column is the expected bias), or for a model
-    with logits that are not linear the normed states (positions, width), from which its logits are made again.
+    ``expected`` is the expected unembedding, float32 (positions, width); where the logits are not linear it is empty,
+    (positions, 0), and the dense logits are made again from the states.
     """
 
     nll: Tensor  # negative log-likelihood of the token that follows, nats, float64
     best: Tensor  # the most likely token id
-    negentropy: Tensor  # sum over the vocabulary of p log p, nats, float64
-    recall: Tensor
+    log_total: Tensor  # log of the sum over the vocabulary of exp(logit), float64
+    states: Tensor  # normed, as the unembedding reads them (positions, width)
+    expected: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
         """The parts in order, to keep them in a cache and make this again from them."""
-        return self.nll, self.best, self.negentropy, self.recall
+        return self.nll, self.best, self.log_total, self.states, self.expected
 
 
 @dataclass(frozen=True)
@@ -58,19 +64,11 @@ def dense_reference(
 ) -> DenseReference:
     """Score the dense model's last hidden states (positions, width) on the token ids that follow (positions,)."""
     normed = head.normed(hidden)
-    parts: list[tuple[Tensor, ...]] = []
-    for states, ids in _chunks(head, normed, targets, share=0.5):
-        logits = head.unembed(states).float()
-        log_total = logits.logsumexp(-1, keepdim=True)
-        nll = log_total.squeeze(-1).double() - logits.gather(-1, ids[:, None]).squeeze(-1).double()
-        best = logits.argmax(-1)
-        log_p = logits - log_total
-        p = log_p.exp()
-        negentropy = (p * log_p).sum(-1, dtype=torch.float64)
-        recall = states if head.unembedding is None else _expected_unembedding(head.unembedding, p)
-        parts.append((nll, best, negentropy, recall))
-        after_chunk()
-    return DenseReference(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+    if head.unembedding is None:
+        one = partial(_dense_by_logits, head)
+    else:
+        one = partial(_dense_by_tiles, head.unembedding, after_tile=after_chunk)
+    return DenseReference(*_in_chunks(head, one, (normed, targets), after_chunk))
 
 
 def score(
@@ -82,37 +80,151 @@ def score(
 ) -> Scores:
     """Score a pruned model's last hidden states (positions, width) on the token ids that follow (positions,)."""
     normed = head.normed(hidden)
-    parts: list[tuple[Tensor, ...]] = []
-    done = 0
-    for states, ids in _chunks(head, normed, targets):
-        here = slice(done, done + len(ids))
-        done += len(ids)
-        logits = head.unembed(states).float()
-        log_total = logits.logsumexp(-1).double()
-        nll = log_total - logits.gather(-1, ids[:, None]).squeeze(-1).double()
-        if head.unembedding is None:
-            p = head.unembed(dense.recall[here]).float().softmax(-1)
-            expected = (p * logits).sum(-1, dtype=torch.float64)
-        else:
-            weights, bias = dense.recall[here, :-1], dense.recall[here, -1]
-            expected = (states.double() * weights.double()).sum(-1) + bias.double()
-        # Rounding can take a divergence of nearly nothing below zero, where it has no meaning.
-        kl = (dense.negentropy[here] - expected + log_total).clamp_min(0)
-        parts.append((nll, kl, logits.argmax(-1) == dense.best[here]))
+    if head.unembedding is None:
+        one = partial(_score_by_logits, head)
+    else:
+        one = partial(_score_by_tiles, head.unembedding, after_tile=after_chunk)
+    nll, kl, agrees = _in_chunks(head, one, (normed, targets, *dense.tensors()[1:]), after_chunk)
+    # Rounding can take a divergence of nearly nothing below zero, where it has no meaning.
+    return Scores(nll, kl.clamp_min(0), agrees)
+
+
+def _score_by_tiles(
+    unembedding: nn.Linear,
+    normed: Tensor,
+    targets: Tensor,
+    best: Tensor,
+    dense_log_total: Tensor,
+    dense_states: Tensor,
+    expected: Tensor,
+    *,
+    after_tile: Callable[[], None],
+) -> tuple[Tensor, ...]:
+    running = _Running(normed)
+    for first, weight, bias in _tiles(unembedding, normed):
+        running.add(first, nn.functional.linear(normed, weight, bias))
+        after_tile()
+    log_total = running.log_total(unembedding, normed)
+    nll = log_total - _logit_of(unembedding, normed, targets)
+    moved = ((dense_states.double() - normed.double()) * expected.double()).sum(-1)
+    return nll, moved + log_total - dense_log_total, running.best == best
+
+
+def _dense_by_tiles(
+    unembedding: nn.Linear, normed: Tensor, targets: Tensor, *, after_tile: Callable[[], None]
+) -> tuple[Tensor, ...]:
+    running = _Running(normed)
+    expected = torch.zeros(normed.shape, dtype=torch.float32, device=normed.device)  # times the running total
+    for first, weight, bias in _tiles(unembedding, normed, share=0.5):
+        logits = nn.functional.linear(normed, weight, bias)
+        before = running.maxima.clone()
+        running.add(first, logits)
+        # What was added before was scaled by an earlier maximum.
+        expected *= (before - running.maxima).exp_().nan_to_num_(0)[:, None]
+        weights = logits.float().sub_(running.maxima[:, None]).exp_()
+        expected += weights.to(weight.dtype) @ weight
+        after_tile()
+    expected = (expected.double() / running.totals[:, None]).float()
+    log_total = running.log_total(unembedding, normed)
+    return log_total - _logit_of(unembedding, normed, targets), running.best, log_total, normed, expected
+
+
+class _Running:
+    """The log-sum-exp and the argmax of rows of logits that come a tile at a time."""
+
+    def __init__(self, normed: Tensor) -> None:
+        rows, device = len(normed), normed.device
+        self.maxima = torch.full((rows,), -torch.inf, dtype=torch.float32, device=device)
+        self.totals = torch.zeros(rows, dtype=torch.float64, device=device)  # of exp(logit - maximum)
+        self.best = torch.zeros(rows, dtype=torch.long, device=device)
+
+    def add(self, first: int, logits: Tensor) -> None:
+        """Take in the logits (rows, tile) of the tokens from ``first`` on. They are not changed."""
+        if kernels.apply_to_logits(logits):
+            kernels.add_exponentials(logits, first, self.maxima, self.totals, self.best)
+            return
+        logits = logits.float()
+        largest, place = logits.max(-1)
+        self.best = torch.where(largest > self.maxima, place + first, self.best)
+        largest = torch.maximum(largest, self.maxima)
+        self.totals *= (self.maxima.double() - largest.double()).exp_().nan_to_num_(0)
+        self.totals += (logits - largest[:, None]).exp_().sum(-1, dtype=torch.float64)
+        self.maxima = largest
+
+    def log_total(self, unembedding: nn.Linear, normed: Tensor) -> Tensor:
+        """Log of the sum of the exponentials, float64 (rows,)."""
+        totals = self.totals
+        if normed.dtype != torch.float32:
+            # Where logits are rounded to fewer digits, nearly all of the error is that of the likeliest token's.
+            exact = _logit_of(unembedding, normed, self.best)
+            totals = totals - 1 + (exact - self.maxima.double()).exp()
+        return self.maxima.double() + totals.log()
+
+
+def _logit_of(unembedding: nn.Linear, normed: Tensor, targets: Tensor) -> Tensor:
+    """The logit of one token at each position, float64 (positions,)."""
+    logits = (normed.double() * unembedding.weight[targets].double()).sum(-1)
+    return logits if unembedding.bias is None else logits + unembedding.bias[targets].double()
+
+
+def _dense_by_logits(head: Head, normed: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    log_total, nll, best, _ = _from_logits(head, normed, targets)
+    return nll, best, log_total, normed, normed.new_empty(len(normed), 0)
+
+
+def _score_by_logits(
+    head: Head,
+    normed: Tensor,
+    targets: Tensor,
+    dense_best: Tensor,
+    dense_log_total: Tensor,
+    dense_states: Tensor,
+    _: Tensor,
+) -> tuple[Tensor, ...]:
+    log_total, nll, best, logits = _from_logits(head, normed, targets)
+    dense_logits = head.unembed(dense_states).float()
+    p = (dense_logits - dense_log_total[:, None].float()).exp_()
+    kl = (p * (dense_logits - logits)).sum(-1, dtype=torch.float64) + log_total - dense_log_total
+    return nll, kl, best == dense_best
+
+
+def _from_logits(head: Head, normed: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    logits = head.unembed(normed).float()
+    log_total = logits.logsumexp(-1).double()
+    nll = log_total - logits.gather(-1, targets[:, None]).squeeze(-1).double()
+    return log_total, nll, logits.argmax(-1), logits
+
+
+def _in_chunks(
+    head: Head,
+    one: Callable[..., tuple[Tensor, ...]],
+    columns: tuple[Tensor, ...],
+    after_chunk: Callable[[], None],
+) -> tuple[Tensor, ...]:
+    """``one`` of as many positions at a time as fit, its results put together again."""
+    tile = _SMALLEST_TILE if head.unembedding is not None else _vocabulary(head)
+    size = max(16, _tile_bytes(columns[0]) // (4 * tile))
+    parts = []
+    for chunk in zip(*(column.split(size) for column in columns), strict=True):
+        parts.append(one(*chunk))
         after_chunk()
-    return Scores(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+    return tuple(torch.cat(results) for results in zip(*parts, strict=True))
 
 
-def _expected_unembedding(unembedding: nn.Linear, p: Tensor) -> Tensor:
-    weights = (p.to(unembedding.weight.dtype) @ unembedding.weight).float()
-    bias = p @ unembedding.bias.float() if unembedding.bias is not None else p.new_zeros(len(p))
-    return torch.cat([weights, bias[:, None]], dim=-1)
+def _tiles(
+    unembedding: nn.Linear, normed: Tensor, share: float = 1.0
+) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+    """The unembedding by tiles of the vocabulary: where each begins, its weights (tile, width) and bias (tile,)."""
+    size = max(_SMALLEST_TILE, int(share * _tile_bytes(normed) / (4 * max(1, len(normed)))))
+    for first in range(0, len(unembedding.weight), size):
+        here = slice(first, first + size)
+        bias = unembedding.bias
+        yield first, unembedding.weight[here], None if bias is None else bias[here]
 
 
-def _chunks(
-    head: Head, normed: Tensor, targets: Tensor, share: float = 1.0
-) -> Iterator[tuple[Tensor, Tensor]]:
-    vocabulary = head.model.get_output_embeddings().weight.shape[0]
-    most = share * (_CHUNK_BYTES_ON_CPU if normed.device.type == "cpu" else _CHUNK_BYTES)
-    size = max(16, int(most / (4 * vocabulary)))
-    yield from zip(normed.split(size), targets.split(size), strict=True)
+def _vocabulary(head: Head) -> int:
+    return int(head.model.get_output_embeddings().weight.shape[0])
+
+
+def _tile_bytes(states: Tensor) -> int:
+    return _TILE_BYTES_ON_CPU if states.device.type == "cpu" else _TILE_BYTES

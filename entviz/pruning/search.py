@@ -3,39 +3,43 @@
     found = search(trial, blocks, lambda drop: len(drop) >= 8, seeds=[ranking.drop for ranking in rankings])
     found.drop, found.cost
 
-Prune sets are judged by KL(dense || pruned) on calibration text, cheaply at first: candidates race on a few windows,
-and only those that do well are tried on more (successive halving, Jamieson & Talwalkar 2016). The stages:
+Prune sets are judged by KL(dense || pruned) on calibration text. Trying one costs seconds, so most are not tried:
+what a block adds to the cost of a set seldom is much less than what it added to an earlier, smaller one. With that as
+an optimistic estimate, candidates are tried from the most promising on until what was found beats the estimates of all
+others (lazy evaluation, as Minoux 1978 does for greedy choice; estimates are lowered, since it is no strict rule
+here). The stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
 2. *Greedy*: grow a set block by block from nothing, always by the block that costs least.
-3. *Swaps*: put one dropped block back and drop another instead, as long as that helps. Which blocks to take instead
-   first is read off the damage that each does alone.
+3. *Swaps*: put one dropped block back and drop another instead, as long as that helps.
 4. *Beam*: grow again, keeping the few best of each size, which finds a set whose value shows only two blocks later;
-   then swaps on what that found.
-5. *Finals*: the best few are measured again, on all windows and in full precision, and the best of them is the answer.
+   then swaps on what that found. Where sets were not yet tried on all windows, this comes again with twice as many.
+5. *Finals*: the best few are measured again, on all windows and in the exact number type, and the best of them is the
+   answer.
 
-How many windows the races end on follows from how fast the machine turns out to be, so that the greedy stage is done
-in less than half of the time. All candidates of a race share the layers before they differ
+On how many windows sets are tried follows from how fast the machine turns out to be, so that the greedy stage is done
+in less than half of the time. Sets that are tried together share the layers before they differ
 (:mod:`entviz.evaluation.many`). The search can be stopped at any time: every report carries the best set so far.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-
-import numpy as np
 
 from entviz.blocks import Block, PruneSet
 from entviz.progress import Progress, silent
 from entviz.pruning.trial import Trial
 
 _BEAM = 3
-_FINALISTS = 4
+_FINALISTS = 3
+_TOGETHER = 4  # candidates tried at a time, which share layers; more would be tried in vain
+_OPTIMISM = 0.75  # of what a block added to the last set it was tried with
+_TRIES_A_STEP = 8  # about how many candidates a step of the greedy stage tries
 _GREEDY_SHARE = 0.4  # of the time, for growing the first set
-_FINALS_SHARE = 0.1  # of the time, kept for measuring the best few again
+_FINALS_SHARE = 0.15  # of the time, kept for measuring the best few again
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,10 @@ class _Search:
         self.trial, self.blocks, self.enough, self.progress = trial, list(blocks), enough, progress
         self.started, self.seconds = time.perf_counter(), seconds
         self.deadline = (1 - _FINALS_SHARE) * seconds
-        self.windows = trial.window_count  # that races end on
-        self.damage: dict[Block, float] = {}
+        self.few = max(1, trial.window_count // 4)
+        self.windows = self.few  # that sets are tried on
+        self.cost: dict[PruneSet, float] = {}  # on these windows
+        self.added: dict[Block, float] = {}  # to the cost of the last set that the block was tried with
         self.ranked: list[Found] = []  # the best sets so far that are enough, best first
         self.seed: PruneSet | None = None  # the best of those given
         self.stage = "seeds"
@@ -93,29 +99,54 @@ class _Search:
         if self.spent > self.deadline and self.best is not None:
             raise _OutOfTime
 
-    def race(self, candidates: Sequence[PruneSet], keep: int) -> list[tuple[float, PruneSet]]:
-        """The ``keep`` best candidates with their cost on the windows that races end on, best first."""
-        alive = list(dict.fromkeys(candidates))
-        for windows, following in pairwise([*_rungs(self.windows), 0]):
-            costs = self.trial.costs(alive, windows, self.report).mean(axis=1)
-            ranks = np.argsort(costs, kind="stable")
-            if not following:
-                return [(float(costs[place]), alive[place]) for place in ranks[:keep]]
-            survivors = max(keep + 1, -(-len(alive) // 4))
-            alive = [alive[place] for place in ranks[:survivors]]
-        raise AssertionError("a race has at least one rung")
-
-    def consider(self, ranked: Sequence[tuple[float, PruneSet]]) -> None:
-        """Remember those of ``ranked`` that are large enough, if they are among the best so far."""
+    def try_sets(self, drops: Sequence[PruneSet]) -> list[tuple[float, PruneSet]]:
+        """The sets with their costs, cheapest first; those that are enough are remembered if they are good."""
+        drops = list(dict.fromkeys(drops))
+        costs = self.trial.costs(drops, self.windows, self.report).mean(axis=1)
+        self.cost |= {drop: float(cost) for drop, cost in zip(drops, costs, strict=True)}
         known = {found.drop for found in self.ranked}
-        for cost, drop in ranked:
-            if self.enough(drop) and drop not in known:
-                self.ranked.append(Found(drop, cost, self.stage, self.trial.evaluated, self.spent))
+        self.ranked += [
+            Found(drop, self.cost[drop], self.stage, self.trial.evaluated, self.spent)
+            for drop in drops
+            if self.enough(drop) and drop not in known
+        ]
         self.ranked = sorted(self.ranked, key=lambda found: found.cost)[:_FINALISTS]
+        return sorted(((self.cost[drop], drop) for drop in drops), key=lambda pair: pair[0])
+
+    def cheapest(
+        self, bases: Sequence[PruneSet], keep: int, below: float = math.inf
+    ) -> list[tuple[float, PruneSet]]:
+        """About the ``keep`` cheapest sets of one block more than one of ``bases``, as far as they are below a cost."""
+        left = {
+            base | PruneSet([block]): (base, block)
+            for base in bases
+            for block in self.blocks
+            if block not in base
+        }
+        left = {child: parts for child, parts in left.items() if self._leaves_something(child)}
+
+        def estimate(child: PruneSet) -> float:
+            base, block = left[child]
+            return self.cost[base] + _OPTIMISM * max(0.0, self.added[block])
+
+        found: list[tuple[float, PruneSet]] = []
+        while left:
+            bar = found[keep - 1][0] if len(found) >= keep else math.inf
+            promising = sorted(((estimate(child), child) for child in left), key=lambda pair: pair[0])[
+                :_TOGETHER
+            ]
+            chosen = [child for guess, child in promising if guess < min(bar, below)]
+            if not chosen:
+                break
+            for cost, child in self.try_sets(chosen):
+                base, block = left.pop(child)
+                self.added[block] = cost - self.cost[base]
+                found.append((cost, child))
+            found.sort(key=lambda pair: pair[0])
+        return found[:keep]
 
     def seeds(self, seeds: Sequence[PruneSet]) -> None:
-        fitting = [seed for seed in seeds if self.enough(seed)]
-        self.consider(self.race(fitting or [self._first()], _FINALISTS))
+        self.try_sets([seed for seed in seeds if self.enough(seed)] or [self._first()])
         self.seed = self.ranked[0].drop
 
     def _first(self) -> PruneSet:
@@ -124,64 +155,48 @@ class _Search:
         return next(filter(self.enough, sets), PruneSet(self.blocks))
 
     def try_each(self) -> None:
-        """The damage of each block alone; its time tells how many windows races can afford to end on."""
+        """What each block costs alone; the time that takes tells how many windows there is time for."""
         before, began = self.trial.evaluated, self.spent
-        few = _rungs(self.windows)[0]
-        alone = self.trial.costs([PruneSet([block]) for block in self.blocks], few, self.report)
-        self.damage = dict(zip(self.blocks, alone.mean(axis=1), strict=True))
+        alone = [PruneSet([block]) for block in self.blocks]
+        self.try_sets([PruneSet(), *alone])
+        self.added = {
+            block: self.cost[drop] - self.cost[PruneSet()]
+            for block, drop in zip(self.blocks, alone, strict=True)
+        }
         each = (self.spent - began) / max(1, self.trial.evaluated - before)
-        affordable = _GREEDY_SHARE * self.seconds / max(each, 1e-9)
-        while self.windows > 1 and self._greedy_steps(self.windows) > affordable:
-            self.windows = max(1, self.windows // 2)
-        # Costs on different windows do not compare.
-        tried = [found.drop for found in self.ranked]
-        self.ranked = []
-        self.consider(self.race(tried, _FINALISTS))
+        size = max(sum(block in found.drop for block in self.blocks) for found in self.ranked)
+        affordable = _GREEDY_SHARE * self.seconds / max(each, 1e-9) / (_TRIES_A_STEP * max(1, size))
+        windows = self.trial.window_count
+        while windows > self.few and windows > affordable:
+            windows = max(self.few, windows // 2)
+        self.judge_by(windows)
 
-    def _greedy_steps(self, windows: int) -> int:
-        """Prune sets times windows that growing one set takes."""
-        steps = 0
-        size = sum(block in self.ranked[0].drop for block in self.blocks)
-        for done in range(size):
-            alive, before = len(self.blocks) - done, 0
-            for rung in _rungs(windows):
-                steps += alive * (rung - before)
-                alive, before = max(2, -(-alive // 4)), rung
-        return steps
+    def judge_by(self, windows: int) -> None:
+        """Try sets on so many windows from now on."""
+        remembered = self.ranked
+        # Costs on different windows do not compare, so what is remembered is measured anew.
+        self.windows, self.cost, self.ranked = windows, {}, []
+        self.try_sets([PruneSet(), *(found.drop for found in remembered)])
+        stages = {found.drop: found.stage for found in remembered}
+        self.ranked = [replace(found, stage=stages.get(found.drop, found.stage)) for found in self.ranked]
 
     def grow(self, stage: str, width: int) -> None:
         """Grow sets block by block, keeping the ``width`` best of each size."""
         self.stage = stage
         beam = [PruneSet()]
         while beam:
-            children = [
-                drop | PruneSet([block]) for drop in beam for block in self.blocks if block not in drop
-            ]
-            children = [child for child in children if self._leaves_something(child)]
-            if not children:
-                return
-            ranked = self.race(children, width)
-            self.consider(ranked)
-            beam = [drop for _, drop in ranked if not self.enough(drop)]
+            beam = [drop for _, drop in self.cheapest(beam, width) if not self.enough(drop)]
 
     def swaps(self) -> None:
-        """Swap blocks of the best set until no swap on the list helps."""
+        """Swap blocks of the best set until no promising swap helps."""
         self.stage = "swaps"
         while self.best is not None:
-            before = self.best.drop
-            inside = [block for block in self.blocks if block in before]
-            # With a block put back, what is left is a smaller set; those that gain most by it are worth refilling.
-            smaller = self.race([before - PruneSet([block]) for block in inside], _FINALISTS)
-            self.consider(smaller)  # among blocks of different sizes, the smaller set may be large enough
-            outside = sorted(
-                (block for block in self.blocks if block not in before), key=lambda block: self.damage[block]
-            )
-            candidates = [drop | PruneSet([block]) for _, drop in smaller for block in outside]
-            candidates = [drop for drop in candidates if self._leaves_something(drop)]
-            if not candidates:
-                return
-            self.consider(self.race(candidates, _FINALISTS))
-            if self.best.drop == before:
+            before = self.best
+            inside = [block for block in self.blocks if block in before.drop]
+            # Among blocks of different sizes the smaller set may be large enough already.
+            smaller = [drop for _, drop in self.try_sets([before.drop - PruneSet([one]) for one in inside])]
+            self.cheapest(smaller, 1, below=before.cost)
+            if self.best.drop == before.drop:
                 return
 
     def finals(self, exact: Trial) -> Found:
@@ -190,7 +205,7 @@ class _Search:
             raise RuntimeError("the search has not looked at its seeds yet")
         finalists = list(self.ranked)
         if self.seed is not None and self.seed not in {found.drop for found in finalists}:
-            finalists.insert(1, Found(self.seed, np.inf, "seeds", 0, 0.0))
+            finalists.insert(1, Found(self.seed, math.inf, "seeds", 0, 0.0))
         self.deadline = self.seconds
         measured: list[Found] = []
         try:
@@ -239,16 +254,12 @@ def search(
         state.try_each()
         state.grow("greedy", 1)
         state.swaps()
-        state.grow("beam", _BEAM)
-        state.swaps()
+        while True:
+            state.grow("beam", _BEAM)
+            state.swaps()
+            if state.windows == trial.window_count:
+                break
+            state.judge_by(min(2 * state.windows, trial.window_count))
     except _OutOfTime:
         pass
     return state.finals(exact if exact is not None else trial)
-
-
-def _rungs(windows: int) -> list[int]:
-    """How many windows the rounds of a race are run on, up to ``windows``: each four times as many as the last."""
-    rungs = [windows]
-    while rungs[0] > 3:
-        rungs.insert(0, rungs[0] // 4)
-    return rungs

@@ -11,8 +11,9 @@ import pytest
 import torch
 from numba import carray
 
-from entviz.estimators import block_importances, estimator, kernels
-from entviz.estimators.kernels import compiling, team
+from entviz import kernels
+from entviz.estimators import block_importances, estimator
+from entviz.kernels import compiling, team
 from tests.estimators.ways import hidden_states, running_on
 
 
@@ -25,7 +26,7 @@ def python(script: str) -> str:
 
 def test_nothing_is_compiled_before_it_is_needed() -> None:
     assert (
-        python("import sys, entviz.estimators; print('numba' in sys.modules, 'llvmlite' in sys.modules)")
+        python("import sys, entviz.estimators, entviz.evaluation.loss; print('numba' in sys.modules, 'llvmlite' in sys.modules)")
         == "False False"
     )
 
@@ -35,7 +36,8 @@ def test_without_numba_torch_gives_the_same_numbers() -> None:
 import sys
 sys.modules["numba"] = None  # importing it raises ImportError
 import torch
-from entviz.estimators import ESTIMATORS, block_importances, estimator, kernels
+from entviz import kernels
+from entviz.estimators import ESTIMATORS, block_importances, estimator
 states = torch.randn(2, 40, 24, generator=torch.Generator().manual_seed(5))
 print(kernels.load(), *(estimator(name)(states)[1].item() for name in ESTIMATORS),
       block_importances(states, states + 1, states - 1)["mlp"][1].item())

@@ -7,8 +7,8 @@ from unittest.mock import patch
 import torch
 from hypothesis import strategies as st
 
-from entviz.estimators import kernels
-from entviz.estimators.kernels import team
+from entviz import kernels
+from entviz.kernels import team
 
 WAYS = ("kernels", "kernels on Python threads", "torch")
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from entviz import kernels
 from entviz.blocks import PruneSet, all_blocks
 from entviz.corpus import Windows, windows_from_token_ids
 from entviz.errors import BlockError, Cancelled
@@ -30,10 +31,16 @@ def log_probabilities(model: nn.Module, windows: Windows) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("architecture", OPTIONS)
-@pytest.mark.parametrize("chunk", [None, 1], ids=["one chunk", "many chunks"])
-def test_every_number_is_that_of_all_logits(architecture, chunk, monkeypatch):
-    if chunk is not None:  # 16 positions at a time, the fewest
-        monkeypatch.setattr(scoring, "_CHUNK_BYTES", chunk)
+@pytest.mark.parametrize("tile", [None, 7], ids=["one tile", "many tiles"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+def test_every_number_is_that_of_all_logits(architecture, tile, compiled, monkeypatch):
+    if tile is not None:  # 16 positions at a time, the fewest, and 7 tokens of the vocabulary
+        monkeypatch.setattr(scoring, "_TILE_BYTES_ON_CPU", 1)
+        monkeypatch.setattr(scoring, "_SMALLEST_TILE", tile)
+    if compiled:
+        assert kernels.load() is not None
+    else:
+        monkeypatch.setattr(kernels, "apply_to_logits", lambda logits: False)
     loaded, windows = LoadedModel.of(build(architecture)), text(3)
     dense = log_probabilities(loaded.model, windows)
     pruned = log_probabilities(without(loaded.model, DROP), windows)

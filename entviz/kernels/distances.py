@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit
 
-from entviz.estimators.kernels.compiling import float32_at, float32_of_bits, float64_at, kernel, take
+from entviz.kernels.compiling import float32_at, float32_of_bits, float64_at, kernel, take
+from entviz.kernels.exponential import exp
 
 _BITS_OF_INFINITY = np.int32(0x7F800000)
 
@@ -89,29 +90,13 @@ def kth_nearest(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
                 nearest[window * tokens + token] = np.float32(np.nan)
 
 
-@njit(error_model="numpy", fastmath={"nsz", "contract"})
-def _exp(x: np.float32) -> np.float32:
-    """e^x to float32's precision for -87 <= x <= 88, in operations that all have vector instructions."""
-    power = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    x = x - power * np.float32(0.693359375)  # log 2 in two parts, the first of few digits
-    x = x - power * np.float32(-2.12194440e-4)
-    y = np.float32(1.9875691500e-4)  # the coefficients of Cephes' expf
-    y = y * x + np.float32(1.3981999507e-3)
-    y = y * x + np.float32(8.3334519073e-3)
-    y = y * x + np.float32(4.1665795894e-2)
-    y = y * x + np.float32(1.6666665459e-1)
-    y = y * x + np.float32(5.0000001201e-1)
-    y = y * x * x + x + np.float32(1)
-    return y * float32_of_bits((np.int32(power) + np.int32(127)) << np.int32(23))
-
-
 @njit(error_model="numpy", fastmath={"nsz", "contract", "reassoc"})
 def _sum_of_powers(exponents: np.ndarray, scale: float, largest: float, order: float) -> np.float32:
     """Sum of exp(-order * min(scale * exponent, largest))."""
     total = np.float32(0)
     for i in range(exponents.size):
         exponent = -order * min(exponents[i] * scale, largest)
-        total += _exp(max(exponent, np.float32(-87)))
+        total += exp(max(exponent, np.float32(-87)))
     return total
 
 
@@ -125,7 +110,7 @@ def _mean_entropy_of_rows(pairs: np.ndarray, tokens: int, scale: float, largest:
         row_sum, row_weighted = 0.0, 0.0
         for j in range(tokens - i - 1):
             exponent = min(pairs[offset + j] * scale, largest)
-            similarity = _exp(-exponent)
+            similarity = exp(-exponent)
             row_sum += similarity
             row_weighted += similarity * exponent
             sums[i + 1 + j] += similarity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit
 
-from entviz.estimators.kernels.compiling import float32_at, float64_at, kernel, take
+from entviz.kernels.compiling import float32_at, float64_at, kernel, take
 
 SMALLEST_NORM = 1e-8
 

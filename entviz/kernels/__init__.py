@@ -1,8 +1,8 @@
-"""The inner loops of the estimators as machine code, for states in the processor's memory.
+"""The inner loops of estimators and of scoring as machine code, for tensors in the processor's memory.
 
-Each function gives what the ``..._by_torch`` function of the same estimator gives, several times faster. Nothing is
-compiled and numba is not imported before the first call; where numba is missing or fails, ``apply_to`` says no, and
-torch does the work.
+Each function gives what plain torch gives (the ``..._by_torch`` function of the same estimator), several times faster.
+Nothing is compiled and numba is not imported before the first call; where numba is missing or fails, ``apply_to`` says
+no, and torch does the work.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entviz.estimators.kernels import team
+from entviz.kernels import team
 
 _log = logging.getLogger(__name__)
 _loading = threading.Lock()
 
 _DIMENSIONS_AT_ONCE = 128
 _TOKENS_AT_ONCE = 32
+_ROWS_AT_ONCE = 8  # of logits
 _MOST_TOKENS = 32768  # numbers of pairs are counted in 32 bits
 
 
 class _Kernels(NamedTuple):
     columns: ModuleType
     distances: ModuleType
+    logits: ModuleType
     rows: ModuleType
 
 
@@ -45,18 +47,24 @@ def load() -> _Kernels | None:
 @functools.cache
 def _load() -> _Kernels | None:
     try:
-        from entviz.estimators.kernels import columns, distances, rows
+        from entviz.kernels import columns, distances, logits, rows
     except Exception as error:  # noqa: BLE001  whatever numba or LLVM raise, torch gives the same numbers
         _log.warning(
             "Estimators run in torch, which is slower, because the kernels cannot be compiled: %s", error
         )
         return None
-    return _Kernels(columns, distances, rows)
+    return _Kernels(columns, distances, logits, rows)
 
 
 def apply_to(states: Tensor) -> bool:
     """Whether these states can be measured by the functions below."""
     return states.device.type == "cpu" and states.shape[1] <= _MOST_TOKENS and load() is not None
+
+
+def apply_to_logits(logits: Tensor) -> bool:
+    """Whether :func:`add_exponentials` can take these logits. It says no rather than wait for anything to compile."""
+    known = logits.dtype in (torch.float32, torch.bfloat16) and logits.stride(-1) == 1
+    return known and logits.device.type == "cpu" and _load.cache_info().currsize > 0 and _load() is not None
 
 
 def _loaded() -> _Kernels:
@@ -156,3 +164,23 @@ def mean_cosines(*sites: Tensor) -> list[Tensor]:
     chosen = rows.cosines_of_two if len(sites) == 2 else rows.cosines_of_three
     team.run(chosen.address, head, len(sites) * sites[0].numel() // 4)
     return list(torch.from_numpy(cosines.mean(axis=2)))
+
+
+def add_exponentials(logits: Tensor, first: int, maxima: Tensor, totals: Tensor, best: Tensor) -> None:
+    """Take a tile of logits into each row's running sum of exponentials, exp(maximum) * total, and its argmax.
+
+    Args:
+        logits: float32 or bfloat16, shape (rows, tile).
+        first: where in the vocabulary the tile begins.
+        maxima, totals, best: the running maximum, float32, the sum of exp(logit - maximum), float64, and the token id
+            of the maximum, int64, each of shape (rows,). Changed in place.
+    """
+    rows, tile = logits.shape
+    head = _head(
+        -(-rows // _ROWS_AT_ONCE),
+        *(rows, tile, logits.stride(0), first, _ROWS_AT_ONCE),
+        *(logits.data_ptr(), maxima.data_ptr(), totals.data_ptr(), best.data_ptr()),
+    )
+    kernels = _loaded().logits
+    chosen = kernels.float32 if logits.dtype == torch.float32 else kernels.bfloat16
+    team.run(chosen.address, head, 2 * logits.numel())

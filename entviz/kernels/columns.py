@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit
 
-from entviz.estimators.kernels.compiling import float32_at, float64_at, kernel, take
+from entviz.kernels.compiling import float32_at, float64_at, kernel, take
 
 
 @njit(error_model="numpy", fastmath={"nsz"})

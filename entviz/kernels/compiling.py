@@ -51,6 +51,8 @@ def _array_at(element: Any) -> Any:
     return address_to_pointer
 
 
+int16_at = _array_at(types.int16)
+int64_at = _array_at(types.int64)
 float32_at = _array_at(types.float32)
 float64_at = _array_at(types.float64)
 
