@@ -4,13 +4,14 @@ from typing import Final
 
 import streamlit as st
 
-from pages.parts import compare_criteria, compare_interactions, compare_trust, compare_two, frame
+from pages.parts import frame
+from pages.parts.comparing import criteria, interactions, trust, two
 
 TABS: Final = {
-    "Criteria": compare_criteria.draw,
-    "Two prune sets": compare_two.draw,
-    "Which to trust": compare_trust.draw,
-    "Interactions": compare_interactions.draw,
+    "Criteria": criteria.draw,
+    "Two prune sets": two.draw,
+    "Which to trust": trust.draw,
+    "Interactions": interactions.draw,
 }
 
 

@@ -193,6 +193,15 @@ class Workbench:
                     return run, found
         return None
 
+    def earlier_analysis(self, model: str) -> Analysis | None:
+        """The newest analysis of any text with this model, which tells how fast it is here; reads the store only."""
+        for run in self.store.runs(kind="analysis", model=model, limit=20):
+            # What a command ran need not have been on this device, or in this number type.
+            found: Analysis | None = self.store.get(run.key) if "shell" not in run.options else None
+            if found is not None:
+                return found
+        return None
+
     def contrast(self, request: Request, a: str, b: str, session: str) -> Job[Contrast]:
         """What each block costs within one prune set and within another."""
         return self._desk.ask(

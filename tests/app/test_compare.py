@@ -12,7 +12,7 @@ from entviz.corpus import passages
 from entviz.evaluation.loss import evaluate
 from entviz.pruning.choose import choose
 from entviz.workbench import Request, workbench
-from pages.parts import compare_criteria, compare_two
+from pages.parts.comparing import choices, two
 from tests.app.conftest import figures, settle, words
 
 SECONDS = 300  # far more than it takes on an idle machine
@@ -23,7 +23,7 @@ def open_page(open_app, **link):
     return settle(open_app("compare", **link), SECONDS)
 
 
-def compare(app, criteria=("entrodrop:knn", "cosine"), budgets="2, 1", measure_on=compare_criteria.REST):
+def compare(app, criteria=("entrodrop:knn", "cosine"), budgets="2, 1", measure_on=choices.REST):
     app.pills(key="compare.criteria").set_value(list(criteria))
     app.text_input(key="compare.budgets").set_value(budgets)
     app.selectbox(key="compare.measure_on.True").set_value(measure_on).run()
@@ -39,13 +39,21 @@ def halves(smollm2):
     return [entviz.windows_from_token_ids(rows, smollm2.vocabulary_size) for rows in (whole[:2], whole[2:])]
 
 
-def test_nothing_starts_before_it_is_asked_for(open_app, monkeypatch):
-    started = []
-    monkeypatch.setattr(workbench(), "compare", lambda *a, **k: started.append(a))
-    app = open_page(open_app, text="law")
+def test_nothing_starts_before_it_is_asked_for_and_the_time_is_told_once_it_is_known(open_app, monkeypatch):
+    bench, started = workbench(), []
+    bench.forget(*(run.key for run in bench.store.runs(kind="analysis", limit=1000)))
+    real = bench.worker.submit
+    monkeypatch.setattr(bench.worker, "submit", lambda *a, **k: (started.append(a), real(*a, **k))[1])
+    app = open_app("compare", text="law")
+    assert not app.exception
     assert not started
-    assert "10 prune sets" in words(app) or "21 prune sets" in words(app)
-    assert "Stop it at any time" in words(app)
+    assert "21 prune sets. Stop it at any time" in words(app)  # seven by three budgets
+    settle(open_app("explore", text="story"))
+    assert started, "the count is worth nothing if it counts nothing"
+    started.clear()
+    app = open_app("compare", text="law")
+    assert "21 prune sets, about" in words(app)
+    assert not started
     assert [tab.label for tab in app.tabs] == [
         "Criteria",
         "Two prune sets",
@@ -224,7 +232,7 @@ def test_a_prune_set_that_is_none_says_so(open_app, written, sentence):
 
 def test_a_recipe_is_a_prune_set_too():
     recipe = '{"entviz_recipe": 1, "model": "smollm2-135m", "drop": ["attn.5", "layer.7"]}'
-    assert compare_two._read(recipe) == PruneSet.parse("attn.5,layer.7")
+    assert two._read(recipe) == PruneSet.parse("attn.5,layer.7")
 
 
 def test_the_csv_holds_the_table(open_app):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from entviz.workbench import workbench
 from pages.parts import measured, selection, working
-from pages.parts.compare_criteria import LEVELS
+from pages.parts.comparing.choices import LEVELS
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions import Interactions

@@ -9,9 +9,9 @@ from entviz.comparison.trust_verdict import between, signed, verdict
 from entviz.figures import theme
 from entviz.figures import trust as drawn
 from entviz.workbench import workbench
-from pages.parts import compare_measuring as measuring
 from pages.parts import files, selection, working
-from pages.parts.compare_measuring import Asked
+from pages.parts.comparing import measuring
+from pages.parts.comparing.measuring import Asked
 from pages.parts.markdown import escape
 
 if TYPE_CHECKING:

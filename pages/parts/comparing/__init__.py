@@ -1,0 +1,1 @@
+"""The parts of the Compare page: its four tabs, and what they share."""

@@ -1,0 +1,29 @@
+"""What was asked for on the Criteria tab: a comparison that the person started."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import streamlit as st
+
+from pages.parts import selection
+from pages.parts.comparing.choices import Choices
+
+_STARTED: Final = "compare.started"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A comparison as it is asked for: plain data."""
+
+    selection: selection.Selection
+    choices: Choices
+
+
+def start(asked: Asked) -> None:
+    """Ask for it, from a button's callback."""
+    st.session_state[_STARTED] = asked
+
+
+def is_started(asked: Asked) -> bool:
+    """Whether the person asked for this very one last."""
+    return bool(st.session_state.get(_STARTED) == asked)

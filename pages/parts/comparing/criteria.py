@@ -1,0 +1,78 @@
+"""The Criteria tab: what is compared, a button that starts it, and what was found."""
+
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.corpus import passages
+from entviz.tasks import read_task
+from entviz.workbench import workbench
+from pages.parts import selection, working
+from pages.parts.comparing import angles, asking, choices, earlier, estimate, results
+from pages.parts.comparing.asking import Asked
+
+if TYPE_CHECKING:
+    from entviz.comparison.result import Comparison
+    from entviz.jobs import Job
+
+PLACE: Final = "compare.criteria"
+
+
+def draw() -> None:
+    """The whole tab."""
+    chosen = selection.current()
+    asked = Asked(chosen, choices.draw(chosen))
+    todo = selection.missing(chosen) or choices.missing(asked.choices)
+    started = asking.is_started(asked)
+    shown: working.Shown[Comparison] = working.last(PLACE)
+    if todo:
+        st.info(todo, icon=":material/edit_note:")
+    elif started:
+        shown = working.show(
+            lambda: _compare(asked),
+            place=PLACE,
+            label="Comparing",
+            about=asked,
+            draw_partial=results.draw_partial,
+        )
+    else:
+        _draw_start(asked)
+    if shown.result is not None:
+        about: Asked = shown.about
+        results.draw(shown.result, about.selection, about.choices.others, shown.fresh)
+    elif not todo and not started:
+        earlier.draw(chosen)
+    if not todo and "layer" in asked.choices.levels:
+        angles.draw(chosen)
+
+
+def _draw_start(asked: Asked) -> None:
+    """The button, with how long it will take."""
+    button, note = st.columns([1, 4], vertical_alignment="center")
+    button.button(
+        "Compare",
+        key="compare.start",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=asking.start,
+        args=(asked,),
+        width="stretch",
+    )
+    note.caption(estimate.sentence(asked))
+
+
+def _compare(asked: Asked) -> "Job[Comparison]":
+    wanted, name = asked.choices, asked.selection.text_name
+    others = [passage.text for key, passage in passages().items() if key != name] if wanted.others else []
+    return workbench().compare(
+        asked.selection.request(),
+        wanted.criteria,
+        wanted.budgets,
+        wanted.levels,
+        working.session(),
+        measure_on=others,
+        seeds=wanted.seeds,
+        seconds=wanted.seconds,
+        task=read_task(wanted.task) if wanted.task else None,
+        limit=wanted.limit if wanted.task else None,
+    )

@@ -1,0 +1,46 @@
+"""The newest comparison that was made of a text, shown again, and gone on with where it was stopped."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from entviz.workbench import workbench
+from pages.parts import selection
+from pages.parts.comparing import asking, choices, results
+
+
+def draw(chosen: selection.Selection) -> None:
+    """The newest comparison of this text that was kept, from another session or from before a restart."""
+    earlier = workbench().earlier_comparison(chosen.request())
+    if earlier is None:
+        st.caption("Nothing has been compared on this text yet.")
+        return
+    run, found = earlier
+    if not found.finished:
+        note, button = st.columns([4, 1], vertical_alignment="center")
+        note.info(
+            f"A comparison of this text was stopped with {len(found.rows)} of {found.rows_total} rows done. They are "
+            "below, and are not measured again.",
+            icon=":material/history:",
+        )
+        button.button(
+            "Go on",
+            key="compare.go_on",
+            icon=":material/play_arrow:",
+            on_click=_go_on,
+            args=(chosen, run.options),
+            width="stretch",
+        )
+    results.draw(found, chosen, bool(run.options.get("measure_on")), fresh=found.finished)
+
+
+def _go_on(chosen: selection.Selection, options: Mapping[str, Any]) -> None:
+    """Choose what an earlier comparison had chosen, and start it."""
+    windows, length = options["windows"], options["window_length"]
+    selection.put(windows=windows, length=length)
+    asked = choices.of_run(options)
+    choices.put(asked, chosen)
+    view = replace(chosen, windows=windows, window_length=length)
+    asking.start(asking.Asked(view, asked))
