@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
             parts.fingerprint,
             found,
             dtype=found.dtype if found.dtype != "float32" else None,
-            measured=_measured(asked, subject, parts),
+            **_apart(asked, subject, parts),
         )
     if options.report is not None:
         from entviz.report import of_comparison
@@ -130,13 +130,14 @@ def _asked(
     )
 
 
-def _measured(asked: Compare, subject: Subject, parts: Split) -> str | None:
-    """What prune sets were measured on, where the dashboard would take something else; None where it would not."""
+def _apart(asked: Compare, subject: Subject, parts: Split) -> dict[str, str]:
+    """What was gone through otherwise than the dashboard would have it, in words; empty where the same was."""
     if subject.text is None:
-        return _ids(subject) if asked.measure_on else None
+        return {"measured": _ids(subject)} if asked.measure_on else {}
     if asked.read(subject.loaded).fingerprint == parts.fingerprint:
-        return None
-    return f"{len(parts.measured.token_ids)} windows"
+        return {}
+    chosen_by, measured = len(parts.calibration.token_ids), len(parts.measured.token_ids)
+    return {"windows": f"{chosen_by} to choose by and {measured} to measure on"}
 
 
 def _ids(subject: Subject) -> str:

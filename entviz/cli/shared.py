@@ -161,7 +161,8 @@ class Subject:
 
     def __str__(self) -> str:
         """The model and how much text, as a sentence."""
-        return f"{self.loaded.name}: {self.count} windows of {self.length} tokens."
+        windows = "1 window" if self.count == 1 else f"{self.count} windows"
+        return f"{self.loaded.name}: {windows} of {self.length} tokens."
 
 
 def read_subject(options: argparse.Namespace) -> Subject:

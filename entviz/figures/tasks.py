@@ -52,6 +52,7 @@ def accuracy_chart(result: "TaskResult") -> go.Figure:
     guess = f"blind guessing {result.chance:.0%}"
     figure.add_vline(x=100 * result.chance, line=line, annotation={"text": guess, "font": {"size": 12}})
     figure.update_xaxes(range=[-2, 102], dtick=25)
+    figure.update_yaxes(range=[-0.6, 1.9])  # the words beside the line have their place above the upper bar
     figure.update_layout(margin={**theme.MARGIN, "l": 140})
     return figure
 

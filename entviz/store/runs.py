@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from entviz.blocks import PruneSet
-from entviz.errors import OptionError
+from entviz.limits import limit
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.store.database import is_damage, open_database, requests, runs, texts
 from entviz.store.keys import program
@@ -86,7 +85,8 @@ class Store:
     def __init__(
         self, url: str | None = None, *, memory_bytes: int = 64_000_000, disk_bytes: int | None = None
     ) -> None:
-        self.disk_bytes = _usual_bytes() if disk_bytes is None else disk_bytes
+        # Every program that writes keeps to the bound, as each makes room down to its own.
+        self.disk_bytes = limit("ENTVIZ_STORE_MB", 500) * 10**6 if disk_bytes is None else disk_bytes
         self._url = url
         self._memory = Memory(memory_bytes)
         self._requests = Memory(2_000_000)  # request key -> result key
@@ -285,16 +285,6 @@ class Store:
             if not keys:
                 return
             _remove(connection, keys)
-
-
-def _usual_bytes() -> int:
-    """What may lie on disk. Every program that writes must keep to it: each makes room down to its own bound."""
-    value = os.environ.get("ENTVIZ_STORE_MB", "500")
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise OptionError(
-            f"ENTVIZ_STORE_MB is {value[:40]!r}: set it to a whole number above 0, or not at all."
-        )
-    return int(value) * 10**6
 
 
 def _drops(drop: PruneSet) -> ColumnElement[bool]:

@@ -83,13 +83,13 @@ def test_another_text_to_choose_by(answer, loaded, tmp_path):
     )
     (tmp_path / "other.txt").write_text(other, encoding="utf-8")
     found = answer(
-        *(*SMALL, "--criteria", "cosine", "--calibration-windows", 3),
+        *(*SMALL, "--criteria", "cosine"),
         *("--calibration-text-file", tmp_path / "other.txt"),
     )
-    assert (found["calibration_windows"], found["windows"]) == (3, 5)
+    assert (found["calibration_windows"], found["windows"]) == (7, 5)
     dense = losses(loaded.model, ids_of(loaded, TEXT, 0, 5))
     assert found["dense"]["window_nll"] == pytest.approx(dense.tolist(), rel=1e-5)
-    options = ("--windows", "3", "--window-length", "40", "--criterion", "cosine", "--budget", "2")
+    options = ("--window-length", "40", "--criterion", "cosine", "--budget", "2")
     wanted = answer("rank", "--text-file", tmp_path / "other.txt", *options)
     assert set(found["rows"][1]["drop"].split(",")) == set(wanted["drop"])
 

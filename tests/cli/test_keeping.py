@@ -197,13 +197,18 @@ def test_a_comparison_on_another_text_is_the_dashboard_s_too(
     (tmp_path / "other.txt").write_text(OTHER, encoding="utf-8")
     status, _, errors = entviz(
         *("compare", "--text", TEXT, "--window-length", "40", "--criteria", "cosine", "--budgets", "1"),
-        *("--calibration-text-file", tmp_path / "other.txt", "--calibration-windows", "2"),
+        *("--calibration-text-file", tmp_path / "other.txt"),
     )
     assert status == 0, errors
     (run,) = store.runs(kind="comparison")
     assert store.text(run.key) == OTHER, "what the criteria chose by, as on the page"
     job = dashboard(database).compare(
-        request(directory, 2, OTHER), ("cosine",), ("1",), ("attn",), "tests", measure_on=(TEXT,)
+        request(directory, len(OTHER) // 40, OTHER),
+        ("cosine",),
+        ("1",),
+        ("attn",),
+        "tests",
+        measure_on=(TEXT,),
     )
     assert job.snapshot().finished
 
@@ -257,7 +262,7 @@ APART = {
     ),
     "a comparison on fewer windows": (
         (*SAME["compare"][1], "--windows", "5"),
-        {"measured": "3 windows"},
+        {"windows": "2 to choose by and 3 to measure on"},
         "compare",
     ),
 }
