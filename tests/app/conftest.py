@@ -5,13 +5,18 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
+
+from entviz.workbench import workbench
 
 # Results are computed here, not found in the user's own store. Set before anything makes the process's workbench.
 _FOLDER = tempfile.mkdtemp(prefix="entviz-tests-")
@@ -20,6 +25,16 @@ os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
 
 APP = Path(__file__).parents[2] / "app.py"
 SMALL = {"windows": "2", "length": "64"}  # little work, on the default text
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs follow one another as in a server, which knows for ever what the first run told of the pages.
+
+    AppTest forgets it before every run, so that callbacks would be cut off where they call ``frame.require``.
+    """
+    forgetting = type("PagesManager", (PagesManager,), {})
+    monkeypatch.setattr(app_test, "PagesManager", forgetting)
 
 
 @pytest.fixture
@@ -37,6 +52,25 @@ def open_app() -> Callable[..., AppTest]:
         return app.run()
 
     return open_at
+
+
+@pytest.fixture
+def busy() -> Iterator[Callable[[], threading.Event]]:
+    """``release = busy()`` holds the processor with someone else's work until ``release.set()``."""
+    held = []
+
+    def hold() -> threading.Event:
+        release = threading.Event()
+        job = workbench().worker.submit(
+            f"hold {uuid4()}", lambda turn: release.wait(60), session="someone else"
+        )
+        held.append((release, job))
+        return release
+
+    yield hold
+    for release, job in held:
+        release.set()
+        job.wait(60)
 
 
 def settle(app: AppTest, seconds: float = 90.0) -> AppTest:

@@ -93,6 +93,21 @@ def test_the_verdict_and_the_charts_are_those_of_the_measured_damage(open_tab, t
     assert verdict(found, "inner", "kl")[0] in plain(words(app))
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_who_cancels_the_estimate_can_still_start(open_app, directory, busy, part):
+    release = busy()
+    app = open_app("compare", model=directory, text="medicine")
+    app.session_state["compare.tab"] = PARTS[part]
+    app.button(key="link.load").click().run()
+    app.button(key=f"cancel.compare.{part}.plan").click().run()
+    assert not app.get("progress")
+    release.set()
+    app.button(key=f"compare.{part}.start").click().run()
+    settle(app)
+    assert charts(app, f"{part}.")
+    assert workbench().knows(part, Request(directory, passages()["medicine"].text, 2, 64), "attn")
+
+
 def test_another_level_waits_for_its_own_start_and_keeps_what_was_shown(open_tab):
     app = open_tab("trust", text="story")
     if not charts(app, "trust."):

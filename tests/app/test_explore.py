@@ -1,11 +1,11 @@
 """The Explore page on the real default model: what it shows without a click, and what it does with odd input."""
 
 import base64
-import threading
 import zlib
 
 import numpy as np
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
 
 import entviz
 from entviz.corpus import passages
@@ -170,25 +170,15 @@ def test_an_uploaded_file_is_measured(open_app):
     assert figures(settle(app)) == uploaded
 
 
-@pytest.fixture
-def busy():
-    """Someone else's work that holds the processor until the test lets go."""
-    release = threading.Event()
-    job = workbench().worker.submit("hold", lambda turn: release.wait(60), session="someone else")
-    yield release
-    release.set()
-    job.wait(60)
-
-
 def test_the_page_is_there_while_it_waits_and_keeps_the_last_chart(open_app, busy):
+    release = busy()
     app = open_app(text="dialogue", metrics="bucket", length="96")
     assert app.get("progress")
     assert not figures(app)
     assert [heading.value for heading in app.header] == ["Entropy across depth"]
-    busy.set()
+    release.set()
     shown = figures(settle(app))
-    again = threading.Event()
-    workbench().worker.submit("hold again", lambda turn: again.wait(60), session="someone else")
+    again = busy()
     app.number_input(key="pick.windows").set_value(1).run()
     assert app.get("progress")
     assert figures(app) == shown
@@ -199,20 +189,22 @@ def test_the_page_is_there_while_it_waits_and_keeps_the_last_chart(open_app, bus
 
 
 def test_what_was_stopped_stays_stopped_until_it_is_started_again(open_app, busy):
+    release = busy()
     app = open_app(text="medicine", metrics="bucket", length="80")
     app.button(key="cancel.explore").click().run()
     assert "Stopped" in words(app)
     app.run()
     assert not app.get("progress")
     assert workbench().worker.unfinished == 1  # only the other's
-    busy.set()
+    release.set()
     app.button(key="again.explore").click().run()
     assert len(figures(settle(app))) == 2
 
 
-def test_the_frame_is_there_whichever_page_streamlit_starts_with(open_app):
+def test_the_frame_is_there_whichever_page_streamlit_starts_with(open_app, monkeypatch):
     app = settle(open_app())
-    # The next run asks for the page by its own name, as a browser that opens its address does.
+    # The next run asks for the page by its own name, as the first browser does that opens its address.
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", None)
     app.run()
     assert [box.label for box in app.sidebar.selectbox] == ["Model", "Text"]
     assert [heading.value for heading in app.header] == ["Entropy across depth"]

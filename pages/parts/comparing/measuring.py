@@ -100,7 +100,8 @@ def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"
         label="Estimating the time",
         about=asked,
     )
-    if planned.failed:
+    # An estimate that was stopped does not stop the person; one that failed tells why the work would.
+    if planned.failed and not working.is_stopped(f"{place}.plan", asked):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
