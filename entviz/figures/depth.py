@@ -238,7 +238,9 @@ def _bars(
     figure.update_xaxes(title_text="Layer", row=len(kinds), col=1)
     figure.update_yaxes(title_text=y_title, row=(len(kinds) + 1) // 2, col=1)
     if len(rows):
-        figure.update_yaxes(range=_range(rows["value"].to_numpy(), low, high), matches="y")
+        figure.update_yaxes(range=_range(rows["value"].to_numpy(), low, high))
+    for row in range(2, len(kinds) + 1):  # an axis that matches itself is none that plotly knows
+        figure.update_yaxes(matches="y", row=row, col=1)
     _layer_axis(figure, layers, embedding=False)
     return figure
 

@@ -154,6 +154,8 @@ def test_all_bars_share_one_scale():
     low, high = ranges.pop()
     assert low < -3.0
     assert high > 3.0
+    # They are zoomed together; an axis that is to match itself makes plotly.js complain.
+    assert [axis.matches for axis in figure.select_yaxes()] == [None, "y", "y"]
 
 
 LONG = [0.0, 500.0, *(500.0 + step for step in range(1, 20))]  # the first layer adds 500 nats, each other one
