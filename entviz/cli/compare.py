@@ -39,7 +39,8 @@ def add(commands: Any) -> None:
         "--calibration-windows",
         type=int,
         metavar="N",
-        help="how many windows they choose by (default: all of that file, or else the first half of the text)",
+        help="how many windows they choose by, taken evenly from that file (default: all of it); without one, from the "
+        "start of the text (default: its first half)",
     )
     command.add_argument("--seeds", type=int, default=3, help="random prune sets a budget (default: 3)")
     command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from entviz.errors import OptionError
 from entviz import kernels
+from entviz.errors import OptionError
 from entviz.estimators.states import windows_of_states
 
 SMALLEST_NORM = 1e-8

@@ -26,6 +26,11 @@ from entviz.pruning.search import Found, search
 from entviz.pruning.states import StateCache
 from entviz.pruning.trial import Trial
 
+# What the search minimizes. Of 28 sets of 8 attentions of SmolLM2 135M near the best, the loss on 4 or 8 windows of
+# WikiText-2's validation text told which have a low loss on its test text better (correlation 0.96 to 0.99) than the
+# divergence from dense did there (0.95 to 0.97).
+_SEARCH_BY = "nll"
+
 
 def choose(
     loaded: LoadedModel,
@@ -125,8 +130,8 @@ def choose(
     # Races are won by large differences, which a faster number type shows too; the finals are run in that asked for.
     fast = resolved(AUTO, loaded.device) if dtype == "float32" else dtype
     return _searched(
-        Trial(loaded, windows, dtype=fast, cache=cache),
-        trial("kl"),
+        Trial(loaded, windows, by=_SEARCH_BY, dtype=fast, cache=cache),
+        trial(_SEARCH_BY),
         free,
         enough,
         lambda order: wanted.cut(order, weights),

@@ -1,19 +1,20 @@
-"""An anytime search for the prune set that changes the model's predictions least.
+"""An anytime search for the prune set that costs least.
 
     found = search(trial, blocks, lambda drop: len(drop) >= 8, seeds=[ranking.drop for ranking in rankings])
     found.drop, found.cost
 
-Prune sets are judged by KL(dense || pruned) on calibration text. Trying one costs seconds, so most are not tried:
-what a block adds to the cost of a set seldom is much less than what it added to an earlier, smaller one. With that as
-an optimistic estimate, candidates are tried from the most promising on until what was found beats the estimates of all
-others (lazy evaluation, as Minoux 1978 does for greedy choice; estimates are lowered, since it is no strict rule
-here). The stages:
+Prune sets are judged by what they cost on calibration text; the trial says whether that is the loss or KL(dense ||
+pruned). Trying one takes seconds, so most are not tried: what a block adds to the cost of a set seldom is much less
+than what it added to an earlier, smaller one. With that as an optimistic estimate, candidates are tried from the most
+promising on until what was found beats the estimates of all others (lazy evaluation, as Minoux 1978 does for greedy
+choice; estimates are lowered, since it is no strict rule here). The stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
 2. *Greedy*: grow a set block by block from nothing, always by the block that costs least.
 3. *Swaps*: put one dropped block back and drop another instead, as long as that helps.
 4. *Beam*: grow again, keeping the few best of each size, which finds a set whose value shows only two blocks later;
-   then swaps on what that found. Where sets were not yet tried on all windows, this comes again with twice as many.
+   then swaps on what that found. Where sets were not yet tried on all windows, this comes again with twice as many,
+   and then with lower estimates, in the end without any, so that time that is left is used to look further.
 5. *Finals*: the best few are measured again, on all windows and in the exact number type, and the best of them is the
    answer.
 
@@ -36,7 +37,9 @@ from entviz.pruning.trial import Trial
 _BEAM = 3
 _FINALISTS = 3
 _TOGETHER = 4  # candidates tried at a time, which share layers; more would be tried in vain
-_OPTIMISM = 0.75  # of what a block added to the last set it was tried with
+# How much of what a block added to the last set it was tried with counts in the estimate, round by round; in a last
+# round everything is tried.
+_COUNTED = (0.75, 0.4, -1e9)
 _TRIES_A_STEP = 8  # about how many candidates a step of the greedy stage tries
 _GREEDY_SHARE = 0.4  # of the time, for growing the first set
 _FINALS_SHARE = 0.15  # of the time, kept for measuring the best few again
@@ -83,6 +86,7 @@ class _Search:
         self.added: dict[Block, float] = {}  # to the cost of the last set that the block was tried with
         self.ranked: list[Found] = []  # the best sets so far that are enough, best first
         self.seed: PruneSet | None = None  # the best of those given
+        self.counted = _COUNTED[0]
         self.stage = "seeds"
 
     @property
@@ -125,17 +129,18 @@ class _Search:
         }
         left = {child: parts for child, parts in left.items() if self._leaves_something(child)}
 
-        def estimate(child: PruneSet) -> float:
+        def estimates(child: PruneSet) -> tuple[float, float]:
+            """The least that it may cost, and what it would cost if the block added what it added last."""
             base, block = left[child]
-            return self.cost[base] + _OPTIMISM * max(0.0, self.added[block])
+            added = self.added[block]
+            least = min(added, self.counted * abs(added))
+            return self.cost[base] + least, self.cost[base] + added
 
         found: list[tuple[float, PruneSet]] = []
         while left:
             bar = found[keep - 1][0] if len(found) >= keep else math.inf
-            promising = sorted(((estimate(child), child) for child in left), key=lambda pair: pair[0])[
-                :_TOGETHER
-            ]
-            chosen = [child for guess, child in promising if guess < min(bar, below)]
+            promising = sorted(left, key=estimates)[:_TOGETHER]
+            chosen = [child for child in promising if estimates(child)[0] < min(bar, below)]
             if not chosen:
                 break
             for cost, child in self.try_sets(chosen):
@@ -260,6 +265,9 @@ def search(
             if state.windows == trial.window_count:
                 break
             state.judge_by(min(2 * state.windows, trial.window_count))
+        for state.counted in _COUNTED[1:]:
+            state.grow("beam", _BEAM)
+            state.swaps()
     except _OutOfTime:
         pass
     return state.finals(exact if exact is not None else trial)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entviz.errors import OptionError
 from entviz import kernels
+from entviz.errors import OptionError
 from entviz.estimators.knn import NearestNeighbours, kth_squared_distance_by_torch
 from entviz.estimators.states import gram
 from tests.estimators import slow

@@ -127,8 +127,10 @@ def test_it_mixes_sizes_where_the_budget_is_a_share(tiny, windows):
     found = choose(tiny, windows, "search", level="attn+mlp", budget="15%", seconds=PLENTY)
     gone = tiny.anatomy.parameters(found.drop).values()
     assert sum(weight.numel() for weight in gone) >= 0.15 * tiny.parameters
-    by_greed = choose(tiny, windows, "finercut", level="attn+mlp", budget="15%")
-    costs = Trial(tiny, windows).costs([found.drop, by_greed.drop], len(windows.token_ids)).mean(axis=1)
+    by_greed = choose(tiny, windows, "sleb", level="attn+mlp", budget="15%")
+    costs = (
+        Trial(tiny, windows, by="nll").costs([found.drop, by_greed.drop], len(windows.token_ids)).mean(axis=1)
+    )
     assert costs[0] <= costs[1] + 1e-6
 
 
