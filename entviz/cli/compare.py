@@ -105,7 +105,9 @@ def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split]:
     if options.calibration_text_file is None:
         return subject.text or "", split(subject.windows, count)
     text = read_text(options.calibration_text_file, options.encoding)
-    chosen_by = windows_from_text(text, subject.loaded.tokenizer, windows=count, window_length=subject.length)
+    chosen_by = windows_from_text(
+        text, subject.loaded.tokenizer, windows=count, window_length=subject.length, spread=True
+    )
     return text, Split(chosen_by, subject.windows)
 
 

@@ -51,9 +51,9 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
     note = "Speed is timed anew." + (
         " So are the search and budgets of latency, which may choose otherwise." if _timed(asked) else ""
     )
-    return document(
-        "Criteria compared", subtitle, [*sections, *ending(about, _again(comparison, about, asked), note)]
-    )
+    # A command that has another text to measure on takes the windows to choose by from all over this one.
+    end = ending(about, _again(comparison, about, asked), note, from_start=not asked.get("measure_on"))
+    return document("Criteria compared", subtitle, [*sections, *end])
 
 
 def of_contrast(contrast: Contrast, about: About, windows: int, window_length: int) -> str:

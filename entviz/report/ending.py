@@ -29,13 +29,14 @@ def measured_on(about: About, windows: int, length: int) -> str:
     return f"{about.model_title} on {about.text_title}, {windows_of(windows, length)}."
 
 
-def ending(about: About, again: str, note: str = "") -> list[Section]:
+def ending(about: About, again: str, note: str = "", *, from_start: bool = True) -> list[Section]:
     """What computed it, how to compute it again, and the text.
 
     Args:
         about: what was measured on.
         again: the command line that gives the same numbers; empty where none does.
         note: a sentence about that command.
+        from_start: whether the windows are the text's first ones.
     """
     when = datetime.fromtimestamp(about.created, UTC) if about.created else None
     said = f"Computed by {about.computed_by}" + (f" on {when:%Y-%m-%d at %H:%M} UTC." if when else ".")
@@ -52,7 +53,8 @@ def ending(about: About, again: str, note: str = "") -> list[Section]:
     if about.text and (TEXT_FILE in again or not again):
         shown = about.text[:SHOWN_CHARACTERS]
         more = "" if shown == about.text else f" Shown are its first {SHOWN_CHARACTERS:,} characters."
-        words_of_it = f"{len(about.text):,} characters; windows are cut from its start.{more}"
+        place = "; windows are cut from its start" if from_start else ""
+        words_of_it = f"{len(about.text):,} characters{place}.{more}"
         sections.append(
             Section("The text", words_of_it, code=shown, folded=True, download=(TEXT_FILE, about.text))
         )

@@ -1,5 +1,6 @@
 """``entviz compare``: every row against a copy that is really pruned, and chosen by text that is not measured."""
 
+import json
 import math
 
 import pytest
@@ -92,6 +93,26 @@ def test_another_text_to_choose_by(answer, loaded, tmp_path):
     options = ("--window-length", "40", "--criterion", "cosine", "--budget", "2")
     wanted = answer("rank", "--text-file", tmp_path / "other.txt", *options)
     assert set(found["rows"][1]["drop"].split(",")) == set(wanted["drop"])
+
+
+def test_few_windows_to_choose_by_are_taken_evenly_from_the_whole_of_their_text(answer, loaded, tmp_path):
+    other = (
+        "abcdefghij klmnopqrst. " * 20 + "Nobody had been there for years, so the path was grown over. " * 8
+    )
+    (tmp_path / "other.txt").write_text(other, encoding="utf-8")
+    whole = ids_of(loaded, other, 0, len(loaded.tokenizer(other, add_special_tokens=False).input_ids) // 40)
+    evenly = whole[[len(whole) // 4, 3 * len(whole) // 4]]  # the middles of two halves
+    (tmp_path / "ids.json").write_text(json.dumps(evenly.tolist()))
+    budgets = ("--criteria", "cosine", "--level", "attn+mlp", "--budgets", "1,2,3,4")
+    found = answer(
+        *("compare", *WHOLE, *budgets, "--calibration-windows", 2),
+        *("--calibration-text-file", tmp_path / "other.txt"),
+    )
+    assert (found["calibration_windows"], found["windows"]) == (2, 5)
+    ranked = ("rank", "--token-ids", tmp_path / "ids.json", "--criterion", "cosine", "--level", "attn+mlp")
+    for row in found["rows"]:
+        wanted = answer(*ranked, "--budget", row["budget"])
+        assert PruneSet.parse(row["drop"]) == PruneSet.parse(",".join(wanted["drop"]))
 
 
 def test_a_task_is_answered_by_every_prune_set(answer):

@@ -146,6 +146,10 @@ def test_none_where_the_texts_are_not_all_kept(directory, store, tmp_path):
     (tmp_path / "other.txt").write_text(TEXT[::-1])
     command = (*COMPARE, "--model", directory, "--budgets", "1")
     assert again(store, *command, "--calibration-text-file", tmp_path / "other.txt") == []
+    run = store.runs(kind="comparison")[0]
+    html = report.of_run(run, store.get(run.key), store.text(run.key))
+    assert "of other texts" in html
+    assert "cut from its start" not in html
     (tmp_path / "ids.json").write_text("[[5, 6, 7], [8, 9, 10]]")
     assert again(store, "evaluate", "--model", directory, "--token-ids", tmp_path / "ids.json") == []
 
