@@ -45,7 +45,7 @@ page = st.navigation(
     expanded=True,
 )
 st.logo(LOGO, size="large")
-messages = address.read()
+messages = address.read(page.url_path)
 selection.draw_pickers()
 with st.sidebar:
     address.draw_link()

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.blocks import PruneSet
 from entviz.corpus import passages
@@ -25,35 +26,50 @@ LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mai
 _PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
 _TOO_LONG: Final = "own"  # stands for a text that the link could not carry
 _MODEL: Final = re.compile(r"[\w./~:\\ -]+")
-_WRITTEN: Final = "address.written"  # in the session's state: what write() last put into the address bar
-_MESSAGES: Final = "address.messages"
+_EMPTY: Final[dict[str, Any]] = {"metrics": (), "level": (), "drop": ""}
+_PAGE: Final = "address.page"  # in the session's state, as are the next two: the page that was read on last
+_WRITTEN: Final = "address.written"  # what write() last put into the address bar
+_MESSAGES: Final = "address.messages"  # what could not be taken over, and the choices as they were then
 
 
-def read() -> list[str]:
+def read(page: str) -> list[str]:
     """Take over what the address bar asks for; returns sentences about what could not be taken over.
 
-    Only what changed since :func:`write` counts (a link opened, Back pressed), and nothing does in a run that a
-    widget started: the address bar is then older than the widget. The sentences stay until such a run.
+    It asks for something where the person came by it: in a session's first run, on another ``page`` than before, and
+    after Back or Forward. In any other run it only says what the browser had heard of when the person clicked, which
+    may be older than the choices. The sentences stay until something is chosen.
     """
-    if st.session_state.pop("view.touched", False):
-        st.session_state[_MESSAGES] = []
-        return []
+    back = _went_back()
+    if back or st.session_state.get(_PAGE) != page:
+        _take_over(back)
+        # Last, so that where this run is stopped the next one takes it over.
+        st.session_state[_PAGE] = page
+    view, messages = st.session_state.get(_MESSAGES, (None, []))
+    return messages if view is selection.view() else []
+
+
+def _take_over(back: bool) -> None:
     written: dict[str, str] = st.session_state.get(_WRITTEN, {})
-    changed = {
-        name: value
-        for name, value in st.query_params.items()
-        if name in _READERS and value != written.get(name)
-    }
-    if changed:
-        st.session_state[_MESSAGES] = []
-    messages: list[str] = st.session_state.setdefault(_MESSAGES, [])
-    for name, value in changed.items():
-        try:
-            selection.put(**_READERS[name](value))
-        except ValueError as error:
-            messages.append(str(error))
-    st.session_state.pop("view.touched", None)
-    return messages
+    asked = {name: value for name, value in st.query_params.items() if name in _READERS}
+    choices: dict[str, Any] = {}
+    messages: list[str] = []
+    if back and asked:  # an address of ours, and what is empty is not in it
+        choices |= {name: empty for name, empty in _EMPTY.items() if name not in asked}
+    for name, value in asked.items():
+        if value != written.get(name):
+            try:
+                choices |= _READERS[name](value)
+            except ValueError as error:
+                messages.append(str(error))
+    if choices:
+        selection.put(**choices)
+    if choices or messages:
+        st.session_state[_MESSAGES] = (selection.view(), messages)
+
+
+def _went_back() -> bool:
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def write() -> None:
@@ -61,9 +77,9 @@ def write() -> None:
     ours = parameters()
     now = st.query_params.to_dict()
     wanted = {name: value for name, value in now.items() if name not in _READERS} | ours
-    st.session_state[_WRITTEN] = ours
     if wanted != now:
         st.query_params.from_dict(wanted)
+    st.session_state[_WRITTEN] = ours
 
 
 def parameters(**changes: Any) -> dict[str, str]:
@@ -133,7 +149,7 @@ def _take_text(value: str) -> dict[str, Any]:
 
 def _take_model(value: str) -> dict[str, Any]:
     if value in CATALOG:
-        return {"model": value, "asked_model": ""}
+        return {"model": value, "wants_other": False, "asked_model": ""}
     if len(value) > selection.MODEL_CHARACTERS or not _MODEL.fullmatch(value):
         raise ValueError("The model in the link is neither a known name, nor a hub id, nor a directory.")
     # A link must not make this machine fetch or open something by itself: the frame asks first.

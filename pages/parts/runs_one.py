@@ -5,7 +5,6 @@ from typing import Any, Final
 import streamlit as st
 
 from entviz.corpus import passages
-from entviz.models import CATALOG
 from entviz.report import file_name
 from entviz.store import Run
 from entviz.store.listing import KIND_TITLES, dropped, found, number_rows
@@ -101,11 +100,7 @@ def _open(run: Run, text: str | None, page: str) -> None:
 def _take_over(run: Run, text: str | None) -> None:
     """Choose what the run had: model, text, windows and prune set."""
     options = run.options
-    if run.model in CATALOG:
-        selection.put(model=run.model, asked_model="")
-    else:
-        selection.accept_model(run.model)
-    st.session_state["view.wants_other"] = run.model not in CATALOG
+    selection.accept_model(run.model)
     if run.kind == "generation" and text:
         st.session_state["prune.prompt"] = text
     elif "windows" in options and text:

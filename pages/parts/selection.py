@@ -5,11 +5,13 @@
     selection = current()                   # plain data, good as a key
     job = workbench().analyze(selection.request(), metrics, session())
 
-Choices live in ``st.session_state`` under keys of their own (``view.model`` ...), never under a widget's key: a
-widget's value dies when its page is left, and a shared link must be able to set a choice before any widget exists.
+Choices live in ``st.session_state`` under a key of their own, never under a widget's: a widget's value dies when its
+page is left, and a shared link must be able to set a choice before any widget exists. They live there together, and
+each change is one write: when the next click comes, Streamlit stops a run at any access to the session's state, be it
+in the middle of a callback, and a choice that is half made would show one thing and measure another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,18 +41,22 @@ MODEL_CHARACTERS: Final = 300
 
 DEFAULTS: Final[dict[str, Any]] = {
     "model": DEFAULT_MODEL,
-    "other_model": "",  # what is written in the field beside "Another model"
+    "wants_other": False,  # whether "Another model" is picked, be its name still to be written
+    "other_model": "",  # what is written in the field beside it
     "asked_model": "",  # a model that a link asks for and nobody has agreed to load yet
     "text_name": DEFAULT_TEXT,
     "typed_text": "",
     "uploaded_text": "",
     "uploaded_name": "",
+    "upload_error": "",  # why the last file could not be taken
     "windows": 4,
     "length": 128,
     "metrics": ("bucket", "knn", "cosine"),
     "level": KINDS,
     "drop": "",
 }
+_VIEW: Final = "view"  # in the session's state
+_UNTOUCHED: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -77,20 +83,25 @@ class Selection:
         return Request(self.model, self.text, self.windows, self.window_length)
 
 
+def view() -> Mapping[str, Any]:
+    """The choices that were made in this session: another object after each change."""
+    made: Mapping[str, Any] = st.session_state.get(_VIEW, _UNTOUCHED)
+    return made
+
+
 def get(name: str) -> Any:
     """One choice of this session (see ``DEFAULTS`` for the names), or its default."""
-    return st.session_state.get(f"view.{name}", DEFAULTS[name])
+    return view().get(name, DEFAULTS[name])
 
 
 def put(**choices: Any) -> None:
-    """Set choices of this session. Call it from a widget's ``on_change``, so that the whole run sees them."""
+    """Set choices of this session, all or none. Call it from a widget's ``on_change``, so that the whole run sees them.
+
+    What belongs together goes into one call.
+    """
     if unknown := choices.keys() - DEFAULTS.keys():
         raise KeyError(*unknown)
-    # Tells address.read() that the address bar is older than this. First, as a callback may be stopped at any access
-    # to the session's state when the next click comes: of one choice either nothing or all of it is then done.
-    st.session_state["view.touched"] = True
-    for name, value in choices.items():
-        st.session_state[f"view.{name}"] = value
+    st.session_state[_VIEW] = {**view(), **choices}
 
 
 def bound(name: str, key: str, convert: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
@@ -132,8 +143,11 @@ def missing(selection: Selection) -> str | None:
 
 
 def accept_model(name: str) -> None:
-    """Take a model that is not in the catalog, as if its name had been typed."""
-    put(model=name, other_model=name, asked_model="")
+    """Take a model, as if it had been picked from the catalog or, where it is not in there, its name typed."""
+    if name in CATALOG:
+        put(model=name, wants_other=False, asked_model="")
+    else:
+        put(model=name, wants_other=True, other_model=name, asked_model="")
 
 
 def draw_pickers() -> None:
@@ -162,7 +176,7 @@ def draw_pickers() -> None:
 def _draw_model_picker() -> None:
     model = get("model")
     names = [*CATALOG, OTHER_MODEL]
-    choice = model if model in CATALOG and not st.session_state.get("view.wants_other") else OTHER_MODEL
+    choice = model if model in CATALOG and not get("wants_other") else OTHER_MODEL
     if st.session_state.get("pick.model") != choice:
         st.session_state["pick.model"] = choice
     st.selectbox(
@@ -185,16 +199,20 @@ def _draw_model_picker() -> None:
 
 def _choose_model() -> None:
     name = st.session_state["pick.model"]
-    st.session_state["view.wants_other"] = name == OTHER_MODEL
     if name != OTHER_MODEL:
-        put(model=name, asked_model="")
+        accept_model(name)
     elif get("other_model"):
-        put(model=get("other_model"), asked_model="")
+        accept_model(get("other_model"))
+    else:
+        put(wants_other=True)
 
 
 def _choose_other_model() -> None:
     name = st.session_state["pick.other_model"].strip()
-    put(other_model=name, **({"model": name, "asked_model": ""} if name else {}))
+    if name:
+        put(model=name, wants_other=True, other_model=name, asked_model="")
+    else:
+        put(other_model="")
 
 
 def _draw_text_picker() -> None:
@@ -226,7 +244,7 @@ def _draw_upload() -> None:
         on_change=_take_upload,
         help=f"Plain text, up to {UPLOAD_MEGABYTES} MB. It stays on this machine.",
     )
-    if message := st.session_state.get("view.upload_error"):
+    if message := get("upload_error"):
         st.error(escape(message), icon=":material/error:")
         st.selectbox("Encoding", ENCODINGS, key="pick.encoding", on_change=_take_upload)
     if get("uploaded_name"):
@@ -236,11 +254,12 @@ def _draw_upload() -> None:
 def _take_upload() -> None:
     file = st.session_state["pick.upload"]
     encoding = st.session_state.get("pick.encoding", ENCODINGS[0])
-    st.session_state["view.upload_error"] = None
     if file is None:
+        put(upload_error="")
         return
     try:
         text = decode_text(file.getvalue(), encoding, name="The file")
-        put(uploaded_text=text, uploaded_name=file.name)
     except TextError as error:
-        st.session_state["view.upload_error"] = str(error)
+        put(upload_error=str(error))
+    else:
+        put(uploaded_text=text, uploaded_name=file.name, upload_error="")

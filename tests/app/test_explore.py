@@ -271,3 +271,14 @@ def test_the_address_bar_says_what_is_shown(open_app):
     assert [heading.value for heading in app.subheader] == ["KNN entropy", "Rényi entropy"]
     app.number_input(key="pick.windows").set_value(1).run()
     assert app.query_params["windows"] == "1"
+
+
+def test_an_address_that_is_older_than_a_click_undoes_nothing(open_app):
+    """A browser says where it was when the person clicked, be the address of the click before still on its way."""
+    app = settle(open_app(metrics="bucket"))
+    older = dict(app.query_params)
+    app.selectbox(key="pick.text").set_value("law").run()
+    app.query_params = older
+    app.toggle(key="explore.full_scale").set_value(True).run()
+    assert app.selectbox(key="pick.text").value == "law"
+    assert app.query_params["text"] == "law"

@@ -172,7 +172,7 @@ def test_a_link_opens_prune_with_the_set_ticked(page):
         app.query_params[name] = values[0]
     app.run()
     assert not app.exception
-    assert app.session_state["view.drop"] == query["drop"][0]
+    assert app.session_state["view"]["drop"] == query["drop"][0]
 
 
 def test_measuring_an_exercise_gives_the_real_perplexities(page, analysis, windows, smollm2):

@@ -248,7 +248,7 @@ def test_repeated_clicks_count_once_and_none_is_lost():
     first, second, third = (1, "attn.1"), (2, "layer.2"), (3, "attn.2")
     app.session_state["messages"] = [[first], [first, second], [first, second], [second, third]]
     app.run()
-    assert app.session_state["view.drop"] == "attn.1,mlp.2"
+    assert app.session_state["view"]["drop"] == "attn.1,mlp.2"
     assert app.session_state["prune.past"].counted == 3
     assert app.session_state["prune.past"].sets == ["", "attn.1", "attn.1,layer.2"]
 
@@ -257,6 +257,6 @@ def test_a_click_that_would_leave_nothing_is_counted_but_not_made():
     app = AppTest.from_function(_clicking, default_timeout=30)
     app.session_state["messages"] = [[(i + 1, f"layer.{i}") for i in range(3)], [(4, "layer.3")]]
     app.run()
-    assert app.session_state["view.drop"] == "layer.0,layer.1,layer.2"
+    assert app.session_state["view"]["drop"] == "layer.0,layer.1,layer.2"
     assert app.session_state["prune.past"].counted == 4  # so that the browser stops repeating it
     assert "This drops all 4 layers" in app.session_state["prune.message"]

@@ -131,9 +131,9 @@ def test_filters(runs, page):
 
 def test_opening_an_evaluation_leads_to_its_page_with_all_it_had(runs, page):
     tick(page, 0, press="runs.open")
-    assert page.session_state["view.drop"] == "attn.5,layer.7"
-    assert page.session_state["view.text_name"] == "news"
-    assert (page.session_state["view.windows"], page.session_state["view.length"]) == (2, 64)
+    assert page.session_state["view"]["drop"] == "attn.5,layer.7"
+    assert page.session_state["view"]["text_name"] == "news"
+    assert (page.session_state["view"]["windows"], page.session_state["view"]["length"]) == (2, 64)
     assert [heading.value for heading in page.header] == ["Drop blocks, see the cost"]
     assert page.query_params["drop"] == "attn.5,layer.7"
 

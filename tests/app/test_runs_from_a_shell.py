@@ -47,7 +47,7 @@ def test_an_analysis_opens_on_its_page_and_is_shown_at_once(listed):
     assert opens(app) == ["Open on Explore"]
     assert "measured anew" not in plain(app)
     tick(app, 0, press="runs.open")
-    assert app.session_state["view.text_name"] == "story"
+    assert app.session_state["view"]["text_name"] == "story"
     assert figures(settle(app))
     assert len(workbench().store.runs(kind="analysis")) == 1, "nothing was computed again"
 
@@ -67,7 +67,7 @@ def test_an_accuracy_opens_with_its_prune_set(listed):
     assert opens(app) == ["Open on Prune"]
     assert "accuracy" in plain(app)
     tick(app, 0, press="runs.open")
-    assert app.session_state["view.drop"] == "attn.5"
+    assert app.session_state["view"]["drop"] == "attn.5"
 
 
 def test_token_ids_open_nowhere(listed, tmp_path):

@@ -113,6 +113,21 @@ def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_she
     assert found == pytest.approx(from_a_shell("attn.3,attn.9,mlp.20")["perplexity"], abs=0.006)
 
 
+def test_back_and_forward_lead_through_the_prune_sets(visit):
+    page = visit("prune")
+    measured(page, DENSE)
+    for block, title in (("attn.7", "Without attn.7"), ("mlp.12", "Without attn.7, mlp.12")):
+        click_cell(page, block)
+        measured(page, title)
+        page.wait_for_url(f"**{block}*")
+    page.go_back(wait_until="commit")
+    measured(page, "Without attn.7")
+    page.go_back(wait_until="commit")
+    measured(page, DENSE)
+    page.go_forward(wait_until="commit")
+    measured(page, "Without attn.7")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_is_wider_than_a_phone(visit, name, dark, tmp_path):

@@ -1,0 +1,130 @@
+"""A newer click stops the run before it at any access to the session's state: no choice may be half made then."""
+
+from types import SimpleNamespace
+
+import pytest
+import streamlit as st
+from streamlit.runtime.state import SafeSessionState, SessionState, query_params_proxy, session_state_proxy
+
+from entviz.models import DEFAULT_MODEL
+from pages.parts import address, selection
+
+MOST = 200  # accesses, far more than there are
+
+
+class Stopped(BaseException):
+    """As Streamlit's own is, no Exception."""
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """``session(query, widgets)`` makes a session's state; ``stop_at(n)`` then stops at the access after n others."""
+
+    def make(query, **widgets):
+        left = [MOST]
+
+        def accessed():
+            left[0] -= 1
+            if left[0] < 0:
+                raise Stopped
+
+        state = SafeSessionState(SessionState(), accessed)
+        for module in (session_state_proxy, query_params_proxy):
+            monkeypatch.setattr(module, "get_session_state", lambda: state)
+        with state.query_params() as params:
+            params.populate_from_query_string(query)
+        st.session_state.update(widgets)
+        return SimpleNamespace(stop_at=lambda accesses: left.__setitem__(0, accesses))
+
+    return make
+
+
+def stopped_everywhere(prepare, act, look):
+    """What ``look`` sees after ``act`` was stopped at its first access, at its second ... and once it was not."""
+    seen = []
+    for accesses in range(MOST):
+        session = prepare()
+        session.stop_at(accesses)
+        try:
+            act()
+        except Stopped:
+            ended = False
+        else:
+            ended = True
+        session.stop_at(MOST)
+        seen.append(look())
+        if ended:
+            assert accesses > 2, "it was hardly ever stopped"
+            return seen
+    raise AssertionError("it never came to its end")
+
+
+def test_a_model_is_named_in_its_field_only_when_it_is_the_one_in_view(session):
+    seen = stopped_everywhere(
+        lambda: session("", **{"pick.other_model": "someone/model"}),
+        selection._choose_other_model,
+        lambda: (selection.get("other_model"), selection.get("model")),
+    )
+    assert set(seen) == {("", DEFAULT_MODEL), ("someone/model", "someone/model")}
+    assert seen[-1] == ("someone/model", "someone/model")
+
+
+def test_a_model_that_is_picked_takes_the_place_of_one_that_a_link_asked_for(session):
+    def prepare():
+        made = session("", **{"pick.model": "gpt2"})
+        selection.put(asked_model="someone/model")
+        return made
+
+    seen = stopped_everywhere(
+        prepare,
+        selection._choose_model,
+        lambda: (selection.get("asked_model"), selection.get("model")),
+    )
+    assert set(seen) == {("someone/model", DEFAULT_MODEL), ("", "gpt2")}
+
+
+def test_an_uploaded_text_is_never_under_another_files_name(session):
+    def prepare():
+        file = SimpleNamespace(name="new.txt", getvalue=lambda: b"new")
+        made = session("", **{"pick.upload": file})
+        selection.put(uploaded_name="old.txt", uploaded_text="old")
+        return made
+
+    seen = stopped_everywhere(
+        prepare,
+        selection._take_upload,
+        lambda: (selection.get("uploaded_name"), selection.get("uploaded_text")),
+    )
+    assert set(seen) == {("old.txt", "old"), ("new.txt", "new")}
+
+
+def test_a_link_is_taken_over_whole_in_the_next_run_where_the_first_was_stopped(session):
+    def run():
+        address.read("explore")
+        address.write()
+
+    def look():
+        run()  # the next run, which nobody stops; the browser still has the link that it had
+        return tuple(map(selection.get, ("text_name", "windows", "length", "drop")))
+
+    seen = stopped_everywhere(lambda: session("text=law&windows=7&length=96&drop=mlp.3"), run, look)
+    assert set(seen) == {("law", 7, 96, "mlp.3")}
+
+
+def test_a_choice_stays_where_the_run_was_stopped_while_it_wrote_the_address(session):
+    def prepare():
+        made = session("text=law&windows=7")
+        address.read("explore")
+        address.write()
+        selection.put(text_name="news")
+        return made
+
+    def run():
+        address.read("explore")
+        address.write()
+
+    def look():
+        run()
+        return selection.get("text_name"), st.query_params["text"]
+
+    assert set(stopped_everywhere(prepare, run, look)) == {("news", "news")}
