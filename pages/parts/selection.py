@@ -110,12 +110,26 @@ def bound(name: str, key: str, convert: Callable[[Any], Any] = lambda value: val
     The widget shows the choice, and a change of the widget sets it. ``convert`` turns the widget's value into the
     choice's (and is not applied the other way).
     """
-    value = get(name)
-    shown = list(value) if isinstance(value, tuple) else value
+
+    def shown() -> Any:
+        value = get(name)
+        return list(value) if isinstance(value, tuple) else value
+
+    return _tied(key, shown, lambda: put(**{name: convert(st.session_state[key])}))
+
+
+def _tied(key: str, shown: Callable[[], Any], take: Callable[[], None]) -> dict[str, Any]:
+    """Arguments for a widget that shows what ``shown`` returns, and whose change ``take`` makes a choice."""
+    before, now = f"{key}.shown", shown()
+    if st.session_state.get(key, now) != now and st.session_state.get(before) == now:
+        # Only the person has changed something: the callback was stopped when the next click came.
+        take()
+        now = shown()
     # Writing an unchanged value would throw away what a person is typing while a job's end redraws the page.
-    if st.session_state.get(key) != shown:
-        st.session_state[key] = shown
-    return {"key": key, "on_change": lambda: put(**{name: convert(st.session_state[key])})}
+    if st.session_state.get(key) != now:
+        st.session_state[key] = now
+    st.session_state[before] = now
+    return {"key": key, "on_change": take}
 
 
 def current() -> Selection:
@@ -174,27 +188,25 @@ def draw_pickers() -> None:
 
 
 def _draw_model_picker() -> None:
-    model = get("model")
-    names = [*CATALOG, OTHER_MODEL]
-    choice = model if model in CATALOG and not get("wants_other") else OTHER_MODEL
-    if st.session_state.get("pick.model") != choice:
-        st.session_state["pick.model"] = choice
     st.selectbox(
         "Model",
-        names,
+        [*CATALOG, OTHER_MODEL],
         format_func=lambda name: "Another model" if name == OTHER_MODEL else CATALOG[name].title,
-        key="pick.model",
-        on_change=_choose_model,
+        **_tied("pick.model", _picked_model, _choose_model),
     )
-    if choice == OTHER_MODEL:
+    if _picked_model() == OTHER_MODEL:
         st.text_input(
             "Hub id or directory",
             max_chars=MODEL_CHARACTERS,
             placeholder="Qwen/Qwen3-0.6B",
             help="Any decoder-only language model that transformers can load from safetensors or GGUF files "
             "without running code of its own. Press Enter to load it.",
-            **bound("other_model", "pick.other_model") | {"on_change": _choose_other_model},
+            **_tied("pick.other_model", lambda: get("other_model"), _choose_other_model),
         )
+
+
+def _picked_model() -> str:
+    return str(get("model")) if get("model") in CATALOG and not get("wants_other") else OTHER_MODEL
 
 
 def _choose_model() -> None:

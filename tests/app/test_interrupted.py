@@ -59,6 +59,42 @@ def stopped_everywhere(prepare, act, look):
     raise AssertionError("it never came to its end")
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "old", "picked", "new"),
+    [
+        ("windows", "pick.windows", 4, 9, 9),
+        ("level", "explore.level", ("layer", "attn"), ["attn", "mlp", "layer"], ("layer", "attn", "mlp")),
+    ],
+)
+def test_what_was_picked_is_chosen_in_the_next_run_where_the_callback_was_stopped(
+    session, name, key, old, picked, new
+):
+    def bound():
+        return selection.bound(name, key, lambda value: new if isinstance(value, list) else value)
+
+    def prepare():
+        made = session("")
+        selection.put(**{name: old})
+        prepare.change = bound()["on_change"]
+        st.session_state[key] = picked  # as the browser sends it
+        return made
+
+    def look():
+        bound()
+        return selection.get(name), st.session_state[key]
+
+    seen = stopped_everywhere(prepare, lambda: prepare.change(), look)
+    assert set(map(str, seen)) == {str((new, list(new) if isinstance(new, tuple) else new))}
+
+
+def test_a_choice_that_the_program_made_is_shown_whatever_the_widget_said(session):
+    session("")
+    selection.bound("windows", "pick.windows")
+    selection.put(windows=7)
+    selection.bound("windows", "pick.windows")
+    assert (selection.get("windows"), st.session_state["pick.windows"]) == (7, 7)
+
+
 def test_a_model_is_named_in_its_field_only_when_it_is_the_one_in_view(session):
     seen = stopped_everywhere(
         lambda: session("", **{"pick.other_model": "someone/model"}),
