@@ -22,11 +22,11 @@ CLICKED: Final = "export.clicked"
 
 @dataclass
 class Asked:
-    """The export that was asked for last: which one it was in this session, and its job."""
+    """The export that was asked for last: which one it was in this session, and its job once it is begun."""
 
     number: int
     wanted: Export
-    job: "Job[Exported]"
+    job: "Job[Exported] | None" = None
 
 
 def draw() -> None:
@@ -56,22 +56,25 @@ def draw() -> None:
             type="primary",
             icon=":material/save:",
             disabled=bool(todo or choice.objection),
-            # Noted rather than acted on: a job that ends meanwhile starts the run over before the button is reached.
+            # Noted rather than acted on: the choice is known when the page has been drawn, and a job that ends
+            # meanwhile starts the run over before the button is reached.
             on_click=lambda: st.session_state.update({CLICKED: True}),
         )
-    if st.session_state.pop(CLICKED, False) and not (todo or choice.objection):
-        wanted = Export(
-            chosen.request(),
-            drop,
-            choice.format,
-            choice.folder,
-            chosen.text_title,
-            choice.criterion,
-            choice.dtype,
-            choice.replace,
-        )
-        number = st.session_state[JOB].number + 1 if JOB in st.session_state else 0
-        st.session_state[JOB] = Asked(number, wanted, workbench().export(wanted, working.session()))
+    if st.session_state.get(CLICKED):
+        if not (todo or choice.objection):
+            wanted = Export(
+                chosen.request(),
+                drop,
+                choice.format,
+                choice.folder,
+                chosen.text_title,
+                choice.criterion,
+                choice.dtype,
+                choice.replace,
+            )
+            _ask(wanted)
+        # Last: where a newer click stops this run before, the next one asks again, and the job is not begun yet.
+        st.session_state[CLICKED] = False
     _draw_job()
     _draw_recipe(chosen, drop, evaluated)
 
@@ -92,6 +95,11 @@ def _draw_empty() -> None:
     st.markdown("\n".join(f"- **{each.title}**: {each.purpose}" for each in FORMATS.values()))
 
 
+def _ask(wanted: Export) -> None:
+    before: Asked | None = st.session_state.get(JOB)
+    st.session_state[JOB] = Asked(before.number + 1 if before is not None else 0, wanted)
+
+
 def _draw_job() -> None:
     asked: Asked | None = st.session_state.get(JOB)
     if asked is None:
@@ -105,8 +113,8 @@ def _draw_job() -> None:
 
 
 def _job(asked: Asked) -> "Job[Exported]":
-    """The export asked for, which is started anew only where the person had stopped it."""
-    if asked.job.state == "cancelled":
+    """The export asked for, which is started once, and anew only where the person had stopped it."""
+    if asked.job is None or asked.job.state == "cancelled":
         asked.job = workbench().export(asked.wanted, working.session())
     return asked.job
 

@@ -5,12 +5,14 @@ import json
 import zipfile
 
 import pytest
+from streamlit.runtime.scriptrunner import StopException
 
 from entviz.blocks import PruneSet
 from entviz.corpus import passages
 from entviz.errors import ExportError, OptionError
 from entviz.export import folder
 from entviz.export.recipe import read_recipe
+from entviz.workbench import workbench
 from tests.app.conftest import settle, words
 
 LAYERS = "layer.12,layer.20"
@@ -101,6 +103,26 @@ def test_it_writes_a_checkpoint_once_and_replaces_it_only_when_asked(open_export
     write(app)
     assert sorted(path.name for path in target.iterdir()) == ["README.md", "recipe.json"]
     assert [path.name for path in exports.iterdir()] == ["smollm2-135m-hf"]
+
+
+def test_a_click_is_not_lost_where_a_newer_one_stops_the_run(open_export, exports, monkeypatch):
+    app = choose(open_export(drop=LAYERS), "mergekit")
+    bench, asked = workbench(), []
+    real = bench.export
+
+    def stopped_first(wanted, session):
+        asked.append(wanted)
+        if len(asked) == 1:
+            raise StopException
+        return real(wanted, session)
+
+    monkeypatch.setattr(bench, "export", stopped_first)
+    app.button(key="export.write").click().run()
+    assert not exports.exists()
+    settle(app.run())
+    assert (exports / "smollm2-135m-mergekit" / "mergekit.yaml").exists()
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
 
 
 def test_small_exports_can_be_downloaded(open_export, exports):
