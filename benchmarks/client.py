@@ -56,7 +56,10 @@ class Screen:
         """The perplexity of a prune set as it is written on the Prune page; None while there is none."""
         texts = [one.body for one in self.of_kind("markdown")]
         title = f"**Without {escape(drop.replace(',', ', '))}**"
-        if not any(text == title if finished else text.startswith(title) for text in texts):
+        # The title stands over the continuation too; what was measured is said of the numbers alone.
+        done = title in texts and any(text.startswith("Measured on ") for text in texts)
+        so_far = any(text.startswith(f"{title} :small[(measured so far") for text in texts)
+        if not (done or (so_far and not finished)):
             return None
         return next((one.body for one in self.of_kind("metric") if one.label == "Perplexity"), None)
 
@@ -77,9 +80,11 @@ class Visitor:
 
     async def submit(self, field_label: str, text: str, button_label: str) -> None:
         """Write into a field and press the button of its form."""
-        entry = next(one for one in self.screen.of_kind("text_input") if one.label == field_label)
-        button = next(one for one in self.screen.of_kind("button") if one.label == button_label)
-        await self._send(fields={entry.id: text}, pressed=button.id)
+        names = await self.wait(lambda screen: _ids(screen, field_label, button_label), seconds=30)
+        if names is None:
+            raise LookupError(f"there is no field {field_label!r} with a button {button_label!r}")
+        entry, button = names
+        await self._send(fields={entry: text}, pressed=button)
 
     async def wait(self, look: Callable[[Screen], Found | None], seconds: float) -> Found | None:
         """What ``look`` finds on the screen, as soon as it finds it; None after so many seconds."""
@@ -94,8 +99,8 @@ class Visitor:
 
     def _take(self, data: str | bytes) -> None:
         message = ForwardMsg.FromString(data)  # type: ignore[arg-type]
-        if message.WhichOneof("type") == "new_session":
-            self.hash = message.new_session.page_script_hash
+        if message.WhichOneof("type") == "navigation":
+            self.hash = message.navigation.page_script_hash
         self.screen.take(message)
 
     async def _run_fragments(self) -> None:
@@ -119,6 +124,12 @@ class Visitor:
         if pressed:
             state.widget_states.widgets.add(id=pressed, trigger_value=True)
         await self.connection.send(message.SerializeToString())
+
+
+def _ids(screen: Screen, field_label: str, button_label: str) -> tuple[str, str] | None:
+    entries = [one.id for one in screen.of_kind("text_input") if one.label == field_label]
+    buttons = [one.id for one in screen.of_kind("button") if one.label == button_label]
+    return (entries[0], buttons[0]) if entries and buttons else None
 
 
 @contextlib.asynccontextmanager

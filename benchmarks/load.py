@@ -29,7 +29,7 @@ from entviz.models import load
 
 WINDOWS, LENGTH = 4, 128
 PATIENCE = 180.0  # seconds that a session waits for a number
-LEAVING_SECONDS = 240.0  # after this long the server has forgotten sessions and given memory back
+LEAVING_SECONDS = 150.0  # after this long the server has forgotten sessions and given memory back
 
 
 @dataclass(frozen=True)
