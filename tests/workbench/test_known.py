@@ -3,9 +3,11 @@
 import pytest
 
 from entviz.comparison import grid, trust
+from entviz.store import Run
 from entviz.workbench import Request
 from entviz.workbench.shelf import Shelf
 from tests.models.files import saved
+from tests.store.results import an_analysis
 from tests.workbench.asking import MODEL, REQUEST, TEXT, result_of
 
 
@@ -95,3 +97,17 @@ def test_what_was_explored_is_not_measured_again_to_judge_or_compare_criteria(
     bench.forget(*(run.key for run in bench.store.runs()))
     result_of(judge())
     assert measured, "the count is worth nothing if it counts nothing"
+
+
+def test_how_fast_a_model_is_is_told_from_its_newest_analysis_that_was_made_as_pages_do(here):
+    assert here.earlier_analysis("m") is None
+    kept = {}
+    for key, model, options in (
+        ("older", "m", {}),
+        ("newer", "m", {}),
+        ("elsewhere", "m", {"shell": {"device": "cuda"}}),
+        ("other", "n", {}),
+    ):
+        kept[key] = an_analysis()
+        here.store.put(key, Run("analysis", model, options=options), kept[key])
+    assert here.earlier_analysis("m") is kept["newer"]
