@@ -22,11 +22,14 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.errors import EntvizError
 from entviz.jobs import Job
+from entviz.workbench import workbench
 from pages.parts import frame
 from pages.parts.markdown import escape
 
 Result = TypeVar("Result")
 POLL_SECONDS: Final = 0.4
+MOST_SECONDS: Final = 2.0  # well below the worker's patience with those who do not look
+CROWD: Final = 5  # unfinished jobs of all sessions; one person has as many at times
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def show(
     session: the last result shown there is kept and returned while a newer job runs, fails or is stopped. ``about``
     is plain data that says what is asked for, such as the selection; it is remembered with the result. ``label``
     says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one,
-    and ``draw_waiting`` what is to be seen until then. The job is looked at ``every`` so many seconds.
+    and ``draw_waiting`` what is to be seen until then. The job is looked at ``every`` so many seconds, or less
+    often where many wait.
     """
     if is_stopped(place, about):
         _offer_again(place)
@@ -86,6 +90,9 @@ def show(
     elif view.state == "cancelled":
         _offer_again(place)
     else:
+        # Where many wait, each looks less often: looking takes time from the work that all wait for.
+        crowd = max(1.0, workbench().worker.unfinished / CROWD)
+        every = min(every * crowd, MOST_SECONDS)
         st.fragment(_watch, run_every=every)(job, place, label, about, draw_partial, draw_waiting)
     kept: Shown[Result] = st.session_state.get(key, Shown(None, False, None))
     return kept if view.state == "done" else replace(kept, fresh=False, failed=view.finished)
