@@ -53,7 +53,9 @@ class Keeper:
         self._options = options
         self._store = Store() if options.keep else None
         # Before the model is read: where its files change meanwhile, they must not lead to what it gave.
-        self._identity = _identity(options.model)
+        from entviz.workbench.identity import model_identity
+
+        self._identity = model_identity(options.model)
 
     def __enter__(self) -> Keeper:
         return self
@@ -155,15 +157,6 @@ def placed(model: str) -> str:
         return str(path.absolute()) if model not in CATALOG and path.exists() else model
     except (OSError, RuntimeError, ValueError):  # a name that no file could have
         return model
-
-
-def _identity(model: str) -> str | None:
-    from entviz.workbench.identity import model_identity
-
-    try:
-        return model_identity(model)
-    except RuntimeError:  # a home of nobody, which loading says
-        return None
 
 
 def _described(task: Task[Any], apart: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ def model_identity(name: str) -> str | None:
     """
     try:
         files = _files(name)
-    except (OSError, ValueError):  # such as a name that no file could have
+    except (OSError, ValueError, RuntimeError):  # a name that no file could have, or ~ and no such user
         return None
     if not files:
         return None

@@ -14,6 +14,7 @@ def test_the_identity_changes_with_the_files(tmp_path, monkeypatch):
     assert model_identity(str(directory)) is None
     assert model_identity(str(tmp_path / "none")) is None
     assert model_identity("no-such/model-anywhere") is None
+    assert model_identity("~nobody/model") is None
     (directory / "config.json").write_text("{}")
     first = model_identity(str(directory))
     (directory / "notes.md").write_text("of no importance")

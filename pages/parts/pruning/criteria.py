@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from entviz.figures import theme
+from entviz.figures.grid import SCORES
 from entviz.pruning.catalog import CRITERIA
 from entviz.workbench import workbench
 from pages.parts import selection, working
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
     from entviz.pruning.ranking import Ranking
 
 LEVEL_TITLES: Final = {"layer": "Layers", "attn": "Attention", "mlp": "MLPs", "attn+mlp": "Both"}
-# What the number in a cell is, with its unit; criteria that rank whole sets have none.
-SCORES: Final = {
-    "entrodrop": ("Entropy increase", "nats"),
-    "cosine": ("1 − cosine similarity", ""),
-    "block-influence": ("Block Influence: 1 − cosine similarity", ""),
-    "angular-distance": ("Angular distance of input and output", ""),
-    "leave-one-out": ("Loss without the block alone", "nats a token"),
-    "sleb": ("Loss once the block was dropped too", "nats a token"),
-    "finercut": ("KL from dense once the block was dropped too", "nats"),
-}
 FOR_ALL_KINDS: Final = ("entrodrop", "cosine", "block-influence")  # measured at every level at once
 SETS: Final = ("angular-distance", "sleb", "finercut", "search")  # choose a set for a number of blocks
 MOST: Final = 200  # blocks to tick, where it is not known yet how many there are
