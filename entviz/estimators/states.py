@@ -46,10 +46,24 @@ def gram(states: Tensor) -> Tensor:
         float32, shape (windows, tokens, tokens). Always made in full float32: neither autocast nor a
         reduced matrix-product precision (TF32, bf16) that the process has set can coarsen it.
     """
-    with torch.autocast(states.device.type, enabled=False):
+    return _products(states, states)
+
+
+def gram_above(states: Tensor) -> Tensor:
+    """:func:`gram` on and above the diagonal, for three quarters of the work; what is below it may be anything."""
+    half = states.shape[1] // 2
+    first, second = states[:, :half], states[:, half:]
+    result = states.new_empty(states.shape[0], states.shape[1], states.shape[1])
+    result[:, :half] = _products(first, states)
+    result[:, half:, half:] = _products(second, second)
+    return result
+
+
+def _products(rows: Tensor, columns: Tensor) -> Tensor:
+    with torch.autocast(rows.device.type, enabled=False):
         if torch.get_float32_matmul_precision() != "highest":
-            return (states.double() @ states.double().mT).float()
-        return torch.bmm(states, states.mT)
+            return (rows.double() @ columns.double().mT).float()
+        return torch.bmm(rows, columns.mT)
 
 
 def squared_distances(products: Tensor) -> Tensor:

@@ -132,6 +132,8 @@ def kth_squared_distance(products: Tensor, k: int) -> Tensor:
 def renyi(products: Tensor, alpha: float, smallest_similarity: float) -> tuple[Tensor, Tensor]:
     """Renyi entropy from Gram matrices of standardized states, float32 (windows, tokens, tokens).
 
+    Only what is on and above their diagonals is read.
+
     Returns:
         The entropies, and the medians of the squared distances; both float64 (windows,).
     """
