@@ -67,12 +67,7 @@ def passages() -> dict[str, Passage]:
 
 
 def windows_from_text(
-    text: str,
-    tokenizer: Any,
-    *,
-    windows: int | None = None,
-    window_length: int = 256,
-    spread: bool = False,
+    text: str, tokenizer: Any, *, windows: int | None = None, window_length: int = 256
 ) -> Windows:
     """Cut a text into consecutive windows from its start, leaving out what does not fill one.
 
@@ -80,7 +75,6 @@ def windows_from_text(
         tokenizer: a transformers tokenizer.
         windows: how many; by default as many whole ones as there are, up to 100,000.
         window_length: tokens in each.
-        spread: take the windows evenly from the whole text instead of its start, which stands for the text better.
 
     Raises:
         TextError: for an empty text, or one with too few tokens.
@@ -107,9 +101,7 @@ def windows_from_text(
             f"{windows}: give more text, or fewer or shorter windows."
         )
     count = whole if windows is None else windows
-    # Evenly spread windows come from the middles of as many equal parts.
-    places = [(2 * i + 1) * whole // (2 * count) if spread else i for i in range(count)]
-    return _windows([token_ids[i * window_length : (i + 1) * window_length] for i in places])
+    return _windows([token_ids[i * window_length : (i + 1) * window_length] for i in range(count)])
 
 
 def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int, *, fewest: int = 2) -> Windows:

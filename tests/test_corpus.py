@@ -37,20 +37,6 @@ def test_windows_are_consecutive_whole_and_from_the_start(letters, length, data)
         windows_from_text(text, TOKENIZER, windows=whole + 1, window_length=length)
 
 
-@given(whole=st.integers(1, 60), data=st.data())
-def test_spread_windows_lie_evenly_in_the_whole_text(whole, data):
-    text = "".join(data.draw(st.sampled_from("cdefgh")) for _ in range(whole * 2))
-    ids = TOKENIZER(text).input_ids
-    every = windows_from_text(text, TOKENIZER, window_length=2).token_ids.tolist()
-    count = data.draw(st.integers(1, len(every)))
-    found = windows_from_text(text, TOKENIZER, windows=count, window_length=2, spread=True).token_ids.tolist()
-    # Each comes from the middle of its equal part of the text.
-    places = [int((i + 0.5) * len(every) / count) for i in range(count)]
-    assert found == [every[place] for place in places]
-    assert len(set(places)) == count
-    assert len(ids) >= 2 * len(every)
-
-
 def test_no_special_tokens_are_added(smollm2):
     found = windows_from_text("Once upon a time there was a house.", smollm2.tokenizer, window_length=4)
     assert smollm2.tokenizer.decode(found.token_ids[0]) == "Once upon a time"

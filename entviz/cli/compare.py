@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+from entviz.errors import OptionError
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
@@ -42,6 +43,13 @@ def add(commands: Any) -> None:
         help="how many windows they choose by, taken evenly from that file (default: all of it); without one, from the "
         "start of the text (default: its first half)",
     )
+    command.add_argument(
+        "--search-windows",
+        type=int,
+        metavar="N",
+        help="how many windows of the calibration file the search chooses by, which can heed more in its time than "
+        "others in theirs (default: four times as many as they)",
+    )
     command.add_argument("--seeds", type=int, default=3, help="random prune sets a budget (default: 3)")
     command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")
     command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to answer too")
@@ -67,6 +75,7 @@ def run(options: argparse.Namespace) -> None:
                 parts.measured,
                 words(options.criteria),
                 words(options.budgets),
+                searched=parts.searched,
                 levels=words(options.level),
                 seeds=options.seeds,
                 seconds=options.seconds,
@@ -98,17 +107,23 @@ def run(options: argparse.Namespace) -> None:
 
 def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split]:
     """The text that the criteria choose by, empty for token ids, and the windows to choose by and to measure on."""
-    from entviz.comparison.texts import Split, split
+    from entviz.comparison.texts import Split, split, spread
     from entviz.corpus import read_text, windows_from_text
 
     count = options.calibration_windows
     if options.calibration_text_file is None:
+        if options.search_windows is not None:
+            raise OptionError("--search-windows are taken from a --calibration-text-file: name one.")
         return subject.text or "", split(subject.windows, count)
     text = read_text(options.calibration_text_file, options.encoding)
-    chosen_by = windows_from_text(
-        text, subject.loaded.tokenizer, windows=count, window_length=subject.length, spread=True
-    )
-    return text, Split(chosen_by, subject.windows)
+    every = windows_from_text(text, subject.loaded.tokenizer, window_length=subject.length)
+    chosen_by, searched = spread(every, count), None
+    if "search" in words(options.criteria):
+        most = min(4 * len(chosen_by.token_ids), len(every.token_ids))
+        searched = spread(every, most if options.search_windows is None else options.search_windows)
+        if searched.fingerprint == chosen_by.fingerprint:
+            searched = None
+    return text, Split(chosen_by, subject.windows, searched)
 
 
 def _asked(

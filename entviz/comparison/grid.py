@@ -62,6 +62,7 @@ def compare(
     criteria: Sequence[str],
     budgets: Sequence[str],
     *,
+    searched: Windows | None = None,
     levels: Sequence[str] = (),
     seeds: int = 3,
     seconds: float = 60.0,
@@ -80,6 +81,8 @@ def compare(
         measured: what the prune sets are measured on; text that the criteria have not seen, where there is any.
         criteria: names, see :data:`entviz.comparison.contenders.NAMES`.
         budgets: what :meth:`entviz.pruning.budget.Budget.parse` reads, each above nothing.
+        searched: what the search chooses by, if not ``calibration``. It tries few sets on many windows, so that in
+            the same time it can heed more text than criteria that try many sets.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
         seeds: how many prune sets random draws for each budget.
         seconds: what the search may take for each budget.
@@ -100,6 +103,7 @@ def compare(
         measured,
         contenders(criteria, levels, seeds=seeds),
         _checked(budgets),
+        searched=searched,
         seconds=seconds,
         task=None if task is None else task.first(limit),
         dtype=resolved(dtype, loaded.device),
@@ -121,6 +125,7 @@ class _Run:
         entries: tuple[list[Contender], list[str]],
         budgets: tuple[str, ...],
         *,
+        searched: Windows | None,
         seconds: float,
         task: Task | None,
         dtype: str,
@@ -131,6 +136,10 @@ class _Run:
     ) -> None:
         self.loaded, self.calibration, self.measured = loaded, calibration, measured
         self.entries, self.notes = entries
+        self.searched = calibration if searched is None else searched
+        if self.searched is not calibration and any(entry.criterion == "search" for entry in self.entries):
+            count, others = len(self.searched.token_ids), len(calibration.token_ids)
+            self.notes.append(f"Search chose by {count} windows, the other criteria by {others}.")
         self.budgets, self.seconds, self.task, self.dtype = budgets, seconds, task, dtype
         self.analysis, self.cache, self.kept = analysis, cache, kept
         self._progress = progress
@@ -215,20 +224,23 @@ class _Run:
             "budget": budget,
             "dtype": self.dtype,
         }
+        windows, analysis = self.calibration, self.analysis
         if entry.criterion == "search":
             options["seconds"] = self.seconds
-        tokens = self.calibration.fingerprint
+            if self.searched is not self.calibration:
+                windows, analysis = self.searched, None
+        tokens = windows.fingerprint
         known: Ranking | None = self.kept.get("choice", tokens, options) if entry.tries else None
         if known is not None:
             return known
         ranking = choose(
             self.loaded,
-            self.calibration,
+            windows,
             **options,
             **VARIANTS.get(entry.variant, {}),
             estimator=entry.estimator or "knn",
             seed=entry.seed,
-            analysis=self.analysis,
+            analysis=analysis,
             cache=self.cache,
             progress=self._report,
         )

@@ -16,15 +16,20 @@ from entviz.models.loaded import LoadedModel
 
 @dataclass(frozen=True)
 class Split:
-    """The windows that criteria choose by, and those that prune sets are measured on."""
+    """The windows that criteria choose by, and those that prune sets are measured on.
+
+    ``searched`` are what the search chooses by, if not the same as all others.
+    """
 
     calibration: Windows
     measured: Windows
+    searched: Windows | None = None
 
     @property
     def fingerprint(self) -> str:
         """Equal for equal windows on both sides."""
-        return f"{self.calibration.fingerprint}+{self.measured.fingerprint}"
+        more = f"+{self.searched.fingerprint}" if self.searched is not None else ""
+        return f"{self.calibration.fingerprint}+{self.measured.fingerprint}{more}"
 
 
 def split(whole: Windows, wanted: int | None = None, most: int | None = None) -> Split:
@@ -41,6 +46,19 @@ def split(whole: Windows, wanted: int | None = None, most: int | None = None) ->
     first = count // 2 if wanted is None else min(wanted, count // 2)
     last = count if most is None else min(count, first + most)
     return Split(_part(whole, 0, first), _part(whole, first, last))
+
+
+def spread(whole: Windows, wanted: int | None = None) -> Windows:
+    """``wanted`` windows from the middles of as many equal parts of a text, or all; they stand for it better than its
+    first ones. Raises ``OptionError`` where there are not so many.
+    """
+    count = len(whole.token_ids)
+    if wanted is None:
+        return whole
+    if not 1 <= wanted <= count:
+        raise OptionError(f"The text fills {count} windows, so choose by 1 to {count} of them, not {wanted}.")
+    ids = [whole.token_ids[(2 * place + 1) * count // (2 * wanted)].tolist() for place in range(wanted)]
+    return windows_from_token_ids(ids, 1 + max(map(max, ids)))
 
 
 def windows_of(texts: Sequence[str], loaded: LoadedModel, length: int, most: int) -> Windows:

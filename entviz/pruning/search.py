@@ -3,11 +3,11 @@
     found = search(trial, blocks, lambda drop: len(drop) >= 8, seeds=[ranking.drop for ranking in rankings])
     found.drop, found.cost
 
-Prune sets are judged by what they cost on calibration text; the trial says whether that is the loss or KL(dense ||
-pruned). Trying one takes seconds, so most are not tried: what a block adds to the cost of a set seldom is much less
-than what it added to an earlier, smaller one. With that as an optimistic estimate, candidates are tried from the most
-promising on until what was found beats the estimates of all others (lazy evaluation, as Minoux 1978 does for greedy
-choice; estimates are lowered, since it is no strict rule here). The stages:
+Prune sets are judged by what they cost on calibration text; the trial says whether that is the loss, KL(dense ||
+pruned) or their sum. Trying one takes seconds, so most are not tried: what a block adds to the cost of a set seldom is
+much less than what it added to an earlier, smaller one. With that as an optimistic estimate, candidates are tried from
+the most promising on until what was found beats the estimates of all others (lazy evaluation, as Minoux 1978 does for
+greedy choice; estimates are lowered, since it is no strict rule here). The stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
 2. *Greedy*: grow a set block by block from nothing, always by the block that costs least.

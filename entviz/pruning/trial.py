@@ -12,7 +12,7 @@ import numpy as np
 
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
-from entviz.evaluation.many import evaluate_many
+from entviz.evaluation.many import Cost, evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
@@ -22,7 +22,7 @@ class Trial:
     """Costs of prune sets, window by window. What was measured once is not measured again.
 
     Args:
-        by: ``kl`` for KL(dense || pruned), ``nll`` for the loss; nats a token.
+        by: ``kl`` for KL(dense || pruned), ``nll`` for the loss, ``both`` for their sum; nats a token.
         dtype: the number type to run in.
     """
 
@@ -62,8 +62,14 @@ class Trial:
             )
             self.evaluated += len(group) * (windows - tried)
             for drop, cost in zip(group, found, strict=True):
-                new = cost.window_kl if self.by == "kl" else cost.window_nll
-                self._known[drop] = np.concatenate([self._known.get(drop, np.empty(0)), new])
+                self._known[drop] = np.concatenate([self._known.get(drop, np.empty(0)), self._of(cost)])
         return np.array([self._known[drop][:windows] for drop in prune_sets]).reshape(
             len(prune_sets), windows
         )
+
+    def _of(self, cost: Cost) -> np.ndarray:
+        return {
+            "kl": cost.window_kl,
+            "nll": cost.window_nll,
+            "both": cost.window_kl + cost.window_nll,
+        }[self.by]

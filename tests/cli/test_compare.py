@@ -205,3 +205,21 @@ def test_table(entviz):
 def test_bad_input(wrong, options, says):
     usual = ("--criteria", "cosine", "--budgets", "1", "--level", "attn")
     assert says in wrong("compare", *WHOLE, *usual, *options)
+
+
+def test_the_search_chooses_by_more_of_the_calibration_text(answer, entviz, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(
+        "A lamp was lit in the last house, and somebody closed the shutters. " * 20, encoding="utf-8"
+    )
+    chosen_by = ("--calibration-text-file", other, "--calibration-windows", 2, "--criteria", "search,last")
+    found = answer(*SMALL, *chosen_by, "--seconds", 20)
+    assert "Search chose by 8 windows, the other criteria by 2." in found["notes"]
+    found = answer(*SMALL, *chosen_by, "--seconds", 20, "--search-windows", 2)
+    assert not [note for note in found["notes"] if "Search chose" in note]
+    status, _, errors = entviz(*SMALL, *chosen_by, "--search-windows", 1000)
+    assert status == 2
+    assert "not 1000" in errors
+    status, _, errors = entviz(*SMALL, "--criteria", "search", "--search-windows", 2)
+    assert status == 2
+    assert "--calibration-text-file" in errors

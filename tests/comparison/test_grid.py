@@ -14,6 +14,7 @@ from entviz.evaluation.loss import evaluate
 from entviz.pruning.choose import choose
 from entviz.tasks import Item, Task
 from tests.altered import without
+from tests.comparison.windows import random_windows
 
 
 def test_there_is_a_row_for_everyone_level_and_budget(comparison):
@@ -141,3 +142,14 @@ def test_a_task_is_scored(tiny_tokenizer_model):
     assert found.overlap
     assert found.rows["accuracy"].iloc[0] == 0.5  # whichever it prefers, half of the answers are that
     assert found.accuracy_margin == pytest.approx(0.49)
+
+
+def test_the_search_can_choose_by_more_text(tiny, calibration, measured):
+    more = random_windows(6, seed=9)
+    found = compare(
+        tiny, calibration, measured, ["search", "last"], ["2"], searched=more, levels=["attn"], seconds=60
+    )
+    wanted = choose(tiny, more, "search", level="attn", budget=2, seconds=60)
+    drops = found.table().set_index("name")["drop"]
+    assert drops["search"] == str(wanted.drop)
+    assert "Search chose by 6 windows, the other criteria by 3." in found.notes

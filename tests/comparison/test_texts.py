@@ -2,7 +2,7 @@
 
 import pytest
 
-from entviz.comparison.texts import split, windows_of
+from entviz.comparison.texts import split, spread, windows_of
 from entviz.errors import OptionError, TextError
 from tests.comparison.windows import random_windows
 
@@ -30,3 +30,16 @@ def test_several_texts_are_measured_by_turns(smollm2):
     assert found.token_ids[:3].tolist() == expected
     with pytest.raises(TextError, match="fills a window"):
         windows_of(["too short"], smollm2, length=16, most=4)
+
+
+def test_spread_windows_lie_evenly_in_the_whole_text():
+    whole = random_windows(11, 5)
+    for wanted in range(1, 12):
+        # Each comes from the middle of its equal part of the text.
+        places = [int((place + 0.5) * 11 / wanted) for place in range(wanted)]
+        assert spread(whole, wanted).token_ids.tolist() == whole.token_ids[places].tolist()
+        assert len(set(places)) == wanted
+    assert spread(whole) is whole
+    for wanted in (0, 12):
+        with pytest.raises(OptionError, match="1 to 11"):
+            spread(whole, wanted)
