@@ -16,8 +16,9 @@ def test_few_jobs_are_live_and_background_work_leaves_room(clock):
     assert helds[0].started.wait(10)
     clock.now += 1  # the quantum is used up, so the second starts at the next report
     assert helds[1].started.wait(10)
-    clock.now += 1
-    quick = worker.submit("quick", Steps(clock, [], "quick", steps=1, seconds=3.0), session="q")
+    with worker._lock:  # a report in between would give the turn to one whose quantum no clock uses up
+        clock.now += 1
+        quick = worker.submit("quick", Steps(clock, [], "quick", steps=1, seconds=3.0), session="q")
     assert quick.wait(10)
     assert [s.state for s in searches] == ["running"] * 2 + ["queued"] * 4
     assert [s.position for s in searches[2:]] == [1, 2, 3, 4]
@@ -31,10 +32,12 @@ def test_a_session_cannot_take_all_live_places(clock):
     worker = Worker("small", live=4, live_per_session=2, live_background=2, clock=clock)
     helds = [Held() for _ in range(4)]
     jobs = [worker.submit(f"greedy {i}", held, session="greedy") for i, held in enumerate(helds)]
-    for held in helds[:2]:
-        assert held.started.wait(10)
+    assert helds[0].started.wait(10)
+    clock.now += 1
+    assert helds[1].started.wait(10)
+    with worker._lock:  # as above
         clock.now += 1
-    other = worker.submit("other", lambda progress: 1, session="other")
+        other = worker.submit("other", lambda progress: 1, session="other")
     assert other.wait(10)
     assert [job.state for job in jobs] == ["running", "running", "queued", "queued"]
     worker.close()
