@@ -24,6 +24,7 @@ from benchmarks.ceiling import ceiling
 from benchmarks.reference import analyze_plainly
 from benchmarks.startup import startup
 from benchmarks.timing import Figure, paired, seconds
+from entviz import kernels
 from entviz.analysis import analyze
 from entviz.batching import batches, windows_per_batch
 from entviz.blocks import Block, PruneSet, all_blocks
@@ -144,6 +145,7 @@ def memory(loaded: LoadedModel) -> list[Figure]:
 
 def live(loaded: LoadedModel) -> list[Figure]:
     """A new tick, a tick seen before, the first number and cancelling, on 8 x 256 tokens."""
+    kernels.load()  # as on the Prune page, where an analysis has needed them
     text, cache = windows(loaded, 8), StateCache(10**9)
     layers, bare = loaded.layers, body_pass(loaded, text)
     evaluate(loaded, text, PruneSet(), cache=cache)
