@@ -94,11 +94,11 @@ class Visitor:
                 return found
             await self._run_fragments()
             with contextlib.suppress(TimeoutError):
-                self._take(await asyncio.wait_for(self.connection.recv(), 0.02))
+                self._take(await asyncio.wait_for(self.connection.recv(decode=False), 0.02))
         return None
 
-    def _take(self, data: str | bytes) -> None:
-        message = ForwardMsg.FromString(data)  # type: ignore[arg-type]
+    def _take(self, data: bytes) -> None:
+        message = ForwardMsg.FromString(data)
         if message.WhichOneof("type") == "navigation":
             self.hash = message.navigation.page_script_hash
         self.screen.take(message)

@@ -7,10 +7,14 @@ import os
 import tempfile
 import time
 from statistics import median
+from typing import TYPE_CHECKING
 
 from benchmarks.server import server
 from benchmarks.timing import Figure
 from entviz.models import LoadedModel
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 _PATIENCE = 180.0  # seconds
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -36,7 +40,7 @@ def startup(loaded: LoadedModel) -> list[Figure]:
     ]
 
 
-def _first_chart(browser, database: str) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _first_chart(browser: Browser, database: str) -> float:
     started = time.perf_counter()
     with server(database, wait=False) as (port, _):
         page = browser.new_page()

@@ -196,7 +196,7 @@ def _recorders(layers: Sequence[nn.Module], tuple_outputs: bool) -> nn.ModuleLis
 def _begin(
     model: PreTrainedModel, path: str, token_ids: Tensor, cache: Any, tuple_outputs: bool
 ) -> tuple[Tensor, list[Call]]:
-    recorders = _recorders(_submodule(model, path), tuple_outputs)  # type: ignore[arg-type]
+    recorders = _recorders(list(_submodule(model, path).children()), tuple_outputs)
     body = _body_with(model, path, recorders)
     body(input_ids=token_ids, past_key_values=cache, use_cache=cache is not None)
     notes = [recorder.__dict__["note"] for recorder in recorders]

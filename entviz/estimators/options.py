@@ -15,6 +15,6 @@ def whole_number(name: str, value: object, lowest: int, highest: int) -> None:
 
 def positive_number(name: str, value: object, highest: float) -> None:
     """Raise OptionError unless the value is a number above 0 and at most highest."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 < value <= highest:  # type: ignore[operator,arg-type]
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not 0 < number <= highest:  # which nothing is true of for NaN
         raise OptionError(f"{name} must be a number above 0 and at most {highest:g}, not {value!r}.")

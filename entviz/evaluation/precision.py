@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def _timed(device: torch.device) -> float:
     try:
         for _ in range(_ROUNDS):  # in turn, so that a machine whose speed drifts slows both alike
             for dtype, (states, weights) in operands.items():
-                spent = _seconds(lambda s=states, w=weights: torch.nn.functional.linear(s, w), device)  # type: ignore[misc]
+                spent = _seconds(partial(torch.nn.functional.linear, states, weights), device)
                 # The least of several is what the hardware takes; more is what else ran at the time.
                 times[dtype] = min(spent, times.get(dtype, spent))
     except (RuntimeError, NotImplementedError):  # a device that has no bfloat16 product at all
