@@ -1,4 +1,4 @@
-"""What tests share: the default model, and tiny models of every kind of architecture."""
+"""What tests share: the default model, tiny models of every kind of architecture, and a Chromium."""
 
 import atexit
 import os
@@ -9,18 +9,22 @@ import tempfile
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from entviz.models import LoadedModel, load
+from tests.browser import chromium
 from tests.tiny import build
 
 # What tests compute is kept here, and never among the results of whoever runs them.
 _FOLDER = tempfile.mkdtemp(prefix="entviz-tests-")
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
+
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +37,15 @@ def smollm2() -> LoadedModel:
 def tiny_model() -> Callable[..., Any]:
     """Builds tiny, randomly initialised transformers models: ``tiny_model("llama", layers=3)``."""
     return build
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium. One for all tests of a process, since Playwright can be started only once in a thread."""
+    path = chromium.find()
+    if path is None:
+        pytest.fail(chromium.WHAT_TO_DO)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield opened
+        opened.close()

@@ -1,4 +1,4 @@
-"""A running server, as `make run` starts it, and a real Chromium that opens it."""
+"""A running server, as `make run` starts it, and pages of it in a real Chromium."""
 
 import contextlib
 import os
@@ -14,14 +14,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-
-from tests.browser import chromium
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120_000  # milliseconds; machines that run tests are busy
 SMALL = {"windows": "2", "length": "64"}
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
@@ -55,17 +52,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.terminate()
         process.wait(30)
         log.close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = chromium.find()
-    if path is None:
-        pytest.fail(chromium.WHAT_TO_DO)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=_FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

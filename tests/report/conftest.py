@@ -7,33 +7,23 @@ from html import unescape
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
-
-from tests.browser.chromium import find
 
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=http://127.0.0.1:9/x onerror='window.hacked=1'> & "
 )
 
 
-@pytest.fixture(scope="module")
-def browser():
-    chromium = find()  # asks Playwright itself, so before it is started here
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def show(browser, tmp_path):
     """Opens HTML in a real browser without a network: returns the page, what else it asked for, and complaints."""
 
+    contexts = []
+
     def opened(html, **context):
         path = tmp_path / "report.html"
         path.write_text(html, encoding="utf-8")
-        page = browser.new_context(offline=True, **context).new_page()
+        contexts.append(browser.new_context(offline=True, **context))
+        page = contexts[-1].new_page()
         asked, complaints = [], []
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -45,7 +35,9 @@ def show(browser, tmp_path):
             figure.locator(".subplot").first.wait_for(state="attached")
         return page, asked[1:], complaints
 
-    return opened
+    yield opened
+    for context in contexts:
+        context.close()
 
 
 def figure_data(html):
