@@ -5,8 +5,9 @@
     verdict(comparison)                      # in words
 
 Criteria choose by ``calibration`` and are measured on ``measured``. What several need is done once: those that only
-measure share one analysis, a greedy run for the largest budget holds those for the smaller ones, prune sets that
-begin alike share their layers, and one that two criteria chose is measured once. Each part that is finished goes into
+measure share one analysis, those that try never run a set again that another has tried, a greedy run for the largest
+budget holds those for the smaller ones, prune sets that begin alike share their layers, and one that two criteria
+chose is measured once. Each part that is finished goes into
 ``kept``, so that a comparison that was stopped, or whose process died, goes on where it was.
 """
 
@@ -38,6 +39,7 @@ from entviz.pruning.budget import Budget
 from entviz.pruning.choose import choose
 from entviz.pruning.ranking import Ranking
 from entviz.pruning.states import StateCache
+from entviz.pruning.trial import Tried
 from entviz.tasks import Task
 
 ESTIMATORS = ("bucket", "knn", "renyi", "cosine")  # what an analysis for a comparison measures
@@ -144,6 +146,7 @@ class _Run:
         self.analysis, self.cache, self.kept = analysis, cache, kept
         self._progress = progress
         self._from, self._to = 0.0, 0.0  # the part of the whole that the present piece of work is
+        self.tried: dict[str, Tried] = {}  # by the criteria that try, which share much of it
         self._weights: dict[tuple[str, str], dict[Block, float]] = {}
         self.choices: list[_Choice] = []
         self.cells: dict[PruneSet, Cell] = {}
@@ -242,6 +245,7 @@ class _Run:
             seed=entry.seed,
             analysis=analysis,
             cache=self.cache,
+            tried=self.tried,
             progress=self._report,
         )
         if entry.tries:

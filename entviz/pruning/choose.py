@@ -24,7 +24,7 @@ from entviz.pruning.greedy import greedy, leave_one_out
 from entviz.pruning.ranking import Ranking, free_blocks, in_order, ranked, score_table
 from entviz.pruning.search import Found, search
 from entviz.pruning.states import StateCache
-from entviz.pruning.trial import Trial
+from entviz.pruning.trial import Trial, Tried
 
 # What the search minimizes: what the text loses, and how far the predictions are from the dense model's. Each alone
 # rests on few tokens and a search finds their accidents. Held out, sets of attentions of SmolLM2 135M that it found by
@@ -47,6 +47,7 @@ def choose(
     dtype: str = "float32",
     analysis: Analysis | None = None,
     cache: StateCache | None = None,
+    tried: dict[str, Tried] | None = None,
     progress: Progress = silent,
 ) -> Ranking:
     """Rank blocks by any criterion of :data:`CRITERIA`, and choose a prune set for a budget.
@@ -61,6 +62,9 @@ def choose(
         seconds: how long the search may take.
         dtype: the number type in which criteria that try prune sets run the model.
         analysis: a measurement of the same model and windows, where there is one already.
+        cache: hidden states and dense predictions to start from.
+        tried: what earlier calls with this model have run, which is not run again; what is run now is added. A search
+            for a large budget so goes on from one for a small budget.
         progress: a search reports its best :class:`Ranking` so far as partial result.
 
     Raises:
@@ -84,8 +88,11 @@ def choose(
     def enough(drop: PruneSet) -> bool:
         return sum(weights[block] for block in free if block in drop) >= wanted.amount * (1 - 1e-9)
 
-    def trial(by: str) -> Trial:
-        return Trial(loaded, windows, by=by, dtype=dtype, cache=cache)
+    tried = tried if tried is not None else {}
+
+    def trial(by: str, dtype: str = dtype) -> Trial:
+        on = tried.setdefault(f"{windows.fingerprint} {resolved(dtype, loaded.device)}", Tried())
+        return Trial(loaded, windows, by=by, dtype=dtype, cache=cache, tried=on)
 
     if criterion in MEASURED:
         metric = estimator if criterion == "entrodrop" else "cosine"
@@ -130,7 +137,7 @@ def choose(
     # Races are won by large differences, which a faster number type shows too; the finals are run in that asked for.
     fast = resolved(AUTO, loaded.device) if dtype == "float32" else dtype
     return _searched(
-        Trial(loaded, windows, by=_SEARCH_BY, dtype=fast, cache=cache),
+        trial(_SEARCH_BY, fast),
         trial(_SEARCH_BY),
         free,
         enough,

@@ -10,7 +10,8 @@ the most promising on until what was found beats the estimates of all others (la
 greedy choice; estimates are lowered, since it is no strict rule here). The stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
-2. *Greedy*: grow a set block by block from nothing, always by the block that costs least.
+2. *Greedy*: grow a set block by block from nothing, always by the block that costs least, or go on from a cheaper set
+   of that size where one is known, as from a search for a smaller budget.
 3. *Swaps*: put one dropped block back and drop another instead, as long as that helps.
 4. *Beam*: grow again, keeping the few best of each size, which finds a set whose value shows only two blocks later;
    then swaps on what that found. Where sets were not yet tried on all windows, this comes again with twice as many,
@@ -25,6 +26,7 @@ in less than half of the time. Sets that are tried together share the layers bef
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -82,7 +84,8 @@ class _Search:
         self.deadline = (1 - _FINALS_SHARE) * seconds
         self.few = max(1, trial.window_count // 4)
         self.windows = self.few  # that sets are tried on
-        self.cost: dict[PruneSet, float] = {}  # on these windows
+        self.cost = self._known(self.few)  # on these windows
+        self.run_before = trial.tried.evaluated
         self.added: dict[Block, float] = {}  # to the cost of the last set that the block was tried with
         self.ranked: list[Found] = []  # the best sets so far that are enough, best first
         self.seed: PruneSet | None = None  # the best of those given
@@ -92,6 +95,11 @@ class _Search:
     @property
     def best(self) -> Found | None:
         return self.ranked[0] if self.ranked else None
+
+    @property
+    def evaluated(self) -> int:
+        """Prune sets times windows that were run in this search."""
+        return self.trial.tried.evaluated - self.run_before
 
     @property
     def spent(self) -> float:
@@ -110,7 +118,7 @@ class _Search:
         self.cost |= {drop: float(cost) for drop, cost in zip(drops, costs, strict=True)}
         known = {found.drop for found in self.ranked}
         self.ranked += [
-            Found(drop, self.cost[drop], self.stage, self.trial.evaluated, self.spent)
+            Found(drop, self.cost[drop], self.stage, self.evaluated, self.spent)
             for drop in drops
             if self.enough(drop) and drop not in known
         ]
@@ -137,10 +145,12 @@ class _Search:
             return self.cost[base] + least, self.cost[base] + added
 
         found: list[tuple[float, PruneSet]] = []
+        chosen = [child for child in left if child in self.cost]  # costs nothing to try again
         while left:
-            bar = found[keep - 1][0] if len(found) >= keep else math.inf
-            promising = sorted(left, key=estimates)[:_TOGETHER]
-            chosen = [child for child in promising if estimates(child)[0] < min(bar, below)]
+            if not chosen:
+                bar = found[keep - 1][0] if len(found) >= keep else math.inf
+                promising = sorted(left, key=estimates)[:_TOGETHER]
+                chosen = [child for child in promising if estimates(child)[0] < min(bar, below)]
             if not chosen:
                 break
             for cost, child in self.try_sets(chosen):
@@ -148,6 +158,7 @@ class _Search:
                 self.added[block] = cost - self.cost[base]
                 found.append((cost, child))
             found.sort(key=lambda pair: pair[0])
+            chosen = []
         return found[:keep]
 
     def seeds(self, seeds: Sequence[PruneSet]) -> None:
@@ -161,15 +172,14 @@ class _Search:
 
     def try_each(self) -> None:
         """What each block costs alone; the time that takes tells how many windows there is time for."""
-        before, began = self.trial.evaluated, self.spent
         alone = [PruneSet([block]) for block in self.blocks]
         self.try_sets([PruneSet(), *alone])
         self.added = {
             block: self.cost[drop] - self.cost[PruneSet()]
             for block, drop in zip(self.blocks, alone, strict=True)
         }
-        each = (self.spent - began) / max(1, self.trial.evaluated - before)
-        size = max(sum(block in found.drop for block in self.blocks) for found in self.ranked)
+        each = self.trial.tried.seconds / max(1, self.trial.tried.evaluated)
+        size = max(self._size(found.drop) for found in self.ranked)
         affordable = _GREEDY_SHARE * self.seconds / max(each, 1e-9) / (_TRIES_A_STEP * max(1, size))
         windows = self.trial.window_count
         while windows > self.few and windows > affordable:
@@ -180,17 +190,30 @@ class _Search:
         """Try sets on so many windows from now on."""
         remembered = self.ranked
         # Costs on different windows do not compare, so what is remembered is measured anew.
-        self.windows, self.cost, self.ranked = windows, {}, []
-        self.try_sets([PruneSet(), *(found.drop for found in remembered)])
+        self.windows, self.cost, self.ranked = windows, self._known(windows), []
+        self.try_sets([PruneSet(), *filter(self.enough, self.cost), *(found.drop for found in remembered)])
         stages = {found.drop: found.stage for found in remembered}
         self.ranked = [replace(found, stage=stages.get(found.drop, found.stage)) for found in self.ranked]
 
     def grow(self, stage: str, width: int) -> None:
-        """Grow sets block by block, keeping the ``width`` best of each size."""
+        """Grow sets block by block, keeping the ``width`` best of each size, however they were found."""
         self.stage = stage
-        beam = [PruneSet()]
+        beam, size = [PruneSet()], 0
         while beam:
-            beam = [drop for _, drop in self.cheapest(beam, width) if not self.enough(drop)]
+            grown = [drop for _, drop in self.cheapest(beam, width)]
+            size += 1
+            # Others of this size were found by swaps, or by a search for a smaller budget.
+            others = [drop for drop in self.cost if self._size(drop) == size and not self.enough(drop)]
+            best = heapq.nsmallest(width, {*grown, *others}, key=lambda drop: self.cost[drop])
+            beam = [drop for drop in best if not self.enough(drop)]
+
+    def _known(self, windows: int) -> dict[PruneSet, float]:
+        """What sets of these blocks cost on so many windows, be it that an earlier search has run them."""
+        known = self.trial.known(windows).items()
+        return {drop: cost for drop, cost in known if drop == PruneSet(b for b in self.blocks if b in drop)}
+
+    def _size(self, drop: PruneSet) -> int:
+        return sum(block in drop for block in self.blocks)
 
     def swaps(self) -> None:
         """Swap blocks of the best set until no promising swap helps."""
@@ -212,6 +235,7 @@ class _Search:
         if self.seed is not None and self.seed not in {found.drop for found in finalists}:
             finalists.insert(1, Found(self.seed, math.inf, "seeds", 0, 0.0))
         self.deadline = self.seconds
+        exact_before = exact.tried.evaluated
         measured: list[Found] = []
         try:
             for found in finalists:
@@ -220,8 +244,8 @@ class _Search:
         except _OutOfTime:
             pass
         best = min(measured, key=lambda found: found.cost) if measured else self.best
-        evaluated = self.trial.evaluated + (exact.evaluated if exact is not self.trial else 0)
-        return replace(best, evaluated=evaluated, seconds=self.spent)
+        also = 0 if exact.tried is self.trial.tried else exact.tried.evaluated - exact_before
+        return replace(best, evaluated=self.evaluated + also, seconds=self.spent)
 
     def _leaves_something(self, drop: PruneSet) -> bool:
         layers = self.trial.loaded.layers

@@ -6,16 +6,35 @@ trial.costs([PruneSet.parse("attn.7")], windows=2)        # (1, 2) KL from dense
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
-from entviz.evaluation.many import Cost, evaluate_many
+from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
+
+
+class Tried:
+    """What prune sets cost on one text in one number type, as far as they were run.
+
+    Trials by different costs can share it, and a search for a large budget then finds what one for a small budget
+    has run.
+
+    Attributes:
+        costs: for each set an array (2, windows so far) of its loss and its KL(dense || pruned), nats a token.
+        evaluated: prune sets times windows that were run.
+        seconds: how long that took.
+    """
+
+    def __init__(self) -> None:
+        self.costs: dict[PruneSet, np.ndarray] = {}
+        self.evaluated = 0
+        self.seconds = 0.0
 
 
 class Trial:
@@ -24,6 +43,7 @@ class Trial:
     Args:
         by: ``kl`` for KL(dense || pruned), ``nll`` for the loss, ``both`` for their sum; nats a token.
         dtype: the number type to run in.
+        tried: what was run before on the same model, windows and number type; what is run now is added.
     """
 
     def __init__(
@@ -34,11 +54,11 @@ class Trial:
         by: str = "kl",
         dtype: str = "float32",
         cache: StateCache | None = None,
+        tried: Tried | None = None,
     ) -> None:
         self.loaded, self.windows, self.by, self.dtype = loaded, windows, by, dtype
         self.cache = cache if cache is not None else StateCache()
-        self._known: dict[PruneSet, np.ndarray] = {}
-        self.evaluated = 0  # prune sets times windows that were run
+        self.tried = tried if tried is not None else Tried()
 
     @property
     def window_count(self) -> int:
@@ -50,26 +70,37 @@ class Trial:
         # Sets that were tried on equally many windows before are extended together, so that they share their layers.
         groups: dict[int, list[PruneSet]] = {}
         for drop in dict.fromkeys(prune_sets):
-            tried = len(self._known.get(drop, ()))
-            if tried < windows:
-                groups.setdefault(tried, []).append(drop)
-        for tried, group in groups.items():
-            part = Windows(
-                self.windows.token_ids[tried:windows], f"{self.windows.fingerprint}[{tried}:{windows}]"
-            )
-            found = evaluate_many(
-                self.loaded, part, group, dtype=self.dtype, cache=self.cache, progress=progress
-            )
-            self.evaluated += len(group) * (windows - tried)
-            for drop, cost in zip(group, found, strict=True):
-                self._known[drop] = np.concatenate([self._known.get(drop, np.empty(0)), self._of(cost)])
-        return np.array([self._known[drop][:windows] for drop in prune_sets]).reshape(
-            len(prune_sets), windows
-        )
+            done = self._done(drop)
+            if done < windows:
+                groups.setdefault(done, []).append(drop)
+        for done, group in groups.items():
+            self._run(group, done, windows, progress)
+        found = [self._of(self.tried.costs[drop])[:windows] for drop in prune_sets]
+        return np.array(found).reshape(len(prune_sets), windows)
 
-    def _of(self, cost: Cost) -> np.ndarray:
+    def known(self, windows: int) -> dict[PruneSet, float]:
+        """The mean cost of every prune set that was tried on so many windows, on the first so many."""
         return {
-            "kl": cost.window_kl,
-            "nll": cost.window_nll,
-            "both": cost.window_kl + cost.window_nll,
-        }[self.by]
+            drop: float(self._of(costs)[:windows].mean())
+            for drop, costs in self.tried.costs.items()
+            if costs.shape[1] >= windows
+        }
+
+    def _done(self, drop: PruneSet) -> int:
+        return self.tried.costs[drop].shape[1] if drop in self.tried.costs else 0
+
+    def _run(self, group: Sequence[PruneSet], first: int, end: int, progress: Progress) -> None:
+        """Run the windows from ``first`` to before ``end``, which follow those that these sets were tried on."""
+        began = time.perf_counter()
+        part = Windows(self.windows.token_ids[first:end], f"{self.windows.fingerprint}[{first}:{end}]")
+        found = evaluate_many(self.loaded, part, group, dtype=self.dtype, cache=self.cache, progress=progress)
+        for drop, cost in zip(group, found, strict=True):
+            new = np.stack([cost.window_nll, cost.window_kl])
+            old = self.tried.costs.get(drop, new[:, :0])
+            self.tried.costs[drop] = np.concatenate([old, new], axis=1)
+        self.tried.evaluated += len(group) * (end - first)
+        self.tried.seconds += time.perf_counter() - began
+
+    def _of(self, costs: np.ndarray) -> np.ndarray:
+        nll, kl = costs
+        return np.asarray({"kl": kl, "nll": nll, "both": nll + kl}[self.by])

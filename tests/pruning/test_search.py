@@ -65,7 +65,7 @@ def test_it_costs_no_more_than_greedy_or_any_seed(trial, budget):
 def test_its_cost_is_the_divergence_that_evaluating_gives(tiny, windows, trial):
     found = search(trial, all_blocks(LAYERS, ["mlp"]), lambda drop: len(drop.mlp) >= 2, seconds=PLENTY)
     assert found.cost == pytest.approx(evaluate(tiny, windows, found.drop).kl, abs=1e-6)
-    assert found.evaluated == trial.evaluated > 0
+    assert found.evaluated == trial.tried.evaluated > 0
     assert 0 < found.seconds < PLENTY
 
 
@@ -73,7 +73,7 @@ def test_races_in_bfloat16_end_in_exact_finals(tiny, windows, trial):
     fast = Trial(tiny, windows, dtype="bfloat16")
     found = search(fast, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, exact=trial)
     assert found.cost == pytest.approx(evaluate(tiny, windows, found.drop).kl, abs=1e-6)
-    assert found.evaluated == fast.evaluated + trial.evaluated
+    assert found.evaluated == fast.tried.evaluated + trial.tried.evaluated
 
 
 def test_without_time_it_answers_with_the_best_seed(trial):
@@ -89,7 +89,7 @@ def test_little_time_ends_races_on_fewer_windows_but_finishes_a_set(tiny, monkey
     """On a machine a thousand times slower the greedy stage is still done; a clock that counts evaluations says so."""
     ids = torch.randint(3, VOCABULARY_SIZE, (32, 16), generator=torch.Generator().manual_seed(5))
     trial = Trial(tiny, windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE))
-    monkeypatch.setattr("entviz.pruning.search.time.perf_counter", lambda: float(trial.evaluated))
+    monkeypatch.setattr("entviz.pruning.search.time.perf_counter", lambda: float(trial.tried.evaluated))
     poor = PruneSet.parse("attn.0,attn.1,attn.2")
     found = search(trial, all_blocks(LAYERS, ["attn"]), attentions(3), seeds=[poor], seconds=400.0)
     assert found.drop != poor
@@ -142,3 +142,27 @@ def test_no_block_is_left_to_nothing(tiny, windows):
     kept = [i for i in range(LAYERS) if Block("layer", i) not in found.drop]
     assert len(kept) == 1
     assert np.isfinite(evaluate(tiny, windows, found.drop).nll)
+
+
+def test_a_search_goes_on_from_what_one_for_a_smaller_budget_ran(tiny, windows):
+    alone, together = {}, {}
+    found = choose(tiny, windows, "search", level="attn", budget=3, seconds=PLENTY, tried=alone)
+    choose(tiny, windows, "search", level="attn", budget=2, seconds=PLENTY, tried=together)
+    before = _evaluated(together)
+    after = choose(tiny, windows, "search", level="attn", budget=3, seconds=PLENTY, tried=together)
+    assert before > 0
+    assert _evaluated(together) - before < _evaluated(alone)
+    assert after.drop == found.drop  # so few sets that both have looked at all that matter
+
+
+def test_criteria_that_try_do_not_run_what_another_has_run(tiny, windows):
+    tried = {}
+    for criterion in ("leave-one-out", "sleb", "finercut"):
+        choose(tiny, windows, criterion, level="attn", budget=1, tried=tried)
+        assert _evaluated(tried) == LAYERS * len(windows.token_ids)
+    apart = choose(tiny, windows, "finercut", level="attn", budget=2)
+    assert choose(tiny, windows, "finercut", level="attn", budget=2, tried=tried).drop == apart.drop
+
+
+def _evaluated(tried):
+    return sum(one.evaluated for one in tried.values())
