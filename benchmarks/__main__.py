@@ -1,9 +1,8 @@
 """Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
 
-    python -m benchmarks                     # about ten minutes on two cores
-    python -m benchmarks analysis live       # some of: analysis memory live many precision generation startup
-
-Start-up is measured in a browser, so it needs what `make test` installs, and is run only when it is named.
+python -m benchmarks                     # about ten minutes on two cores
+python -m benchmarks analysis live       # some of: analysis memory live many precision generation
+python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from statistics import median
 import torch
 
 from benchmarks.ceiling import ceiling
+from benchmarks.clicks import clicks
 from benchmarks.reference import analyze_plainly
 from benchmarks.startup import startup
 from benchmarks.timing import Figure, paired, seconds
@@ -45,7 +45,7 @@ def main(names: list[str]) -> None:
     body_pass(loaded, windows(loaded, 1))()  # what is found out about a model once, no figure shall pay for
     figures: list[Figure] = []
     print(f"{'':<58}{'measured':>12}{'baseline':>12}{'ratio':>8}{'bound':>8}", flush=True)
-    for name in names or [name for name in SECTIONS if name != "startup"]:
+    for name in names or [name for name in SECTIONS if name not in IN_A_BROWSER]:
         for figure in SECTIONS[name](loaded):
             figures.append(figure)
             bound = "" if figure.bound is None else f"{figure.bound:.2f}"
@@ -303,7 +303,9 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "precision": precision,
     "generation": generation,
     "startup": startup,
+    "clicks": clicks,
 }
+IN_A_BROWSER = ("startup", "clicks")
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import time
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.browser import PATIENCE, browser
 from benchmarks.server import server
 from benchmarks.timing import Figure
 from entviz.models import LoadedModel
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-_PATIENCE = 180.0  # seconds
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 def startup(loaded: LoadedModel) -> list[Figure]:
@@ -26,32 +23,28 @@ def startup(loaded: LoadedModel) -> list[Figure]:
     ``loaded`` has made sure that the model is converted, as `make setup` does.
     """
     del loaded
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM"), args=_FLAGS)
+    with tempfile.TemporaryDirectory() as folder, browser() as opened:
         database = f"sqlite:///{folder}/runs.sqlite"
-        cold = _first_chart(browser, database)
-        warm = median(_first_chart(browser, database) for _ in range(3))
-        browser.close()
+        cold = _first_chart(opened, database)
+        warm = median(_first_chart(opened, database) for _ in range(3))
     return [
         Figure("start to first chart, results stored", warm, "the bound of 8 s", 8, warm / 8, 1),
         Figure("start to first chart, nothing stored", cold, "the bound of 25 s", 25, cold / 25, 1),
     ]
 
 
-def _first_chart(browser: Browser, database: str) -> float:
+def _first_chart(opened: Browser, database: str) -> float:
     started = time.perf_counter()
     with server(database, wait=False) as (port, _):
-        page = browser.new_page()
+        page = opened.new_page()
         while True:  # as a person who reloads until the server answers
             with contextlib.suppress(Exception):
                 page.goto(f"http://127.0.0.1:{port}")
                 break
-            if time.perf_counter() - started > _PATIENCE:
+            if time.perf_counter() - started > PATIENCE:
                 raise TimeoutError("the server does not answer")
             time.sleep(0.1)
-        page.wait_for_selector(".stPlotlyChart .scatterlayer .trace", timeout=1000 * _PATIENCE)
+        page.wait_for_selector(".stPlotlyChart .scatterlayer .trace", timeout=1000 * PATIENCE)
         spent = time.perf_counter() - started
         page.close()
     return spent
