@@ -21,7 +21,7 @@ from entviz.batching import batches, windows_per_batch
 from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, sites_of
 from entviz.corpus import Windows
 from entviz.errors import OptionError
-from entviz.estimators import ESTIMATORS, Measure, block_importances
+from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 
@@ -142,6 +142,16 @@ def analyze(
         sites=_site_table(anatomy.layers, entropies, entropy_names),
         blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, metrics),
         seconds=time.perf_counter() - started,
+    )
+
+
+def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
+    """Those of ``metrics`` for which windows of so many tokens are long enough.
+
+    Raises ``OptionError`` for an unknown metric.
+    """
+    return tuple(
+        metric for metric in metrics if metric == "cosine" or estimator(metric).minimum_tokens <= tokens
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from entviz.analysis import Analysis, analyze
+from entviz.analysis import DEFAULT_METRICS, Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.contenders import VARIANTS, Contender, contenders
 from entviz.comparison.kept import Kept, NothingKept
@@ -36,13 +36,13 @@ from entviz.evaluation.tasks import evaluate_task
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.budget import Budget
+from entviz.pruning.catalog import FROM_ANALYSIS
 from entviz.pruning.choose import choose
 from entviz.pruning.ranking import Ranking
 from entviz.pruning.states import StateCache
 from entviz.pruning.trial import Tried
 from entviz.tasks import Task
 
-ESTIMATORS = ("bucket", "knn", "renyi", "cosine")  # what an analysis for a comparison measures
 MOST_BUDGETS = 20
 _TOGETHER = 6  # prune sets measured in one go; what is lost when the process dies is less than these
 _STEPS = 1000  # of progress
@@ -160,7 +160,7 @@ class _Run:
         self._to = 0.03
         self._measure([PruneSet()])
         self._from, self._to = self._to, 0.1
-        if any(entry.criterion in ("entrodrop", "cosine", "block-influence") for entry in quick):
+        if any(entry.criterion in FROM_ANALYSIS for entry in quick):
             self.analysis = self._analysis()
         pieces: list[tuple[float, list[Contender]]] = [(1.0, quick)] if quick else []
         pieces += [(2.0 + 3.0 * (entry.criterion == "search"), [entry]) for entry in slow]
@@ -181,7 +181,9 @@ class _Run:
 
     def _analysis(self) -> Analysis:
         known = set(self.analysis.blocks["metric"]) if self.analysis is not None else set()
-        wanted = set(ESTIMATORS) | {entry.estimator for entry in self.entries if entry.estimator}
+        # The search seeds itself from the same analysis, as far as the windows are long enough for it.
+        usual = measurable(DEFAULT_METRICS, self.calibration.token_ids.shape[1])
+        wanted = set(usual) | {entry.estimator for entry in self.entries if entry.estimator}
         if self.analysis is not None and wanted <= known:
             return self.analysis
         return analyze(self.loaded, self.calibration, tuple(sorted(wanted)), progress=self._report)

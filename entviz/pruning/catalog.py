@@ -50,3 +50,5 @@ CRITERIA = MappingProxyType(
         "search": Criterion("Search (entviz)", "entviz.pruning.search", "attn", tries=True),
     }
 )
+# Those whose scores an analysis holds, so that they need nothing else.
+FROM_ANALYSIS = ("entrodrop", "cosine", "block-influence")

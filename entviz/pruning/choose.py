@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from entviz.analysis import Analysis, analyze
+from entviz.analysis import DEFAULT_METRICS, Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
 from entviz.corpus import Windows
 from entviz.errors import OptionError
@@ -18,8 +18,8 @@ from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.angular import angular_distances, closest_run
 from entviz.pruning.budget import Budget
-from entviz.pruning.catalog import CRITERIA
-from entviz.pruning.criteria import MEASURED, default_protection, rank
+from entviz.pruning.catalog import CRITERIA, FROM_ANALYSIS
+from entviz.pruning.criteria import default_protection, rank
 from entviz.pruning.greedy import greedy, leave_one_out
 from entviz.pruning.ranking import Ranking, free_blocks, in_order, ranked, score_table
 from entviz.pruning.search import Found, search
@@ -94,7 +94,7 @@ def choose(
         on = tried.setdefault(f"{windows.fingerprint} {resolved(dtype, loaded.device)}", Tried())
         return Trial(loaded, windows, by=by, dtype=dtype, cache=cache, tried=on)
 
-    if criterion in MEASURED:
+    if criterion in FROM_ANALYSIS:
         metric = estimator if criterion == "entrodrop" else "cosine"
         measured = analysis if analysis is not None and metric in set(analysis.blocks["metric"]) else None
         measured = measured or analyze(loaded, windows, (metric,), progress=progress)
@@ -144,7 +144,6 @@ def choose(
         lambda order: wanted.cut(order, weights),
         level,
         protection,
-        estimator,
         analysis,
         seconds,
         progress,
@@ -159,7 +158,6 @@ def _searched(
     cut: Callable[[Sequence[Block]], int],
     level: str,
     protection: tuple[int, int],
-    estimator: str,
     analysis: Analysis | None,
     seconds: float,
     progress: Progress,
@@ -173,14 +171,19 @@ def _searched(
     def report(done: int, total: int, partial: object = None, /) -> None:
         progress(done, total, ranking(partial) if isinstance(partial, Found) else None)
 
-    metrics = ("bucket", "knn", "renyi", "cosine")
+    def not_yet(_done: int, _total: int, _partial: object = None, /) -> None:
+        progress(0, int(seconds * 10))  # so that measuring for the seeds can be stopped, too
+
+    # A seed is a help and no condition: windows that are too short for an estimator do without its seed.
+    metrics = measurable(DEFAULT_METRICS, trial.windows.token_ids.shape[1])
     if analysis is None or not set(metrics) <= set(analysis.blocks["metric"]):
-        analysis = analyze(trial.loaded, trial.windows, metrics)
+        analysis = analyze(trial.loaded, trial.windows, metrics, progress=not_yet)
     seeds = []
-    for name, entropy in [("cosine", estimator), *(("entrodrop", metric) for metric in metrics[:-1])]:
+    for metric in metrics:
+        name = "cosine" if metric == "cosine" else "entrodrop"
         for guard in {protection, default_protection(name)}:
             try:
-                order = rank(analysis, name, estimator=entropy, level=level, protect=guard).order
+                order = rank(analysis, name, estimator=metric, level=level, protect=guard).order
                 order = tuple(block for block in order if block in free)
                 seeds.append(PruneSet(order[: cut(order)]))
             except OptionError:  # a seed that its protection leaves too few blocks for is no seed

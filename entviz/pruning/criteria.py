@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from entviz.analysis import Analysis
 from entviz.errors import OptionError
+from entviz.pruning.catalog import FROM_ANALYSIS
 from entviz.pruning.ranking import Ranking, kinds_of, ranked, score_table
 
-MEASURED = ("entrodrop", "cosine", "block-influence")
 AUTHORS_PROTECTION = (2, 1)  # the first two layers and the last, as in the EntroDrop authors' code
 
 
@@ -47,8 +47,8 @@ def rank(
         OptionError: for an unknown criterion, a metric that was not measured, or a budget that is too large.
         BlockError: for an unknown level.
     """
-    if criterion not in MEASURED:
-        raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(MEASURED)}.")
+    if criterion not in FROM_ANALYSIS:
+        raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(FROM_ANALYSIS)}.")
     if stage not in (None, 2):
         raise OptionError(f"Stage {stage} is not known: use 2 to keep to blocks after the turning point.")
     metric = estimator if criterion == "entrodrop" else "cosine"

@@ -19,7 +19,6 @@ from entviz.workbench.exporting import Export
 from entviz.workbench.identity import model_identity
 from entviz.workbench.judging import JudgeCriteria, MeasurePairs
 from entviz.workbench.keys import asked_key
-from entviz.workbench.rankings import FROM_ANALYSIS, ORDERED
 from entviz.workbench.rest import Rest, give_memory_back
 from entviz.workbench.shelf import Shelf
 from entviz.workbench.tasks import MEASURED, Analyze, Evaluate, Generate, Request, Score, in_order
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from entviz.export import Exported
     from entviz.pruning.ranking import Ranking
     from entviz.tasks import Task as ChoiceTask
-
-__all__ = ["FROM_ANALYSIS", "MEASURED", "ORDERED", "Workbench"]
 
 INTERACTIVE, BACKGROUND = 1, -1  # before and after a session's other jobs
 REST_AFTER = 120.0  # seconds

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entviz.jobs import Derived, Job
+from entviz.pruning.catalog import FROM_ANALYSIS
 from entviz.workbench.tasks import MEASURED, Rank, Request
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.pruning.ranking import Ranking
 
-FROM_ANALYSIS = ("entrodrop", "cosine", "block-influence")  # criteria that need nothing else
 # Criteria that order blocks whatever the budget.
 ORDERED = (*FROM_ANALYSIS, "leave-one-out", "last", "random")
 
@@ -63,7 +63,7 @@ class Choice:
         own: dict[str, dict[str, Any]] = {  # what only one criterion depends on
             "entrodrop": {"estimator": self.estimator, "stage": self.stage},
             "random": {"seed": self.seed},
-            "search": {"estimator": self.estimator, "seconds": self.seconds},
+            "search": {"seconds": self.seconds},
         }
         budget = str(0 if self.cut_later else self.budget)
         settings = {"level": self.level, "budget": budget, "protect": self.protect}

@@ -10,6 +10,7 @@ from entviz.blocks import PruneSet
 from entviz.comparison import grid
 from entviz.comparison.grid import compare
 from entviz.corpus import windows_from_token_ids
+from entviz.errors import OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.pruning.choose import choose
 from entviz.tasks import Item, Task
@@ -153,3 +154,16 @@ def test_the_search_can_choose_by_more_text(tiny, calibration, measured):
     drops = found.table().set_index("name")["drop"]
     assert drops["search"] == str(wanted.drop)
     assert "Search chose by 6 windows, the other criteria by 3." in found.notes
+
+
+def test_windows_too_short_for_one_estimator_do_not_keep_others_from_comparing(tiny, calibration, measured):
+    short = [
+        windows_from_token_ids(each.token_ids[:, :12].tolist(), 10**6) for each in (calibration, measured)
+    ]
+    found = compare(tiny, *short, ["cosine", "entrodrop:bucket"], ["1"], levels=["attn"])
+    for row in found.rows.itertuples():
+        chosen = choose(tiny, short[0], row.criterion, level="attn", budget=1, estimator="bucket").drop
+        assert row.drop == str(chosen)
+        assert row.nll == pytest.approx(evaluate(tiny, short[1], chosen).nll, abs=1e-5)
+    with pytest.raises(OptionError, match="knn estimator needs at least 26 tokens"):
+        compare(tiny, *short, ["entrodrop:knn"], ["1"], levels=["attn"])

@@ -37,22 +37,22 @@ def names(blocks) -> list[str]:
     return [str(block) for block in blocks]
 
 
-def loss(loaded, drop: PruneSet) -> float:
-    return losses(without(loaded.model, drop), IDS).mean().item()
+def loss(loaded, drop: PruneSet, ids: torch.Tensor = IDS) -> float:
+    return losses(without(loaded.model, drop), ids).mean().item()
 
 
-def divergence(loaded, drop: PruneSet) -> float:
+def divergence(loaded, drop: PruneSet, ids: torch.Tensor = IDS) -> float:
     def log_probabilities(model: nn.Module) -> torch.Tensor:
         with torch.inference_mode():
-            return model(IDS).logits[:, :-1].double().log_softmax(-1)
+            return model(ids).logits[:, :-1].double().log_softmax(-1)
 
     dense, pruned = log_probabilities(loaded.model), log_probabilities(without(loaded.model, drop))
     return (dense.exp() * (dense - pruned)).sum(-1).mean().item()
 
 
-def searched_by(loaded, drop: PruneSet) -> float:
+def searched_by(loaded, drop: PruneSet, ids: torch.Tensor = IDS) -> float:
     """What the search minimizes."""
-    return loss(loaded, drop) + divergence(loaded, drop)
+    return loss(loaded, drop, ids) + divergence(loaded, drop, ids)
 
 
 def ends(kind: str, i: int) -> tuple[str, str]:
@@ -181,6 +181,18 @@ def test_search_is_never_worse_than_the_measured_criteria_on_its_own_text(loaded
         assert cost <= searched_by(loaded, other.drop) + 1e-5
 
 
+def test_search_on_windows_that_are_too_short_for_an_entropy(loaded):
+    short = windows_from_token_ids(IDS[:, :12].tolist(), VOCABULARY_SIZE)
+    with pytest.raises(OptionError, match="at least 26 tokens"):
+        choose(loaded, short, "entrodrop", estimator="knn", budget=1)
+
+    def cost(drop: PruneSet) -> float:
+        return searched_by(loaded, drop, IDS[:, :12])
+
+    best = min(cost(PruneSet([block])) for block in all_blocks(LAYERS, ("attn",)))
+    assert cost(choose(loaded, short, "search", budget=1, seconds=30).drop) == pytest.approx(best, abs=1e-5)
+
+
 def test_search_without_time_still_answers(loaded):
     found = choose(loaded, WINDOWS, "search", budget=3, seconds=0)
     assert len(found.drop.attention) == 3
@@ -217,6 +229,18 @@ def test_every_long_criterion_can_be_stopped(loaded, criterion):
 
     with pytest.raises(Cancelled):
         choose(loaded, WINDOWS, criterion, budget=1, seconds=30, progress=progress)
+
+
+def test_a_search_can_be_stopped_while_it_measures_for_its_seeds(loaded, monkeypatch):
+    def progress(done, total, partial=None):
+        raise Cancelled("stop")
+
+    def search(*_, **__):
+        raise AssertionError("it should have stopped before")
+
+    monkeypatch.setattr("entviz.pruning.choose.search", search)
+    with pytest.raises(Cancelled):
+        choose(loaded, WINDOWS, "search", budget=1, seconds=30, progress=progress)
 
 
 # --- baselines, budgets, mistakes ------------------------------------------------------------------------------------
