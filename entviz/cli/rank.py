@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject
+from entviz.errors import OptionError
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
@@ -37,7 +39,9 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--seed", type=int, default=0, help="of random (default: %(default)s)")
     command.add_argument("--seconds", type=float, default=120, help="for search (default: %(default)s)")
-    command.add_argument("--stage", type=int, choices=[2], help="2: only blocks after the turning point")
+    command.add_argument(
+        "--stage", type=int, choices=[2], help="of entrodrop; 2: only blocks after the turning point"
+    )
     add_report(command)
     add_keeping(command)
 
@@ -46,63 +50,57 @@ def run(options: argparse.Namespace) -> None:
     """Do it, print what came of it, and keep it."""
     from entviz.pruning.choose import choose
 
+    choice = _choice(options)
     with Keeper(options) as keeper:
         subject = read_subject(options)
         with progress_bar("rank") as progress:
             ranking = choose(
-                subject.loaded,
-                subject.windows,
-                options.criterion,
-                level=options.level,
-                budget=options.budget,
-                estimator=options.estimator,
-                protect=options.protect,
-                stage=options.stage,
-                seed=options.seed,
-                seconds=options.seconds,
-                progress=progress,
+                subject.loaded, subject.windows, choice.criterion, **choice.settings, progress=progress
             )
         if options.json:
             print_json(ranking.to_json())
         else:
             _print(ranking, str(subject))
-        _keep(options, keeper, subject, ranking)
+        _keep(keeper, subject, choice, ranking)
     if options.report is not None:
         from entviz.report import of_ranking
 
-        asked = _choice(options, options.budget).task(keeper.request(subject)).options()
+        asked = choice.task(keeper.request(subject)).options()
         write_report(options.report, of_ranking(ranking, about(options, subject), asked))
 
 
-def _keep(options: argparse.Namespace, keeper: Keeper, subject: Subject, ranking: Ranking) -> None:
-    """Keep it as the dashboard does: of an order that took trying and that no budget changes, one for all budgets."""
-    from entviz.pruning.budget import Budget
-    from entviz.pruning.ranking import in_order
-    from entviz.workbench.rankings import FROM_ANALYSIS
-
-    wanted = Budget.parse(options.budget)
-    budget: int | str = int(wanted.amount) if wanted.unit == "blocks" else options.budget.strip()
-    choice = _choice(options, str(budget) if options.criterion in FROM_ANALYSIS else budget)
-    if choice.cut_later:
-        ranking = in_order(ranking.criterion, ranking.order, ranking.scores, 0)
-    task = choice.task(keeper.request(subject))
-    keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
-
-
-def _choice(options: argparse.Namespace, budget: int | str) -> Choice:
-    from entviz.pruning.catalog import CRITERIA
+def _choice(options: argparse.Namespace) -> Choice:
+    """What is ranked by, with the budget as it is written."""
+    from entviz.pruning.catalog import criterion
     from entviz.workbench.rankings import Choice
 
+    if options.stage is not None and options.criterion != "entrodrop":
+        raise OptionError(f"--stage is for entrodrop: leave it out for {options.criterion[:60]}.")
     return Choice(
         options.criterion,
         options.estimator,
-        options.level or CRITERIA[options.criterion].level,
-        budget,
+        options.level or criterion(options.criterion).level,
+        options.budget,
         options.protect,
         options.stage,
         options.seed,
         float(options.seconds),
     )
+
+
+def _keep(keeper: Keeper, subject: Subject, choice: Choice, ranking: Ranking) -> None:
+    """Keep it as the dashboard does: of an order that took trying and that no budget changes, one for all budgets."""
+    from entviz.pruning.budget import Budget
+    from entviz.pruning.catalog import FROM_ANALYSIS
+    from entviz.pruning.ranking import in_order
+
+    wanted = Budget.parse(choice.budget)
+    budget: int | str = int(wanted.amount) if wanted.unit == "blocks" else str(choice.budget).strip()
+    choice = replace(choice, budget=str(budget) if choice.criterion in FROM_ANALYSIS else budget)
+    if choice.cut_later:
+        ranking = in_order(ranking.criterion, ranking.order, ranking.scores, 0)
+    task = choice.task(keeper.request(subject))
+    keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
 
 
 def _print(ranking: Ranking, where: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from entviz.errors import OptionError
+
 
 @dataclass(frozen=True)
 class Criterion:
@@ -52,3 +54,10 @@ CRITERIA = MappingProxyType(
 )
 # Those whose scores an analysis holds, so that they need nothing else.
 FROM_ANALYSIS = ("entrodrop", "cosine", "block-influence")
+
+
+def criterion(name: str) -> Criterion:
+    """The criterion of that name; raises ``OptionError`` where there is none."""
+    if name not in CRITERIA:
+        raise OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(CRITERIA)}.")
+    return CRITERIA[name]

@@ -16,9 +16,10 @@ from entviz.errors import OptionError
 from entviz.evaluation.precision import AUTO, resolved
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
+from entviz.pruning import catalog
 from entviz.pruning.angular import angular_distances, closest_run
 from entviz.pruning.budget import Budget
-from entviz.pruning.catalog import CRITERIA, FROM_ANALYSIS
+from entviz.pruning.catalog import FROM_ANALYSIS
 from entviz.pruning.criteria import default_protection, rank
 from entviz.pruning.greedy import greedy, leave_one_out
 from entviz.pruning.ranking import Ranking, free_blocks, in_order, ranked, score_table
@@ -50,7 +51,7 @@ def choose(
     tried: dict[str, Tried] | None = None,
     progress: Progress = silent,
 ) -> Ranking:
-    """Rank blocks by any criterion of :data:`CRITERIA`, and choose a prune set for a budget.
+    """Rank blocks by any criterion of :data:`entviz.pruning.catalog.CRITERIA`, and choose a prune set for a budget.
 
     Args:
         level: layer, attn, mlp, or attn+mlp; by default the one the criterion was published for.
@@ -71,9 +72,7 @@ def choose(
         OptionError: for an unknown criterion, a level it does not have, or a budget that cannot be reached.
         BlockError: for an unknown level, and for a budget that leaves nothing of the model.
     """
-    if criterion not in CRITERIA:
-        raise OptionError(f"'{criterion}' is not a criterion: choose from {', '.join(CRITERIA)}.")
-    known = CRITERIA[criterion]
+    known = catalog.criterion(criterion)
     level = known.level if level is None else level
     wanted = Budget.parse(budget)
     protection = default_protection(criterion) if protect is None else protect

@@ -58,17 +58,20 @@ class Choice:
 
         return Derived(analysis, make)
 
-    def task(self, request: Request) -> Rank:
-        """The task that ranks, with only those settings that its result depends on."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of ``choose`` that the ranking depends on, by their names."""
         own: dict[str, dict[str, Any]] = {  # what only one criterion depends on
             "entrodrop": {"estimator": self.estimator, "stage": self.stage},
             "random": {"seed": self.seed},
             "search": {"seconds": self.seconds},
         }
         budget = str(0 if self.cut_later else self.budget)
-        settings = {"level": self.level, "budget": budget, "protect": self.protect}
-        settings |= own.get(self.criterion, {})
-        return Rank(request, self.criterion, tuple(settings.items()))
+        return {"level": self.level, "budget": budget, "protect": self.protect} | own.get(self.criterion, {})
+
+    def task(self, request: Request) -> Rank:
+        """The task that ranks."""
+        return Rank(request, self.criterion, tuple(self.settings.items()))
 
     def of_task(self, ranked: Job[Ranking]) -> Job[Ranking]:
         """What the task gives, with as many blocks dropped as the budget says."""

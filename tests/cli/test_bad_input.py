@@ -83,6 +83,11 @@ def test_an_unknown_criterion(wrong):
     assert "'magic' is not a criterion: choose from entrodrop" in sentence
 
 
+def test_a_stage_for_a_criterion_that_knows_none(wrong):
+    sentence = wrong("rank", "--text", TEXT, *WINDOWS, "--criterion", "cosine", "--stage", 2)
+    assert "--stage is for entrodrop: leave it out for cosine." in sentence
+
+
 @pytest.mark.parametrize(
     ("drop", "says"),
     [

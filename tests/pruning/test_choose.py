@@ -14,7 +14,8 @@ from entviz.estimators import estimator
 from entviz.models import LoadedModel
 from entviz.models.loaded import fingerprint
 from entviz.pruning.angular import angular_distances
-from entviz.pruning.choose import CRITERIA, choose
+from entviz.pruning.catalog import CRITERIA
+from entviz.pruning.choose import choose
 from tests.altered import losses, read_sites, without
 from tests.tiny import VOCABULARY_SIZE, build
 
