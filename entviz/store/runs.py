@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Text,
     and_,
     delete,
     exists,
@@ -139,8 +140,11 @@ class Store:
         }
 
         def write(connection: Connection) -> None:
-            if text is not None and not connection.scalar(select(exists().where(texts.c.key == text_key))):
-                connection.execute(insert(texts).values(key=text_key, text=text, bytes=len(text.encode())))
+            if text is not None:
+                # In one statement, as another process may keep the same text, or remove it, just now.
+                content = select(literal(text_key), literal(text, Text), literal(len(text.encode())))
+                missing = content.where(~exists().where(texts.c.key == text_key))
+                connection.execute(insert(texts).from_select(["key", "text", "bytes"], missing))
             connection.execute(insert(runs).values(row))
             self._make_room(connection)
 
@@ -243,19 +247,23 @@ class Store:
         engine = self._connected()
         if engine is None:
             return otherwise
-        try:
-            with engine.begin() as connection:
-                return action(connection)
-        except IntegrityError:
-            return otherwise  # another thread or process has written the same first
-        except SQLAlchemyError as error:
-            log.warning("the database failed (%s)", str(error).partition("\n")[0])
-            if is_damage(error):
-                with self._opening:
-                    engine.dispose()
-                    if self._engine is engine:
-                        self._engine = open_database(self._url, suspected=True)
-            return otherwise
+        for _ in range(2):
+            try:
+                with engine.begin() as connection:
+                    return action(connection)
+            except IntegrityError:
+                # Another thread or process has written the same first: all of it, or only the same text, which a
+                # second try then finds.
+                continue
+            except SQLAlchemyError as error:
+                log.warning("the database failed (%s)", str(error).partition("\n")[0])
+                if is_damage(error):
+                    with self._opening:
+                        engine.dispose()
+                        if self._engine is engine:
+                            self._engine = open_database(self._url, suspected=True)
+                return otherwise
+        return otherwise
 
     def _connected(self) -> Engine | None:
         with self._opening:

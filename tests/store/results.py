@@ -151,5 +151,6 @@ def assert_same(one, other):
             assert a == b, field.name
 
 
-def put(store, key, result=None, kind="evaluation", **about):
-    store.put(key, Run(kind, "smollm2-135m", **about), result if result is not None else an_evaluation())
+def put(store, key, result=None, kind="evaluation", text=None, **about):
+    result = result if result is not None else an_evaluation()
+    store.put(key, Run(kind, "smollm2-135m", **about), result, text=text)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
 
 from entviz.store import Store
 from entviz.store.database import open_database, requests
@@ -97,6 +98,46 @@ def test_processes_share_one_database(store):
     keys = {run.key for run in store.runs()}
     assert keys == {f"{who} {number}" for who in ("shared", "one", "two", "three") for number in range(15)}
     assert all(store.text(key) == key for key in keys)
+
+
+@pytest.mark.parametrize("meanwhile", ["keeps the same text", "removes its only run"])
+def test_a_run_is_kept_whatever_another_does_with_its_text_at_that_moment(store, meanwhile):
+    other, busy = Store(memory_bytes=0), []
+    if meanwhile != "keeps the same text":
+        put(other, "old", text="A text.")
+
+    def act(connection, cursor, statement, *_):
+        if statement.startswith("INSERT") and not busy:
+            busy.append(statement)
+            if meanwhile == "keeps the same text":
+                put(other, "b", text="A text.")
+            else:
+                other.remove("old")
+
+    store.runs()  # opens the database
+    event.listen(store._engine, "before_cursor_execute", act)
+    put(store, "a", text="A text.")
+    assert busy
+    other.close()
+    again = Store()
+    assert again.get("a") is not None
+    assert again.text("a") == "A text."
+    again.close()
+
+
+def test_what_another_was_first_to_write_is_tried_once_more(store):
+    failed = []
+
+    def fail_once(connection, cursor, statement, *_):
+        if statement.startswith("INSERT") and not failed:
+            failed.append(statement)
+            raise IntegrityError(statement, {}, Exception("UNIQUE constraint failed"))
+
+    store.runs()
+    event.listen(store._engine, "before_cursor_execute", fail_once)
+    put(store, "a", text="A text.")
+    assert failed
+    assert [run.key for run in store.runs()] == ["a"]
 
 
 def test_a_killed_writer_leaves_a_good_database(store):
