@@ -63,6 +63,12 @@ def run(options: argparse.Namespace) -> None:
     from entviz.comparison.grid import compare
     from entviz.tasks import read_task
 
+    if options.limit is not None and options.task is None:
+        raise OptionError("--limit is for the items of a --task: name one, or leave it out.")
+    if options.search_windows is not None and "search" not in words(options.criteria):
+        raise OptionError(
+            "--search-windows are for the criterion search: add it to --criteria, or leave them out."
+        )
     task = read_task(options.task) if options.task is not None else None
     with Keeper(options) as keeper:
         subject = read_subject(options)
@@ -155,7 +161,8 @@ def _apart(asked: Compare, subject: Subject, parts: Split) -> dict[str, str]:
     if asked.read(subject.loaded).fingerprint == parts.fingerprint:
         return {}
     chosen_by, measured = len(parts.calibration.token_ids), len(parts.measured.token_ids)
-    return {"windows": f"{chosen_by} to choose by and {measured} to measure on"}
+    search = f", {len(parts.searched.token_ids)} for the search" if parts.searched is not None else ""
+    return {"windows": f"{chosen_by} to choose by and {measured} to measure on{search}"}
 
 
 def _ids(subject: Subject) -> str:

@@ -7,8 +7,8 @@
 Criteria choose by ``calibration`` and are measured on ``measured``. What several need is done once: those that only
 measure share one analysis, those that try never run a set again that another has tried, a greedy run for the largest
 budget holds those for the smaller ones, prune sets that begin alike share their layers, and one that two criteria
-chose is measured once. Each part that is finished goes into
-``kept``, so that a comparison that was stopped, or whose process died, goes on where it was.
+chose is measured once. Each part that is finished goes into ``kept``, so that a comparison that was stopped, or whose
+process died, goes on where it was.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.budget import Budget
 from entviz.pruning.catalog import FROM_ANALYSIS
-from entviz.pruning.choose import choose
+from entviz.pruning.choose import check_seconds, choose
 from entviz.pruning.ranking import Ranking
 from entviz.pruning.states import StateCache
 from entviz.pruning.trial import Tried
@@ -96,9 +96,10 @@ def compare(
         progress: gets the :class:`Comparison` so far whenever rows are added.
 
     Raises:
-        OptionError: for an unknown criterion or a budget that cannot be read. A budget that one criterion cannot
-            reach is a note in the result.
+        OptionError: for an unknown criterion, a budget that cannot be read, or a time that is none. A budget that
+            one criterion cannot reach is a note in the result.
     """
+    check_seconds(seconds)
     return _Run(
         loaded,
         calibration,

@@ -6,6 +6,7 @@ choose(loaded, windows, "search", level="attn", budget="20% parameters", seconds
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -69,11 +70,13 @@ def choose(
         progress: a search reports its best :class:`Ranking` so far as partial result.
 
     Raises:
-        OptionError: for an unknown criterion, a level it does not have, or a budget that cannot be reached.
+        OptionError: for an unknown criterion, a level it does not have, a budget that cannot be reached, or a time that
+            is none.
         BlockError: for an unknown level, and for a budget that leaves nothing of the model.
     """
     known = catalog.criterion(criterion)
     level = known.level if level is None else level
+    check_seconds(seconds)
     wanted = Budget.parse(budget)
     protection = default_protection(criterion) if protect is None else protect
     scores = score_table(loaded.layers, level, {}, protection)
@@ -147,6 +150,12 @@ def choose(
         seconds,
         progress,
     )
+
+
+def check_seconds(seconds: float) -> None:
+    """Raise ``OptionError`` where a search cannot be given so many seconds."""
+    if not 0 <= seconds < math.inf:  # which is true of no NaN
+        raise OptionError(f"A search cannot take {seconds:g} seconds: give it a number from 0 on.")
 
 
 def _searched(

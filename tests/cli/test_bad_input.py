@@ -83,6 +83,12 @@ def test_an_unknown_criterion(wrong):
     assert "'magic' is not a criterion: choose from entrodrop" in sentence
 
 
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
+def test_a_time_that_is_none(wrong, seconds):
+    search = ("--criterion", "search", "--budget", 1, f"--seconds={seconds}")
+    assert f"cannot take {seconds} seconds" in wrong("rank", "--text", TEXT, *WINDOWS, *search)
+
+
 def test_a_stage_for_a_criterion_that_knows_none(wrong):
     sentence = wrong("rank", "--text", TEXT, *WINDOWS, "--criterion", "cosine", "--stage", 2)
     assert "--stage is for entrodrop: leave it out for cosine." in sentence

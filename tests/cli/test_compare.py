@@ -198,6 +198,9 @@ def test_table(entviz):
         (("--dtype", "int8"), "int8"),
         (("--task", "trivia"), "no task 'trivia'"),
         (("--task", "grammar", "--limit", "0"), "at least 1 item"),
+        (("--limit", "4"), "--limit is for the items of a --task"),
+        (("--search-windows", "4"), "add it to --criteria"),
+        (("--criteria", "search", "--seconds", "nan"), "cannot take nan seconds"),
         (("--calibration-text-file", "nowhere.txt"), "There is no file nowhere.txt"),
         (("--device", "toaster"), "toaster"),
     ],
@@ -207,7 +210,7 @@ def test_bad_input(wrong, options, says):
     assert says in wrong("compare", *WHOLE, *usual, *options)
 
 
-def test_the_search_chooses_by_more_of_the_calibration_text(answer, entviz, tmp_path):
+def test_the_search_chooses_by_more_of_the_calibration_text(answer, entviz, store, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text(
         "A lamp was lit in the last house, and somebody closed the shutters. " * 20, encoding="utf-8"
@@ -215,6 +218,11 @@ def test_the_search_chooses_by_more_of_the_calibration_text(answer, entviz, tmp_
     chosen_by = ("--calibration-text-file", other, "--calibration-windows", 2, "--criteria", "search,last")
     found = answer(*SMALL, *chosen_by, "--seconds", 20)
     assert "Search chose by 8 windows, the other criteria by 2." in found["notes"]
+    (run,) = store.runs(kind="comparison")
+    measured = found["windows"]
+    assert run.options["shell"] == {
+        "windows": f"2 to choose by and {measured} to measure on, 8 for the search"
+    }
     found = answer(*SMALL, *chosen_by, "--seconds", 20, "--search-windows", 2)
     assert not [note for note in found["notes"] if "Search chose" in note]
     status, _, errors = entviz(*SMALL, *chosen_by, "--search-windows", 1000)
