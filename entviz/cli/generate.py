@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from entviz.cli.keeping import Keeper, add_keeping, placed
+from entviz.cli.reporting import about_text, add_report, write_report
 from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, typed
+
+if TYPE_CHECKING:
+    from entviz.evaluation.generation import Generation
 
 
 def add(commands: Any) -> None:
@@ -20,28 +25,50 @@ def add(commands: Any) -> None:
         "--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)"
     )
     command.add_argument("--no-cache", action="store_true", help="run the whole sequence anew for each token")
+    add_report(command)
+    add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """Do it, print what came of it, and keep it."""
     from entviz.evaluation.generation import generate
+    from entviz.workbench.tasks import Generate
 
     prompt, drop = typed(options.prompt), read_drop(options)
-    loaded = load_model(options)
-    with progress_bar("generate") as progress:
-        found = generate(
-            loaded,
-            prompt,
-            drop,
-            max_new_tokens=options.max_new_tokens,
-            use_cache=not options.no_cache,
-            progress=progress,
+    with Keeper(options) as keeper:
+        loaded = load_model(options)
+        with progress_bar("generate") as progress:
+            found = generate(
+                loaded,
+                prompt,
+                drop,
+                max_new_tokens=options.max_new_tokens,
+                use_cache=not options.no_cache,
+                progress=progress,
+            )
+        if options.json:
+            print_json(found.to_json())
+        else:
+            _print(found)
+        task = Generate(placed(options.model), prompt, drop, options.max_new_tokens)
+        # The tokens are the same without a cache, but the speeds are not.
+        cache = "none" if options.no_cache else None
+        keeper.keep(task, loaded, task.read(loaded).fingerprint, found, cache=cache)
+    if options.report is not None:
+        from entviz.report import of_generation
+        from entviz.report.ending import title_of
+
+        prompted = about_text(options, loaded, prompt, title_of(prompt, task.describe()))
+        write_report(
+            options.report,
+            of_generation(found, prompted, options.max_new_tokens, cached=not options.no_cache),
         )
-    if options.json:
-        print_json(found.to_json())
-        return
+
+
+def _print(found: Generation) -> None:
     print(found.text)
     print(
-        f"{found.new_tokens} new tokens, {found.decode_tokens_per_second:.1f} a second, without {drop or 'nothing'}.",
+        f"{found.new_tokens} new tokens, {found.decode_tokens_per_second:.1f} a second, "
+        f"without {found.drop or 'nothing'}.",
         file=sys.stderr,
     )

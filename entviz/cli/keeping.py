@@ -107,8 +107,9 @@ class Keeper:
             found["weights"] = str(loaded.dtype).removeprefix("torch.")
         if self._options.device is not None and (loaded.device.type != "cpu" or torch.cuda.is_available()):
             found["device"] = str(loaded.device)
-        if not task.text:
-            found["token_ids"] = Path(self._options.token_ids).name
+        ids = getattr(self._options, "token_ids", None)  # a prompt has none, and may be empty
+        if not task.text and ids is not None:
+            found["token_ids"] = Path(ids).name
         return found
 
     def _write(

@@ -48,16 +48,21 @@ class About:
 
 
 def command(about: About, name: str, options: Mapping[str, Any], *, text: bool = True) -> str:
-    """A shell command line. Options that are None or empty are left out; with ``text`` it reads ``TEXT_FILE``.
+    """A shell command line. With ``text`` it reads ``TEXT_FILE``.
+
+    Options that are None, False or empty are left out; one that is True stands without a value.
 
     Empty where a text is needed and it is not known.
     """
     if text and not about.text:
         return ""
-    given = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {})}
+    given: dict[str, Any] = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {})}
     given |= {"--dtype": about.weights, "--device": about.device, **options}
     words = ["python", "-m", "entviz", name]
     for option, value in given.items():
-        if value is not None and value != "":
-            words += [option, str(value)]
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False and value != "":
+            # A prompt that begins with a dash would be taken for the next option.
+            words += [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
     return shlex.join(words)

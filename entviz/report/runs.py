@@ -52,20 +52,28 @@ def of_run(
     if run.kind == "interactions":
         return of_interactions(result, about, shell.get("blocks"), dtype)
     if run.kind == "generation":
-        return of_generation(result, about, options.get("max_new_tokens"))
+        cached = "cache" not in shell
+        return of_generation(result, about, options.get("max_new_tokens"), cached=cached)
     of_two = of_contrast if run.kind == "contrast" else of_angles
     return of_two(result, about, options["windows"], options["window_length"])
 
 
-def of_generation(generation: Generation, about: About, max_new_tokens: int | None = None) -> str:
-    """A greedy continuation; ``about.text`` is the prompt."""
+def of_generation(
+    generation: Generation, about: About, max_new_tokens: int | None = None, *, cached: bool = True
+) -> str:
+    """A greedy continuation; ``about.text`` is the prompt. ``cached`` says whether keys and values were kept."""
     from entviz.figures.generation import speeds
 
     sections = [
         Section("Dropped", code=str(generation.drop) or "nothing: this is the dense model"),
         Section("Prompt and continuation", speeds(generation), code=generation.text),
     ]
-    asked = {"--prompt": about.text, "--drop": str(generation.drop), "--max-new-tokens": max_new_tokens}
+    asked = {
+        "--prompt": about.text,
+        "--drop": str(generation.drop),
+        "--max-new-tokens": max_new_tokens,
+        "--no-cache": not cached,
+    }
     again = command(about, "generate", asked, text=False) if about.text else ""
     subtitle = f"{about.model_title} after {about.text_title}."
     return document("Continuation", subtitle, [*sections, *ending(about, again, "Its speed may differ.")])

@@ -7,6 +7,7 @@ import pytest
 
 from entviz.cli import main
 from entviz.store import Store
+from entviz.workbench import Workbench
 from tests.models.files import saved
 
 LAYERS = 4
@@ -28,6 +29,26 @@ def store(database):
     opened = Store(database)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def dashboard(tmp_path):
+    """Makes a dashboard's workbench on a database."""
+    made = []
+
+    def make(address):
+        made.append(Workbench(store=Store(address)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def apart(dashboard, tmp_path):
+    """A dashboard that shares nothing with the commands."""
+    return dashboard(f"sqlite:///{tmp_path}/apart.sqlite")
 
 
 @pytest.fixture(scope="module")

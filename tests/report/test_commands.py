@@ -10,6 +10,7 @@ from entviz import report
 from entviz.cli import main
 from entviz.report import About
 from entviz.store import Run, Store
+from entviz.store.listing import KIND_TITLES
 from tests.models.files import saved
 from tests.report.conftest import commands, saved_text
 
@@ -17,6 +18,7 @@ TEXT = (
     'Late, it\'s $late, and \\the road went <on> & on between "the" fields without a light or a house. ' * 6
 )
 CUT = ("--windows", "3", "--window-length", "40")
+PROMPT = '-- He said "$HOME"\nand it\'s <upon> a'
 TIMED = {"speedup", "tokens_per_second", "prefill_tokens_per_second", "decode_tokens_per_second"}
 COMPARE = ("compare", "--text", TEXT, "--window-length", "40", "--criteria", "entrodrop:bucket,random,sleb")
 
@@ -58,6 +60,8 @@ ASKED = {
         *("interactions", "--text", TEXT, *CUT, "--level", "mlp"),
         *("--blocks", "mlp.1,mlp.3,mlp.2", "--dtype", "bfloat16"),
     ),
+    "generate": ("generate", f"--prompt={PROMPT}", "--drop", "attn.1", "--max-new-tokens", "5"),
+    "generate without a cache": ("generate", "--prompt", "Late", "--no-cache", "--dtype", "bfloat16"),
 }
 
 
@@ -109,9 +113,7 @@ def assert_same(one, other):
 def test_the_command_gives_the_same_numbers(directory, store, printed, tmp_path, monkeypatch, name):
     command = (*ASKED[name], "--model", directory)
     first = printed([*command, "--report", str(tmp_path / "at once.html")])
-    (run,) = store.runs(
-        kind=["analysis", "evaluation", "ranking", "score", "comparison", "trust", "interactions"]
-    )
+    (run,) = store.runs(kind=list(KIND_TITLES))
     at_once = (tmp_path / "at once.html").read_text(encoding="utf-8")
     later = report.of_run(run, store.get(run.key), store.text(run.key))
     monkeypatch.chdir(tmp_path)
@@ -119,19 +121,10 @@ def test_the_command_gives_the_same_numbers(directory, store, printed, tmp_path,
         (line,) = commands(html)
         words = shlex.split(line)
         assert words[:3] == ["python", "-m", "entviz"]
+        assert ("--no-cache" in words) == ("--no-cache" in command)
         if "--text-file" in words:
             (tmp_path / "text.txt").write_bytes(saved_text(html))
         assert_same(printed([*words[3:], "--no-keep"]), first)
-
-
-def test_the_command_of_a_continuation(directory, printed):
-    import entviz
-
-    prompt = 'He said "$HOME"\nand it\'s <upon> a'
-    found = entviz.generate(entviz.load(directory), prompt, entviz.PruneSet.parse("attn.1"), max_new_tokens=5)
-    run = Run("generation", directory, description=prompt, options={"drop": "attn.1", "max_new_tokens": 5})
-    (line,) = commands(report.of_run(run, found, prompt))
-    assert printed(shlex.split(line)[3:])["token_ids"] == found.token_ids
 
 
 def again(store, *command, about=None):
