@@ -8,7 +8,7 @@ from typing import Final
 
 import streamlit as st
 
-from pages.parts import address, selection
+from pages.parts import address, pickers, selection, together
 from pages.parts.markdown import escape
 
 st.set_page_config(
@@ -45,8 +45,9 @@ page = st.navigation(
     expanded=True,
 )
 st.logo(LOGO, size="large")
+together.finish()
 messages = address.read(page.url_path)
-selection.draw_pickers()
+pickers.draw()
 with st.sidebar:
     address.draw_link()
 address.write()

@@ -7,7 +7,7 @@ import streamlit as st
 
 from entviz import report
 from entviz.figures import depth, reading, tables, theme
-from pages.parts import analyzed, files, frame, measured, runs_report, selection
+from pages.parts import analyzed, files, frame, measured, runs_report, selection, tied
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -58,14 +58,14 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             selection.METRICS,
             selection_mode="multi",
             format_func=theme.metric_title,
-            **selection.bound("metrics", "explore.metrics", _in_order(selection.METRICS)),
+            **tied.choice("metrics", "explore.metrics", _in_order(selection.METRICS)),
         )
         st.pills(
             "Blocks",
             selection.KINDS,
             selection_mode="multi",
             format_func=theme.kind_title,
-            **selection.bound("level", "explore.level", _in_order(selection.KINDS)),
+            **tied.choice("level", "explore.level", _in_order(selection.KINDS)),
         )
         st.toggle(
             "Full scale",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.store.listing import as_csv, listing
-from pages.parts import frame, runs_compare, runs_filters, runs_one
+from pages.parts import frame, runs_compare, runs_filters, runs_one, runs_open
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ TABLE_HEIGHT: Final = 380
 
 def draw() -> None:
     frame.require()
-    runs_one.go()
+    runs_open.go()
     st.header("Runs", anchor=False)
     st.caption(
         "Every result is kept, so that nothing is computed twice. Whoever can open this dashboard sees all runs, with "

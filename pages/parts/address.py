@@ -149,7 +149,7 @@ def _take_text(value: str) -> dict[str, Any]:
 
 def _take_model(value: str) -> dict[str, Any]:
     if value in CATALOG:
-        return {"model": value, "wants_other": False, "asked_model": ""}
+        return selection.of_model(value)
     if len(value) > selection.MODEL_CHARACTERS or not _MODEL.fullmatch(value):
         raise ValueError("The model in the link is neither a known name, nor a hub id, nor a directory.")
     # A link must not make this machine fetch or open something by itself: the frame asks first.

@@ -7,7 +7,9 @@ import streamlit as st
 from streamlit.runtime.state import SafeSessionState, SessionState, query_params_proxy, session_state_proxy
 
 from entviz.models import DEFAULT_MODEL
-from pages.parts import address, selection
+from entviz.store import Run
+from pages.parts import address, pickers, runs_open, selection, tied, together
+from pages.parts.comparing import asking, choices, earlier
 
 MOST = 200  # accesses, far more than there are
 
@@ -70,7 +72,7 @@ def test_what_was_picked_is_chosen_in_the_next_run_where_the_callback_was_stoppe
     session, name, key, old, picked, new
 ):
     def bound():
-        return selection.bound(name, key, lambda value: new if isinstance(value, list) else value)
+        return tied.choice(name, key, lambda value: new if isinstance(value, list) else value)
 
     def prepare():
         made = session("")
@@ -89,16 +91,16 @@ def test_what_was_picked_is_chosen_in_the_next_run_where_the_callback_was_stoppe
 
 def test_a_choice_that_the_program_made_is_shown_whatever_the_widget_said(session):
     session("")
-    selection.bound("windows", "pick.windows")
+    tied.choice("windows", "pick.windows")
     selection.put(windows=7)
-    selection.bound("windows", "pick.windows")
+    tied.choice("windows", "pick.windows")
     assert (selection.get("windows"), st.session_state["pick.windows"]) == (7, 7)
 
 
 def test_a_model_is_named_in_its_field_only_when_it_is_the_one_in_view(session):
     seen = stopped_everywhere(
         lambda: session("", **{"pick.other_model": "someone/model"}),
-        selection._choose_other_model,
+        pickers._choose_other_model,
         lambda: (selection.get("other_model"), selection.get("model")),
     )
     assert set(seen) == {("", DEFAULT_MODEL), ("someone/model", "someone/model")}
@@ -113,7 +115,7 @@ def test_a_model_that_is_picked_takes_the_place_of_one_that_a_link_asked_for(ses
 
     seen = stopped_everywhere(
         prepare,
-        selection._choose_model,
+        pickers._choose_model,
         lambda: (selection.get("asked_model"), selection.get("model")),
     )
     assert set(seen) == {("someone/model", DEFAULT_MODEL), ("", "gpt2")}
@@ -128,7 +130,7 @@ def test_an_uploaded_text_is_never_under_another_files_name(session):
 
     seen = stopped_everywhere(
         prepare,
-        selection._take_upload,
+        pickers._take_upload,
         lambda: (selection.get("uploaded_name"), selection.get("uploaded_text")),
     )
     assert set(seen) == {("old.txt", "old"), ("new.txt", "new")}
@@ -164,3 +166,67 @@ def test_a_choice_stays_where_the_run_was_stopped_while_it_wrote_the_address(ses
         return selection.get("text_name"), st.query_params["text"]
 
     assert set(stopped_everywhere(prepare, run, look)) == {("news", "news")}
+
+
+COMPARED = {
+    "criteria": ["cosine", "search"],
+    "budgets": ["3", "6"],
+    "levels": ["mlp"],
+    "seeds": 2,
+    "seconds": 45.0,
+    "measure_on": "",
+    "task": "",
+    "limit": None,
+    "windows": 7,
+    "window_length": 96,
+}
+
+
+def test_a_comparison_that_goes_on_has_all_its_choices_or_none(session):
+    def prepare():
+        made = session("", **{"compare.criteria": ["last"], "compare.seeds": 9})
+        selection.put(windows=4)
+        return made
+
+    def act():
+        earlier._go_on(selection.current(), COMPARED)
+
+    def look():
+        together.finish()  # as the next run does, which nobody stops
+        asked = asking.Asked(selection.current(), choices.of_run(COMPARED))
+        keys = ("compare.criteria", "compare.levels", "compare.budgets", "compare.seeds", "compare.seconds")
+        return str(
+            (
+                selection.get("windows"),
+                selection.get("length"),
+                *(st.session_state.get(key) for key in keys),
+                asking.is_started(asked),
+            )
+        )
+
+    seen = stopped_everywhere(prepare, act, look)
+    old = str((4, 128, ["last"], None, None, 9, None, False))
+    assert set(seen) == {old, seen[-1]}
+    assert seen[-1] == str((7, 96, ["cosine", "search"], ["mlp"], "3, 6", 2, 45, True))
+
+
+def test_a_run_is_opened_with_all_its_choices_or_not_at_all(session):
+    options = {"windows": 2, "window_length": 64, "drop": "attn.5", "dtype": "float32"}
+    run = Run("evaluation", "gpt2", options=options)
+
+    def look():
+        together.finish()
+        chosen = tuple(map(selection.get, ("model", "typed_text", "windows", "length", "drop")))
+        return (*chosen, st.session_state.get("prune.float32"), st.session_state.get("runs.go"))
+
+    seen = stopped_everywhere(lambda: session(""), lambda: runs_open._open(run, "A text.", "prune"), look)
+    old = (DEFAULT_MODEL, "", 4, 128, "", None, None)
+    assert set(seen) == {old, ("gpt2", "A text.", 2, 64, "attn.5", True, "prune")}
+
+
+def test_what_is_chosen_after_an_opened_run_is_not_undone(session):
+    session("")
+    together.choose({"windows": 7}, {})
+    selection.put(windows=9)
+    together.finish()
+    assert selection.get("windows") == 9

@@ -7,9 +7,9 @@ from streamlit.testing.v1 import AppTest
 
 from entviz.cli import main
 from entviz.corpus import passages
-from entviz.workbench import workbench
+from entviz.workbench import Request, workbench
 from tests.app.conftest import APP, figures, settle, words
-from tests.app.test_runs import emptied, tick
+from tests.app.test_runs import computed, emptied, tick
 from tests.models.files import saved
 
 STORY = passages()["story"].text
@@ -68,6 +68,42 @@ def test_an_accuracy_opens_with_its_prune_set(listed):
     assert "accuracy" in plain(app)
     tick(app, 0, press="runs.open")
     assert app.session_state["view"]["drop"] == "attn.5"
+
+
+def test_a_continuation_opens_with_its_prompt_and_is_there_at_once(listed, tmp_path):
+    saved(tmp_path)
+    prompt = ("--prompt", "The gate was open", "--max-new-tokens", "7", "--drop", "attn.1")
+    app = tick(listed("generate", "--model", tmp_path, *prompt), 0)
+    assert "anew" not in plain(app)
+    tick(app, 0, press="runs.open")
+    assert app.text_input(key="prune.prompt").value == "The gate was open"
+    assert app.number_input(key="prune.new_tokens").value == 7
+    assert app.session_state["view"]["drop"] == "attn.1"
+    app.switch_page("pages/prune.py")  # AppTest forgets that it went there
+    settle(app.run())
+    runs = workbench().store.runs(kind="generation")
+    assert sorted(run.options["drop"] for run in runs) == ["", "attn.1"], "only the dense one was written"
+
+
+def test_a_run_about_no_prune_set_leaves_the_ticks_alone(listed, tmp_path):
+    saved(tmp_path)
+    app = listed("trust", "--model", tmp_path, *ON_STORY, "--level", "layer")
+    app.session_state["view"] = {"drop": "attn.1"}
+    tick(app, 0, press="runs.open")
+    assert app.session_state["view"]["drop"] == "attn.1"
+    assert app.session_state["compare.tab"] == "Which to trust"
+    assert app.session_state["trust.level"] == "layer"
+
+
+def test_two_prune_sets_open_as_the_two_that_they_were():
+    bench, request = emptied(), Request("smollm2-135m", STORY, 1, 64)
+    computed(bench.contrast(request, "attn.5", "mlp.7,attn.9", "tests"))
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.switch_page("pages/runs.py")
+    tick(app.run(), 0, press="runs.open")
+    assert app.session_state["compare.tab"] == "Two prune sets"
+    assert app.text_input(key="compare.set.a").value == "attn.5"
+    assert app.text_input(key="compare.set.b").value == "mlp.7,attn.9"
 
 
 def test_token_ids_open_nowhere(listed, tmp_path):

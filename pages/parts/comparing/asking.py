@@ -19,9 +19,14 @@ class Asked:
     choices: Choices
 
 
+def started(asked: Asked) -> dict[str, Asked]:
+    """What the session's state holds once it is asked for."""
+    return {_STARTED: asked}
+
+
 def start(asked: Asked) -> None:
     """Ask for it, from a button's callback."""
-    st.session_state[_STARTED] = asked
+    st.session_state.update(started(asked))
 
 
 def is_started(asked: Asked) -> bool:

@@ -58,11 +58,11 @@ def of_run(options: Mapping[str, Any]) -> Choices:
     )
 
 
-def put(choices: Choices, chosen: selection.Selection) -> None:
-    """Make the pickers show these choices. Call it from a widget's callback."""
+def shown(choices: Choices, chosen: selection.Selection) -> dict[str, Any]:
+    """What the pickers say, by their keys, where these are the choices."""
     built_in = chosen.text_name in passages()
     variants = [name for name in VARIANTS if any(one.endswith(f":{name}") for one in choices.criteria)]
-    values = {
+    return {
         "compare.criteria": [name for name in NAMES if name in choices.criteria],
         "compare.variants": variants,
         "compare.levels": list(choices.levels),
@@ -73,7 +73,6 @@ def put(choices: Choices, chosen: selection.Selection) -> None:
         "compare.task": choices.task or NO_TASK,
         "compare.limit": choices.limit,
     }
-    st.session_state.update(values)
 
 
 def draw(chosen: selection.Selection) -> Choices:

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from entviz.workbench import workbench
-from pages.parts import selection
+from pages.parts import selection, together
 from pages.parts.comparing import asking, choices, results
 
 
@@ -39,8 +39,8 @@ def draw(chosen: selection.Selection) -> None:
 def _go_on(chosen: selection.Selection, options: Mapping[str, Any]) -> None:
     """Choose what an earlier comparison had chosen, and start it."""
     windows, length = options["windows"], options["window_length"]
-    selection.put(windows=windows, length=length)
-    asked = choices.of_run(options)
-    choices.put(asked, chosen)
-    view = replace(chosen, windows=windows, window_length=length)
-    asking.start(asking.Asked(view, asked))
+    asked = asking.Asked(replace(chosen, windows=windows, window_length=length), choices.of_run(options))
+    together.choose(
+        {"windows": windows, "length": length},
+        choices.shown(asked.choices, chosen) | asking.started(asked),
+    )
