@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class JudgeCriteria(OnText):
-    """Compare what each criterion says of every block with what leaving the block out costs."""
+class OnLevel(OnText):
+    """What tasks on the blocks of one level have in common."""
 
     level: str
-    kind = "trust"
 
     def __post_init__(self) -> None:
         kinds_of(self.level)  # an unknown level is said before anything is loaded
 
     def options(self) -> dict[str, Any]:
         return self.request.options() | {"level": self.level}
+
+
+@dataclass(frozen=True)
+class JudgeCriteria(OnLevel):
+    """Compare what each criterion says of every block with what leaving the block out costs."""
+
+    kind = "trust"
 
     def compute(self, material: Material, progress: Progress) -> Trust:
         from entviz.comparison.trust import trust
@@ -46,17 +52,10 @@ class JudgeCriteria(OnText):
 
 
 @dataclass(frozen=True)
-class MeasurePairs(OnText):
+class MeasurePairs(OnLevel):
     """Measure what dropping two blocks costs beyond the sum of the two, for every pair."""
 
-    level: str
     kind = "interactions"
-
-    def __post_init__(self) -> None:
-        kinds_of(self.level)
-
-    def options(self) -> dict[str, Any]:
-        return self.request.options() | {"level": self.level}
 
     def compute(self, material: Material, progress: Progress) -> Interactions:
         from entviz.comparison.interactions import interactions
