@@ -111,6 +111,10 @@ class PruneSet:
     def __repr__(self) -> str:
         return f"PruneSet.parse({str(self)!r})"
 
+    def leaves_something(self, layers: int) -> bool:
+        """Whether a model of ``layers`` layers has a block that is not dropped."""
+        return len(self.attention) < layers or len(self.mlp) < layers
+
     def check(self, layers: int) -> PruneSet:
         """Return this set if a model of ``layers`` layers can run without it.
 
@@ -119,7 +123,7 @@ class PruneSet:
         for block in self:
             if block.index >= layers:
                 raise BlockError(f"{block} does not exist: the model's layers are 0 to {layers - 1}.")
-        if len(self.attention) == layers and len(self.mlp) == layers:
+        if not self.leaves_something(layers):
             raise BlockError(f"This drops all {layers} layers; keep at least one block.")
         return self
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.blocks import Block, PruneSet, all_blocks
+from entviz.comparison.records import records
 from entviz.corpus import Windows
 from entviz.errors import OptionError
 from entviz.evaluation.many import evaluate_many
@@ -104,14 +105,13 @@ class Interactions:
     def to_json(self) -> dict[str, Any]:
         """Plain data: model, level, windows, window_length, alone and pairs (rows of :meth:`table`)."""
         alone = zip(self.blocks, self.alone("loss").tolist(), self.alone("kl").tolist(), strict=True)
-        table = self.table()
         return {
             "model": self.model,
             "level": self.level,
             "windows": self.windows,
             "window_length": self.window_length,
             "alone": [{"block": block, "loss": loss, "kl": kl} for block, loss, kl in alone],
-            "pairs": table.astype(object).where(table.notna(), None).to_dict("records"),
+            "pairs": records(self.table()),
         }
 
     def _arrays(self, damage: str) -> tuple[np.ndarray, np.ndarray]:
@@ -219,14 +219,10 @@ def _runs_of_pairs(blocks: Sequence[Block], layers: int) -> Iterator[list[tuple[
         together += [
             (i, j)
             for j, second in enumerate(blocks[i + 1 :], start=i + 1)
-            if _leaves_something(PruneSet([first, second]), layers)
+            if PruneSet([first, second]).leaves_something(layers)
         ]
         if len(together) >= max(_FEWEST_TOGETHER, len(blocks)):
             yield together
             together = []
     if together:
         yield together
-
-
-def _leaves_something(drop: PruneSet, layers: int) -> bool:
-    return len(drop.attention) < layers or len(drop.mlp) < layers

@@ -16,6 +16,7 @@ import pandas as pd
 
 from entviz.blocks import PruneSet
 from entviz.comparison.contenders import title
+from entviz.comparison.records import records
 
 # How good a pruned model is, and whether more of it is better.
 QUALITIES = {
@@ -154,8 +155,8 @@ class Comparison:
             "task": self.task or None,
             "items": self.items,
             "dtype": self.dtype,
-            "dense": _records(self.dense)[0],
-            "rows": _records(self.rows),
+            "dense": records(self.dense)[0],
+            "rows": records(self.rows),
             "notes": list(self.notes),
             "verdict": verdict(self),
         }
@@ -224,13 +225,3 @@ def row_of(name: str, criterion: str, estimator: str, seed: int, level: str, bud
 
 def _share(right: np.ndarray) -> float:
     return float(right.mean()) if right.size else math.nan
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {
-            str(column): None if isinstance(value, float) and math.isnan(value) else value
-            for column, value in row.items()
-        }
-        for row in table.to_dict("records")
-    ]

@@ -9,7 +9,7 @@ models therefore take turns, and only the ratio of neighbours is trusted.
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ import torch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
 from entviz.models.loaded import LoadedModel
+from entviz.timing import seconds
 
 REPEATS = 5
 
@@ -33,17 +34,10 @@ def paired_seconds(
     with torch.inference_mode():
         for repeat in range(repeats + 1):
             for row, blocks in enumerate((PruneSet(), drop)):
-                times[row, repeat] = _seconds(loaded, token_ids, blocks)
+                times[row, repeat] = seconds(partial(_read, loaded, token_ids, blocks), loaded.device)
     return times[0, 1:], times[1, 1:]  # the first time, memory is still being set aside
 
 
-def _seconds(loaded: LoadedModel, token_ids: torch.Tensor, drop: PruneSet) -> float:
-    on_gpu = loaded.device.type == "cuda"
-    if on_gpu:
-        torch.cuda.synchronize(loaded.device)
-    started = time.perf_counter()
+def _read(loaded: LoadedModel, token_ids: torch.Tensor, drop: PruneSet) -> None:
     hidden = loaded.anatomy.run(token_ids, drop)
     loaded.anatomy.head.logits(hidden[:, -1])
-    if on_gpu:
-        torch.cuda.synchronize(loaded.device)
-    return time.perf_counter() - started

@@ -21,6 +21,7 @@ import pandas as pd
 from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.comparison.rank_correlation import CONFIDENCE, interval, kendall, resample, spearman
+from entviz.comparison.records import records
 from entviz.corpus import Windows
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
@@ -83,10 +84,10 @@ class Trust:
             "level": self.level,
             "windows": self.windows,
             "window_length": self.window_length,
-            "damage": _records(self.damage),
-            "scores": _records(self.scores),
-            "correlations": _records(self.correlations),
-            "differences": _records(self.differences),
+            "damage": records(self.damage),
+            "scores": records(self.scores),
+            "correlations": records(self.correlations),
+            "differences": records(self.differences),
         }
 
 
@@ -252,13 +253,3 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
         progress(round(_STEPS * (start + (end - start) * done / max(total, 1))), _STEPS)
 
     return report
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {
-            str(name): None if isinstance(value, float) and value != value else value
-            for name, value in row.items()
-        }
-        for row in table.to_dict("records")
-    ]

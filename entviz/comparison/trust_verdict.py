@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from entviz.comparison.trust import FEWEST_BLOCKS, Trust
+from entviz.wording import listed
 
 TITLES = {
     "bucket": "bucket entropy increase",
@@ -50,7 +51,7 @@ def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]
     if equals:
         # Where cosine is first, how the entropies stand to it is said below, with numbers.
         told = [TITLES[name] for name in equals if best != "cosine" or name in _NOT_ENTROPY]
-        end = f", but cannot be told apart here from {_listed(told)}" if told else ", but not clearly"
+        end = f", but cannot be told apart here from {listed(told)}" if told else ", but not clearly"
         said[0] = f"{_capital(TITLES[best])} has the highest rank correlation with damage, {numbers}{end}."
     said += _entropy_against_cosine(trust, scope, damage, [str(name) for name in valid.index])
     return said + _no_better_than_chance(valid)
@@ -80,17 +81,17 @@ def _entropy_against_cosine(trust: Trust, scope: str, damage: str, names: Sequen
     for group, word in ((better, "better"), (worse, "worse")):
         if group:
             verb = "does" if len(group) == 1 else "do"
-            listed = _listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in group])
-            said.append(f"{_capital(listed)} {verb} {word} than cosine.")
+            named = listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in group])
+            said.append(f"{_capital(named)} {verb} {word} than cosine.")
     if unclear:
-        listed = _listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in unclear])
-        said.append(f"{_capital(listed)} cannot be told apart from cosine here.")
+        named = listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in unclear])
+        said.append(f"{_capital(named)} cannot be told apart from cosine here.")
     return said
 
 
 def _no_better_than_chance(valid: pd.DataFrame) -> list[str]:
     names = [TITLES[str(name)] for name, low in valid["low"].items() if not low > 0]
-    return [f"No better than chance: {_listed(names)}."] if names else []
+    return [f"No better than chance: {listed(names)}."] if names else []
 
 
 def _numbers(table: pd.DataFrame, name: str) -> str:
@@ -114,7 +115,3 @@ def between(low: float, high: float) -> str:
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

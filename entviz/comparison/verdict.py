@@ -10,13 +10,13 @@ picked from (Bonferroni), since the luckiest of many looks good by chance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from entviz.comparison.interval import Difference, paired_difference
 from entviz.comparison.result import Comparison
+from entviz.wording import listed
 
 CONFIDENCE = 0.95
 _NOUNS = {"attn": "attentions", "mlp": "MLPs", "layer": "layers", "attn+mlp": "attentions and MLPs"}
@@ -81,8 +81,8 @@ def _best(here: pd.DataFrame) -> str | None:
         f"perplexity {first['perplexity']:.4g}; next is {second['title']} with {second['perplexity']:.4g}"
     )
     if difference.clear:
-        return f"{_listed(equal)} {'is' if len(equal) == 1 else 'are'} best: {numbers}."
-    return f"no one is clearly best. {_listed(equal)} came first: {numbers}, no clear difference."
+        return f"{listed(equal)} {'is' if len(equal) == 1 else 'are'} best: {numbers}."
+    return f"no one is clearly best. {listed(equal)} came first: {numbers}, no clear difference."
 
 
 def _no_better_than_random(here: pd.DataFrame) -> str | None:
@@ -96,7 +96,7 @@ def _no_better_than_random(here: pd.DataFrame) -> str | None:
         return None
     count = int(random["seeds"])
     what = "the random prune set" if count == 1 else f"the mean of {count} random prune sets"
-    return f"not clearly better than {what} (perplexity {random['perplexity']:.4g}): {_listed(losers)}."
+    return f"not clearly better than {what} (perplexity {random['perplexity']:.4g}): {listed(losers)}."
 
 
 def _difference(a: Any, b: Any, comparisons: int) -> Difference:
@@ -124,7 +124,3 @@ def _at(level: str, budget: str) -> str:
     if budget.isdigit():
         return f"At {budget} {noun if int(budget) > 1 else noun.removesuffix('s')} dropped"
     return f"At a budget of {budget} in {noun}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

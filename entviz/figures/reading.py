@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.figures import theme
+from entviz.wording import listed
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -97,10 +98,10 @@ def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
     ]
     flat = [theme.metric_title(metric) for metric, one in found.items() if not one.two]
     if not turning:
-        return f"{_listed(flat)} entropy {'shows' if len(flat) == 1 else 'show'} no two stages here."
-    sentence = _listed(turning)
+        return f"{listed(flat)} entropy {'shows' if len(flat) == 1 else 'show'} no two stages here."
+    sentence = listed(turning)
     return (
-        f"{sentence}; {_listed(flat)} {'shows' if len(flat) == 1 else 'show'} no two stages."
+        f"{sentence}; {listed(flat)} {'shows' if len(flat) == 1 else 'show'} no two stages."
         if flat
         else f"{sentence}."
     )
@@ -109,7 +110,7 @@ def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
 def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
     """What one metric's chart says about this model, with how far its windows agree. Plain text."""
     lowest = lowest_blocks(analysis, metric, kinds)
-    named = _listed(
+    named = listed(
         [f"{row.block} ({number(row.value, sign=metric != IMPORTANCE)})" for row in lowest.itertuples()]
     )
     if metric == IMPORTANCE:
@@ -144,9 +145,3 @@ def number(value: float, *, sign: bool = False) -> str:
     if value < 0 and text.strip("0.,"):
         return f"−{text}"
     return f"+{text}" if sign else text
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,7 +9,6 @@ Budget.parse("15% latency")       # ... that took at least 15% of the time of a 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -20,6 +19,7 @@ from entviz.blocks import Block, PruneSet
 from entviz.corpus import Windows
 from entviz.errors import OptionError
 from entviz.models.loaded import LoadedModel
+from entviz.timing import seconds
 
 _SHAPE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMG]B)?\s*(parameters|memory|latency)?")
 _BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
@@ -116,13 +116,5 @@ def _latency_shares(loaded: LoadedModel, windows: Windows, blocks: Sequence[Bloc
 
 
 def _seconds(run: Callable[[], object], device: torch.device, repeats: int = 7) -> float:
-    times = []
-    for _ in range(repeats + 1):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        started = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - started)
-    return median(times[1:])
+    times = [seconds(run, device) for _ in range(repeats + 1)]
+    return median(times[1:])  # the first time, memory is still being set aside

@@ -44,26 +44,19 @@ def greedy(
     steps = sum(len(blocks) - done for done in range(budget)) * trial.window_count
     finished = 0
     while len(order) < budget and not enough(drop):
-        candidates = [
-            block for block in blocks if block not in drop and _leaves_something(drop, block, trial)
-        ]
+        grown = {block: drop | PruneSet([block]) for block in blocks if block not in drop}
+        candidates = [block for block in grown if grown[block].leaves_something(trial.loaded.layers)]
         if not candidates:
             break
 
         def report(done: int, total: int, partial: object = None, /, finished: int = finished) -> None:
             progress(finished + done, max(steps, finished + total))
 
-        found = trial.costs(
-            [drop | PruneSet([block]) for block in candidates], trial.window_count, report
-        ).mean(axis=1)
+        sets = [grown[block] for block in candidates]
+        found = trial.costs(sets, trial.window_count, report).mean(axis=1)
         finished += len(candidates) * trial.window_count
         best = int(found.argmin())
         order.append(candidates[best])
         costs.append(float(found[best]))
-        drop = drop | PruneSet([candidates[best]])
+        drop = sets[best]
     return order, costs
-
-
-def _leaves_something(drop: PruneSet, block: Block, trial: Trial) -> bool:
-    together, layers = drop | PruneSet([block]), trial.loaded.layers
-    return len(together.attention) < layers or len(together.mlp) < layers
