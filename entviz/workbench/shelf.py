@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
@@ -29,7 +31,9 @@ class Shelf:
         self.memory_bytes = psutil.virtual_memory().total // 2 if memory_bytes is None else memory_bytes
         self._lock = threading.Lock()
         self._models: OrderedDict[str, tuple[str | None, LoadedModel]] = OrderedDict()
-        self._gates: dict[str, threading.Lock] = {}  # names being loaded
+        self._gates: dict[
+            str, tuple[threading.Lock, int]
+        ] = {}  # of names being loaded, and how many are there
 
     def find(self, name: str) -> LoadedModel | None:
         """A model if it is in memory and its files have not changed, else None."""
@@ -46,14 +50,23 @@ class Shelf:
 
         Raises ``ModelError`` where it cannot be loaded. Takes as long as loading takes, downloads included.
         """
+        with self._one_at_a_time(name):
+            return self.find(name) or self._load(name)
+
+    @contextmanager
+    def _one_at_a_time(self, name: str) -> Iterator[None]:
+        """The gate of a name, which is there as long as anybody waits at it: also where loading fails for the first."""
         with self._lock:
-            gate = self._gates.setdefault(name, threading.Lock())
+            gate, waiting = self._gates.get(name, (threading.Lock(), 0))
+            self._gates[name] = (gate, waiting + 1)
         try:
             with gate:
-                return self.find(name) or self._load(name)
+                yield
         finally:
             with self._lock:
-                self._gates.pop(name, None)
+                gate, waiting = self._gates.pop(name)
+                if waiting > 1:
+                    self._gates[name] = (gate, waiting - 1)
 
     def _load(self, name: str) -> LoadedModel:
         from entviz.models import load

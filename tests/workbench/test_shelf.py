@@ -1,5 +1,10 @@
 """Models in memory, and what identifies their files."""
 
+import contextlib
+import threading
+import time
+
+from entviz.errors import ModelError
 from entviz.models import LoadedModel
 from entviz.workbench.identity import model_identity
 from entviz.workbench.shelf import Shelf
@@ -47,6 +52,38 @@ def test_a_model_is_loaded_once_however_many_ask(tiny, loads):
     shelf, one = Shelf(), tiny("one")
     assert len(set(map(id, at_once(lambda: shelf.get(one))))) == 1
     assert len(loads) == 1
+
+
+def test_a_model_that_failed_to_load_is_not_loaded_twice_at_once_by_those_who_come_then(monkeypatch):
+    shelf, loading, most, lock = Shelf(), [], [0], threading.Lock()
+    first_failed = threading.Event()
+
+    def load(name):
+        with lock:
+            loading.append(name)
+            most[0] = max(most[0], len(loading))
+        time.sleep(0.2)  # for the others to come
+        with lock:
+            loading.pop()
+        first_failed.set()
+        raise ModelError("It cannot be loaded.")
+
+    def ask():
+        with contextlib.suppress(ModelError):
+            shelf.get("one")
+
+    monkeypatch.setattr("entviz.models.load", load)
+    early = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in early:
+        thread.start()
+    assert first_failed.wait(30)
+    time.sleep(0.05)  # the second is at it now
+    late = threading.Thread(target=ask)
+    late.start()
+    for thread in (*early, late):
+        thread.join(30)
+    assert most == [1]
+    assert not shelf._gates
 
 
 def test_a_model_whose_files_have_changed_is_loaded_again(tiny, loads):
