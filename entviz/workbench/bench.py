@@ -219,8 +219,10 @@ class Workbench:
 
     def knows(self, kind: str, request: Request, level: str) -> bool:
         """Whether :meth:`trust` or :meth:`interactions`, by its name, has its answer in the store."""
+        of_kind: dict[str, type[JudgeCriteria | MeasurePairs]]
+        of_kind = {"trust": JudgeCriteria, "interactions": MeasurePairs}
         try:
-            task = (JudgeCriteria if kind == "trust" else MeasurePairs)(request, level)
+            task = of_kind[kind](request, level)
         except EntvizError:  # which that method will say
             return False
         return self._desk.knows(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from entviz.tasks import Task as ChoiceTask
 
 MOST_MEASURED = 24  # windows; more would take long and tell little more
+
+
+def texts_key(texts: Sequence[str]) -> str:
+    """A short hash of texts that are measured on, empty where there are none; ``measure_on`` in a run's options."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] if texts else ""
 
 
 @dataclass(frozen=True)
@@ -43,14 +49,13 @@ class Compare(OnText):
     kind = "comparison"
 
     def options(self) -> dict[str, Any]:
-        others = "\0".join(self.measure_on)
         return self.request.options() | {
             "criteria": list(self.criteria),
             "budgets": list(self.budgets),
             "levels": list(self.levels),
             "seeds": self.seeds,
             "seconds": self.seconds,
-            "measure_on": hashlib.sha256(others.encode()).hexdigest()[:16] if others else "",
+            "measure_on": texts_key(self.measure_on),
             "task": self.task.name if self.task is not None else "",
             "task_fingerprint": self.task.fingerprint if self.task is not None else "",
             "limit": self.limit,

@@ -95,6 +95,26 @@ def test_a_run_about_no_prune_set_leaves_the_ticks_alone(listed, tmp_path):
     assert app.session_state["trust.level"] == "layer"
 
 
+def test_a_comparison_measured_on_a_text_of_the_shell_does_not_say_it_was_on_ours(listed, tmp_path):
+    saved(tmp_path)
+    (tmp_path / "by.txt").write_text(STORY, encoding="utf-8")
+    measured = ("--text", "Nobody had been there for years, and the path was grown over. " * 4)
+    by = (
+        "--window-length",
+        "64",
+        "--calibration-text-file",
+        tmp_path / "by.txt",
+        "--calibration-windows",
+        "1",
+    )
+    asked = ("--criteria", "cosine,last", "--budgets", "1", "--level", "attn")
+    app = tick(listed("compare", "--model", tmp_path, *measured, *by, *asked), 0)
+    tick(app, 0, press="runs.open")
+    said = plain(app)
+    assert "of the story passage; measured on" in said
+    assert "of 64 tokens, another text;" in said
+
+
 def test_two_prune_sets_open_as_the_two_that_they_were():
     bench, request = emptied(), Request("smollm2-135m", STORY, 1, 64)
     computed(bench.contrast(request, "attn.5", "mlp.7,attn.9", "tests"))

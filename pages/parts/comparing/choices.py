@@ -44,6 +44,11 @@ def missing(choices: Choices) -> str | None:
     return None if choices.levels else "Choose at least one kind of block."
 
 
+def other_passages(chosen: selection.Selection) -> list[str]:
+    """The built-in texts that are not the one in the sidebar."""
+    return [passage.text for name, passage in passages().items() if name != chosen.text_name]
+
+
 def of_run(options: Mapping[str, Any]) -> Choices:
     """What a stored comparison had chosen, from the options of its run."""
     return Choices(

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from entviz.corpus import passages
 from entviz.tasks import read_task
 from entviz.workbench import workbench
 from pages.parts import selection, working
@@ -39,7 +38,8 @@ def draw() -> None:
         _draw_start(asked)
     if shown.result is not None:
         about: Asked = shown.about
-        results.draw(shown.result, about.selection, about.choices.others, shown.fresh)
+        on = results.OTHER_PASSAGES if about.choices.others else results.LATER_WINDOWS
+        results.draw(shown.result, about.selection, on, shown.fresh)
     elif not todo and not started:
         earlier.draw(chosen)
     if not todo and "layer" in asked.choices.levels:
@@ -62,15 +62,14 @@ def _draw_start(asked: Asked) -> None:
 
 
 def _compare(asked: Asked) -> "Job[Comparison]":
-    wanted, name = asked.choices, asked.selection.text_name
-    others = [passage.text for key, passage in passages().items() if key != name] if wanted.others else []
+    wanted = asked.choices
     return workbench().compare(
         asked.selection.request(),
         wanted.criteria,
         wanted.budgets,
         wanted.levels,
         working.session(),
-        measure_on=others,
+        measure_on=choices.other_passages(asked.selection) if wanted.others else (),
         seeds=wanted.seeds,
         seconds=wanted.seconds,
         task=read_task(wanted.task) if wanted.task else None,

@@ -6,7 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from entviz.store import Run
 from entviz.workbench import workbench
+from entviz.workbench.comparing import texts_key
 from pages.parts import selection, together
 from pages.parts.comparing import asking, choices, results
 
@@ -33,7 +35,17 @@ def draw(chosen: selection.Selection) -> None:
             args=(chosen, run.options),
             width="stretch",
         )
-    results.draw(found, chosen, bool(run.options.get("measure_on")), fresh=found.finished)
+    results.draw(found, chosen, _measured_on(run, chosen), fresh=found.finished)
+
+
+def _measured_on(run: Run, chosen: selection.Selection) -> str:
+    """Which text the prune sets were measured on; a shell may name any."""
+    kept = run.options.get("measure_on")
+    if not kept:
+        return results.LATER_WINDOWS
+    return (
+        results.OTHER_PASSAGES if kept == texts_key(choices.other_passages(chosen)) else results.ANOTHER_TEXT
+    )
 
 
 def _go_on(chosen: selection.Selection, options: Mapping[str, Any]) -> None:

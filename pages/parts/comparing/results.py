@@ -15,15 +15,19 @@ from pages.parts.markdown import escape
 if TYPE_CHECKING:
     from entviz.comparison.result import Comparison
 
+# Which text prune sets were measured on, beside the one that the criteria chose by.
+LATER_WINDOWS: Final = "later windows of {text}"
+OTHER_PASSAGES: Final = "the other built-in passages"
+ANOTHER_TEXT: Final = "another text"
 TABLE: Final = "compare.table"
 PICKED: Final = "compare.picked"
 ROWS: Final = 11  # of the table without a scroll bar of its own
 TABLE_HEIGHT: Final = 420  # pixels, with one
 
 
-def draw(comparison: "Comparison", asked: selection.Selection, others: bool, fresh: bool) -> None:
-    """All of it, for a comparison that is not being worked on just now."""
-    st.caption(_measured_on(comparison, asked, others, fresh))
+def draw(comparison: "Comparison", asked: selection.Selection, on: str, fresh: bool) -> None:
+    """All of it, for a comparison that is not being worked on just now. ``on`` is one of the three texts above."""
+    st.caption(_measured_on(comparison, asked, on, fresh))
     if comparison.rows.empty:
         _draw_notes(comparison)
         return
@@ -44,8 +48,8 @@ def draw_partial(comparison: "Comparison") -> None:
     st.dataframe(_table(comparison), hide_index=True, height=TABLE_HEIGHT, column_config=_columns(comparison))
 
 
-def _measured_on(comparison: "Comparison", asked: selection.Selection, others: bool, fresh: bool) -> str:
-    text = "the other built-in passages" if others else f"later windows of {asked.text_title}"
+def _measured_on(comparison: "Comparison", asked: selection.Selection, on: str, fresh: bool) -> str:
+    text = on.format(text=asked.text_title)
     if comparison.overlap:
         text = f"the same windows of {asked.text_title}, which flatters criteria that try prune sets"
     said = (
