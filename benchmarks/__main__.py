@@ -7,6 +7,7 @@ python -m benchmarks startup clicks      # in a browser, so these need what `mak
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 import torch
 
@@ -128,7 +130,7 @@ def memory(loaded: LoadedModel) -> list[Figure]:
             capture_output=True,
             text=True,
             check=True,
-            cwd=Path.cwd(),
+            cwd=Path(__file__).parents[1],
         )
         return float(done.stdout)
 
@@ -270,26 +272,20 @@ def _projection(loaded: LoadedModel, text: Windows) -> Callable[[], None]:
 
 def _first_number(loaded: LoadedModel, text: Windows, drop: PruneSet, cache: StateCache) -> float:
     """Seconds until the first partial result."""
-    clock: list[float] = []
+
+    def stop(done: int, total: int, partial: object = None, /) -> None:
+        if partial is not None:
+            raise Cancelled
 
     def run() -> None:
-        def stop(done: int, total: int, partial: object = None, /) -> None:
-            if partial is not None:
-                raise Cancelled
-
-        try:
+        with contextlib.suppress(Cancelled):
             evaluate(loaded, text, drop, cache=cache, progress=stop)
-        except Cancelled:
-            return
 
-    clock.append(seconds(run))
-    return clock[0]
+    return seconds(run)
 
 
 def _longest_gap(loaded: LoadedModel, text: Windows, drop: PruneSet) -> float:
     """The longest time between two reports of progress, which is where an evaluation can be cancelled."""
-    from time import perf_counter
-
     times = [perf_counter()]
     evaluate(loaded, text, drop, progress=lambda done, total, partial=None: times.append(perf_counter()))
     return max(late - early for early, late in pairwise(times))
