@@ -1,6 +1,12 @@
 """Keys: as many as there are different results."""
 
-from entviz.store import request_key, result_key
+import shutil
+from pathlib import Path
+
+import pytest
+
+import entviz
+from entviz.store import program, request_key, result_key
 
 
 def test_keys_depend_on_everything_that_a_result_does():
@@ -22,3 +28,17 @@ def test_keys_depend_on_the_program(monkeypatch):
     first = result_key("evaluation", model="f", tokens="t", options={})
     monkeypatch.setattr("entviz.store.keys.program", lambda: "entviz 9")
     assert result_key("evaluation", model="f", tokens="t", options={}) != first
+
+
+@pytest.mark.parametrize(
+    ("file", "computes"), [("pruning/search.py", True), ("kernels/rows.py", True), ("cli/rank.py", False)]
+)
+def test_the_program_is_another_once_a_source_that_computes_is(tmp_path, monkeypatch, file, computes):
+    """So that no search by what was minimized before is taken for one by what is minimized now."""
+    copy = tmp_path / "entviz"
+    shutil.copytree(Path(entviz.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(entviz, "__file__", str(copy / "__init__.py"))
+    before = program.__wrapped__()
+    with (copy / file).open("a", encoding="utf-8") as source:
+        source.write("# another\n")
+    assert (program.__wrapped__() != before) == computes
