@@ -32,8 +32,8 @@ def test_criteria_named_are_those_there_are():
     assert set(re.findall(r"`([\w-]+)`", sentence)) == set(CRITERIA)
 
 
-def test_commands_named_as_keeping_what_they_measure_are_those_that_do():
-    (sentence,) = re.findall(r"^What (`.+?) measure is kept", README, re.DOTALL | re.MULTILINE)
+def test_commands_named_as_keeping_what_they_find_are_those_that_do():
+    (sentence,) = re.findall(r"^What (`.+?) find is kept", README, re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"`([\w-]+)`", sentence))
     options = {
         shlex.split(command)[0]: vars(_parser().parse_args(shlex.split(command))) for command in COMMANDS
