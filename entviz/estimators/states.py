@@ -46,16 +46,15 @@ def gram(states: Tensor) -> Tensor:
         float32, shape (windows, tokens, tokens). Always made in full float32: neither autocast nor a
         reduced matrix-product precision (TF32, bf16) that the process has set can coarsen it.
     """
-    return _products(states, states)
-
-
-def gram_above(states: Tensor) -> Tensor:
-    """:func:`gram` on and above the diagonal, for three quarters of the work; what is below it may be anything."""
+    if states.device.type != "cpu":
+        return _products(states, states)
+    # Pairs of the second half with the first are those of the first with the second: a quarter of the work saved.
     half = states.shape[1] // 2
     first, second = states[:, :half], states[:, half:]
     result = states.new_empty(states.shape[0], states.shape[1], states.shape[1])
     result[:, :half] = _products(first, states)
     result[:, half:, half:] = _products(second, second)
+    result[:, half:, :half] = result[:, :half, half:].mT
     return result
 
 
