@@ -110,8 +110,11 @@ def loss_chart(rows: pd.DataFrame, *, difference: bool = False, names: tuple[str
             x=at,
             y=rows["increase"],
             name=f"{names[1]} − {names[0]}",
-            marker={
-                "color": np.where(rows["increase"].to_numpy() > 0, WORSE, BETTER),
+            marker={  # numbers, as plotly checks each of many colours for as long as all else takes
+                "color": (rows["increase"].to_numpy() > 0).astype(int),
+                "colorscale": [[0, BETTER], [1, WORSE]],
+                "cmin": 0,
+                "cmax": 1,
                 "line": {"width": 0},
             },
             customdata=said,

@@ -13,6 +13,7 @@ The page never waits: it draws what it has and ends, and a fragment looks at the
 done, then redraws the page once.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
@@ -27,7 +28,10 @@ from pages.parts import frame
 from pages.parts.markdown import escape
 
 Result = TypeVar("Result")
+Made = TypeVar("Made")
 POLL_SECONDS: Final = 0.4
+NEWS_SECONDS: Final = 0.02
+NEWS_WITHIN: Final = 0.3  # seconds that other fragments of the page can spare
 MOST_SECONDS: Final = 2.0  # well below the worker's patience with those who do not look
 CROWD: Final = 5  # unfinished jobs of all sessions; one person has as many at times
 
@@ -61,6 +65,7 @@ def show(
     draw_partial: Callable[[Any], None] | None = None,
     draw_waiting: Callable[[], None] | None = None,
     every: float = POLL_SECONDS,
+    eager: bool = False,
 ) -> Shown[Result]:
     """Draw where a job is and return what can be shown now. Never waits, never raises for a job's failure.
 
@@ -70,7 +75,7 @@ def show(
     is plain data that says what is asked for, such as the selection; it is remembered with the result. ``label``
     says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one,
     and ``draw_waiting`` what is to be seen until then. The job is looked at ``every`` so many seconds, or less
-    often where many wait.
+    often where many wait; an ``eager`` place draws news at once, and there should be one of them on a page.
     """
     if is_stopped(place, about):
         _offer_again(place)
@@ -93,7 +98,8 @@ def show(
         # Where many wait, each looks less often: looking takes time from the work that all wait for.
         crowd = max(1.0, workbench().worker.unfinished / CROWD)
         every = min(every * crowd, MOST_SECONDS)
-        st.fragment(_watch, run_every=every)(job, place, label, about, draw_partial, draw_waiting)
+        watch = _Watch(job, place, label, about, draw_partial, draw_waiting, eager)
+        st.fragment(watch.draw, run_every=every)()
     kept: Shown[Result] = st.session_state.get(key, Shown(None, False, None))
     return kept if view.state == "done" else replace(kept, fresh=False, failed=view.finished)
 
@@ -110,38 +116,72 @@ def last(place: str) -> Shown[Any]:
     return replace(kept, fresh=False)
 
 
-def _watch(
-    job: Job[Any],
-    place: str,
-    label: str,
-    about: Any,
-    draw_partial: Callable[[Any], None] | None,
-    draw_waiting: Callable[[], None] | None,
-) -> None:
-    job.touch(session())
-    view = job.snapshot()
-    if view.finished:
-        st.rerun()
-    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
-    with row:
-        if view.state == "queued" and view.position:
-            st.progress(0.0, f"{label}: {_turn(view.position)}")
-        elif view.total > 0:
-            done = min(view.done / view.total, 1.0)
-            st.progress(done, f"{label}: {done:.0%}")
-        else:
-            st.progress(0.0, f"{label}: getting the model ready")
-        st.button(
-            "Cancel",
-            key=f"cancel.{place}",
-            icon=":material/close:",
-            on_click=_stop,
-            args=(job, place, about),
-        )
-    if draw_partial is not None and view.partial is not None:
-        draw_partial(view.partial)
-    elif draw_waiting is not None:
-        draw_waiting()
+def once(place: str, about: Any, make: Callable[[], Made]) -> Made:
+    """What ``make`` makes, made anew only where ``about`` is not what it was when this place was last drawn.
+
+    While a person waits for new numbers the page is drawn again with the earlier ones, and drawing takes the time of
+    the work that is waited for. ``about`` must hold all that the outcome depends on.
+    """
+    key = f"made.{place}"
+    if key not in st.session_state or st.session_state[key][0] != about:
+        st.session_state[key] = (about, make())
+    made: Made = st.session_state[key][1]
+    return made
+
+
+@dataclass
+class _Watch:
+    """A fragment that looks at a job. ``drawn`` is the partial result that it has drawn last."""
+
+    job: Job[Any]
+    place: str
+    label: str
+    about: Any
+    draw_partial: Callable[[Any], None] | None
+    draw_waiting: Callable[[], None] | None
+    eager: bool
+    looked: bool = False
+    drawn: object = None
+
+    def draw(self) -> None:
+        self.job.touch(session())
+        if self.eager and self.looked:
+            self._wait_for_news()
+        self.looked = True
+        view = self.job.snapshot()
+        if view.finished:
+            st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if view.state == "queued" and view.position:
+                st.progress(0.0, f"{self.label}: {_turn(view.position)}")
+            elif view.total > 0:
+                done = min(view.done / view.total, 1.0)
+                st.progress(done, f"{self.label}: {done:.0%}")
+            else:
+                st.progress(0.0, f"{self.label}: getting the model ready")
+            st.button(
+                "Cancel",
+                key=f"cancel.{self.place}",
+                icon=":material/close:",
+                on_click=_stop,
+                args=(self.job, self.place, self.about),
+            )
+        self.drawn = view.partial
+        if self.draw_partial is not None and view.partial is not None:
+            self.draw_partial(view.partial)
+        elif self.draw_waiting is not None:
+            self.draw_waiting()
+
+    def _wait_for_news(self) -> None:
+        """Wait a little for a new partial result or the end, to be drawn when it comes and not at the next look.
+
+        To look more often instead would keep the browser and this process busy with drawing the same again.
+        """
+        end = time.monotonic() + NEWS_WITHIN
+        while time.monotonic() < end and not self.job.finished and self.job.partial is self.drawn:
+            time.sleep(NEWS_SECONDS)
+            # Here Streamlit ends this run at once where the person has clicked something meanwhile.
+            st.session_state.get(f"stopped.{self.place}")
 
 
 def _stop(job: Job[Any], place: str, about: Any) -> None:

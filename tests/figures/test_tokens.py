@@ -91,8 +91,10 @@ def test_the_chart_has_both_losses_and_the_windows_boundaries():
     assert "&lt;b&gt;" in by_name["dense"].customdata[1]
     (bars,) = tokens.loss_chart(rows(), difference=True).data
     assert list(bars.y)[1:4] == [0.5, 0.0, -1.0]
-    assert list(bars.marker.color)[5:6] == [tokens.WORSE]
-    assert list(bars.marker.color)[3:4] == [tokens.BETTER]
+    ends = dict(bars.marker.colorscale)
+    assert (bars.marker.cmin, bars.marker.cmax) == (0, 1)
+    assert ends[bars.marker.color[5]] == tokens.WORSE
+    assert ends[bars.marker.color[3]] == tokens.BETTER
 
 
 def test_cards_say_each_number_with_the_dense_models_beside_it():

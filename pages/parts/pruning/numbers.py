@@ -58,6 +58,7 @@ def draw(chosen: selection.Selection, todo: str | None) -> "working.Shown[Evalua
                 draw_partial=lambda partial: _draw_cards(partial, asked, "measured so far"),
                 draw_waiting=lambda: _draw_earlier(before),
                 every=POLL_SECONDS,
+                eager=True,
             )
     with cards:
         if shown.fresh and shown.result is not None:

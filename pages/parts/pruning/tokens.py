@@ -1,5 +1,6 @@
 """Where in the text it hurts: the tokens coloured by how much worse they got, and the loss at each position."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -38,13 +39,19 @@ def draw(shown: "working.Shown[Evaluation]") -> None:
     # Never another text's words under these numbers.
     if spelled.result is None or spelled.about != (asked.selection.model, evaluation.token_ids.tobytes()):
         return
-    rows = tokens.table(evaluation, spelled.result)
-    part = _draw_part_picker(evaluation, rows)
-    strongest = tokens.scale(rows)
+    pieces = spelled.result
+    whole = working.once("prune.tokens", evaluation, lambda: _Whole.of(evaluation, pieces))
+    part = _draw_part_picker(evaluation)
     if evaluation.drop:
-        st.html(tokens.legend(strongest))
+        st.html(tokens.legend(whole.strongest))
     with st.container(height=320, key="prune.text_box"):
-        st.html(tokens.marked_text(part, strongest))
+        st.html(
+            working.once(
+                "prune.text",
+                (evaluation, part),
+                lambda: tokens.marked_text(whole.rows[part], whole.strongest),
+            )
+        )
     view = st.segmented_control(
         "Loss at each token position",
         VIEWS,
@@ -54,32 +61,52 @@ def draw(shown: "working.Shown[Evaluation]") -> None:
         persist_state="session",
     )
     st.plotly_chart(
-        tokens.loss_chart(part, difference=view == DIFFERENCE),
+        working.once(
+            "prune.loss",
+            (evaluation, part, view),
+            lambda: tokens.loss_chart(whole.rows[part], difference=view == DIFFERENCE),
+        ),
         key="prune.loss",
         config=theme.export_config("entviz-token-loss"),
         alt="Loss at each token position, dense and pruned. The tokens as CSV hold the same numbers.",
     )
-    _draw_files(evaluation, rows)
+    _draw_files(whole)
 
 
-def _draw_part_picker(evaluation: "Evaluation", rows: "pd.DataFrame") -> "pd.DataFrame":
-    """As many windows as can be drawn at once, from the one that a person picks."""
-    at_once = max(1, DRAWN // evaluation.token_ids.shape[1])
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """All tokens of an evaluation as a table, the increase that has the strongest colour, and the files."""
+
+    rows: "pd.DataFrame"
+    strongest: float
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, evaluation: "Evaluation", pieces: list[list[str]]) -> "_Whole":
+        rows = tokens.table(evaluation, pieces)
+        files = {
+            "numbers": costs.table(evaluation).to_csv(index=False),
+            "tokens": rows.to_csv(index=False),
+        }
+        return cls(rows, tokens.scale(rows), files)
+
+
+def _draw_part_picker(evaluation: "Evaluation") -> slice:
+    """The rows of as many windows as can be drawn at once, from the one that a person picks."""
+    length = evaluation.token_ids.shape[1]
+    at_once = max(1, DRAWN // length)
     if evaluation.windows <= at_once:
-        return rows
+        return slice(None)
     first = st.slider("Window", 1, evaluation.windows - at_once + 1, key="prune.window")
-    return rows[(rows["window"] >= first) & (rows["window"] < first + at_once)]
+    return slice((first - 1) * length, (first - 1 + at_once) * length)
 
 
-def _draw_files(evaluation: "Evaluation", rows: "pd.DataFrame") -> None:
+def _draw_files(whole: _Whole) -> None:
     with st.container(horizontal=True, gap="small"):
-        for name, label, table in (
-            ("numbers", "Numbers as CSV", costs.table(evaluation)),
-            ("tokens", "Tokens as CSV", rows),
-        ):
+        for name, label in (("numbers", "Numbers as CSV"), ("tokens", "Tokens as CSV")):
             st.download_button(
                 label,
-                table.to_csv(index=False),
+                whole.files[name],
                 file_name=f"entviz-{name}.csv",
                 mime="text/csv",
                 icon=":material/download:",
