@@ -27,7 +27,7 @@ from transformers import DynamicCache
 from entviz.anatomy import Anatomy
 from entviz.blocks import PruneSet
 from entviz.errors import TextError
-from entviz.evaluation.generation import _fill_holes
+from entviz.evaluation.generation import fill_holes
 from entviz.head import Head
 from entviz.models.loaded import LoadedModel
 
@@ -187,7 +187,7 @@ def log_likelihoods(
         hidden.append(states.flatten(0, 1))
         tick()
     if cache is not None:
-        _fill_holes(cache, drop, anatomy.layers, states)
+        fill_holes(cache, drop, anatomy.layers, states)
         cache.batch_select_indices(torch.tensor([i for i, _ in rows], device=device))
     if rows:
         ids = _padded([choice.ids[cut : choice.inputs] for _, choice in rows], device)

@@ -124,7 +124,7 @@ def _continue(
             ids = torch.tensor([fresh if cache is not None else token_ids], device=loaded.device)
             hidden = anatomy.run(ids, drop, cache)
             if cache is not None:
-                _fill_holes(cache, drop, anatomy.layers, hidden)
+                fill_holes(cache, drop, anatomy.layers, hidden)
             chosen = int(anatomy.head.logits(hidden[:, -1]).argmax(-1).item())
         now = time.perf_counter()
         prefilled = prefilled or now
@@ -153,7 +153,7 @@ def end_tokens(loaded: LoadedModel) -> frozenset[int]:
     return frozenset([] if stop is None else stop if isinstance(stop, list) else [stop])
 
 
-def _fill_holes(cache: DynamicCache, drop: PruneSet, layers: int, hidden: Tensor) -> None:
+def fill_holes(cache: DynamicCache, drop: PruneSet, layers: int, hidden: Tensor) -> None:
     """Count the tokens in the cache slots of attentions that were dropped.
 
     transformers asks one slot, often that of layer 0, how many tokens the cache holds, and makes positions and masks

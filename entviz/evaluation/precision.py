@@ -14,14 +14,13 @@ import os
 import platform
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from entviz.models.cache import cache_directory
+from entviz.timing import seconds
 
 AUTO = "auto"
 WORTH_IT = 1.2  # times as fast; below it the lost digits buy nothing
@@ -66,22 +65,12 @@ def _timed(device: torch.device) -> float:
     try:
         for _ in range(_ROUNDS):  # in turn, so that a machine whose speed drifts slows both alike
             for dtype, (states, weights) in operands.items():
-                spent = _seconds(partial(torch.nn.functional.linear, states, weights), device)
+                spent = seconds(partial(torch.nn.functional.linear, states, weights), device)
                 # The least of several is what the hardware takes; more is what else ran at the time.
                 times[dtype] = min(spent, times.get(dtype, spent))
     except (RuntimeError, NotImplementedError):  # a device that has no bfloat16 product at all
         return 0.0
     return times[torch.float32] / times[torch.bfloat16]
-
-
-def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    started = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 def _name(device: torch.device) -> str:

@@ -29,9 +29,7 @@ from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, longe
 from entviz.evaluation.precision import resolved
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.tasks import Item, Task, read_task
-
-__all__ = ["TaskResult", "evaluate_task", "read_task"]
+from entviz.tasks import Item, Task
 
 # Items that are batched together. More would need a little less padding, but the results so far would no longer be
 # those of the first items.

@@ -135,7 +135,9 @@ class _Search:
             for block in self.blocks
             if block not in base
         }
-        left = {child: parts for child, parts in left.items() if self._leaves_something(child)}
+        left = {
+            child: parts for child, parts in left.items() if child.leaves_something(self.trial.loaded.layers)
+        }
 
         def estimates(child: PruneSet) -> tuple[float, float]:
             """The least that it may cost, and what it would cost if the block added what it added last."""
@@ -246,10 +248,6 @@ class _Search:
         best = min(measured, key=lambda found: found.cost) if measured else self.best
         also = 0 if exact.tried is self.trial.tried else exact.tried.evaluated - exact_before
         return replace(best, evaluated=self.evaluated + also, seconds=self.spent)
-
-    def _leaves_something(self, drop: PruneSet) -> bool:
-        layers = self.trial.loaded.layers
-        return len(drop.attention) < layers or len(drop.mlp) < layers
 
 
 def search(
