@@ -22,6 +22,7 @@ from entviz.jobs.ring import Ring
 
 T = TypeVar("T")
 
+URGENT_OF = 4  # turns; one of so many is for what is not urgent, however much is
 FAILURES_KEPT = 10.0  # seconds; a page that polls must not run what just failed again and again
 
 
@@ -98,6 +99,7 @@ class Worker:
         self._charged = ""  # the session whose turn it is
         self._began = 0.0
         self._turns = 0
+        self._urgent_turns = 0
         self._looked_for_abandoned = 0.0
         self._typical: deque[float] = deque(maxlen=20)  # device seconds of the latest jobs
         self._closed = False
@@ -113,7 +115,9 @@ class Worker:
             key: names the result; equal keys must mean equal results.
             work: called on a thread of its own with a :class:`Turn`; what it returns is the job's result.
             session: who waits. A job is cancelled when nobody does any more.
-            priority: among the jobs of one session the highest goes first. Below 0 is background work.
+            priority: among the jobs of one session the highest goes first. Above 0 is urgent, as someone looks at
+                where its result will be: it goes before other sessions' work too, all but every fourth turn. Below 0
+                is background work.
             slot: a newer job of the same session and slot supersedes the older one, which is then cancelled
                 unless another session waits for it.
 
@@ -270,6 +274,7 @@ class Worker:
         if not ready:
             return
         self._ring.keep_only({session for job in self._unfinished.values() for session in job._waiters})
+        ready = self._who_may(ready)
         session = self._ring.choose(ready)
         job = min(ready[session], key=_own_order)
         self._turns += 1
@@ -280,6 +285,15 @@ class Worker:
             self._changed.notify_all()
         else:
             self._start(job)
+
+    def _who_may(self, ready: dict[str, list[Job[Any]]]) -> dict[str, list[Job[Any]]]:
+        """Those among which the ring chooses: sessions with something urgent, or every now and then the others."""
+        urgent = {session: jobs for session, jobs in ready.items() if any(job._priority > 0 for job in jobs)}
+        others = {session: jobs for session, jobs in ready.items() if session not in urgent}
+        if not urgent or not others:
+            return ready
+        self._urgent_turns = (self._urgent_turns + 1) % URGENT_OF
+        return urgent if self._urgent_turns else others
 
     def _release(self, job: Job[Any]) -> None:
         if self._holder is job:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from entviz.pruning.ranking import Ranking
     from entviz.tasks import Task as ChoiceTask
 
-INTERACTIVE, BACKGROUND = 1, -1  # before and after a session's other jobs
+INTERACTIVE, BACKGROUND = 1, -1  # before other work, and after a session's other jobs
 REST_AFTER = 120.0  # seconds
 
 

@@ -73,13 +73,32 @@ def test_time_that_nobody_wanted_is_not_held_against_a_session(clock, worker):
     assert record[:4].count("first") == 2
 
 
-def test_priority_orders_only_a_sessions_own_jobs(clock, worker):
+def test_urgent_work_goes_first_but_leaves_every_fourth_turn(clock, worker):
+    record = []
+    go = blocked(worker)
+    long = worker.submit("long", Steps(clock, record, "long", steps=40), session="a")
+    urgent = [
+        worker.submit(
+            f"urgent {i}", Steps(clock, record, f"urgent {i}", steps=9), session=f"b{i}", priority=1
+        )
+        for i in range(2)
+    ]
+    go.set()
+    finish(long, *urgent)
+    together = record[:24]
+    assert together.count("long") == 6
+    assert all(one == "long" for one in together[3::4])
+    assert abs(together.count("urgent 0") - together.count("urgent 1")) <= 1
+    assert record.count("long") == 40
+
+
+def test_priority_up_to_0_orders_only_a_sessions_own_jobs(clock, worker):
     record = []
     go = blocked(worker)
     jobs = [
         worker.submit("a low", Steps(clock, record, "a low", steps=2), session="a", priority=-1),
         worker.submit("b", Steps(clock, record, "b", steps=2), session="b"),
-        worker.submit("a high", Steps(clock, record, "a high", steps=2), session="a", priority=9),
+        worker.submit("a high", Steps(clock, record, "a high", steps=2), session="a"),
     ]
     go.set()
     finish(*jobs)
