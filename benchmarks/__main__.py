@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,6 +22,7 @@ import torch
 
 from benchmarks.ceiling import ceiling
 from benchmarks.clicks import clicks
+from benchmarks.memory import memory
 from benchmarks.reference import analyze_plainly
 from benchmarks.startup import startup
 from benchmarks.timing import Figure, paired, seconds
@@ -111,37 +111,6 @@ def analysis(loaded: LoadedModel) -> list[Figure]:
             repeats=2,
         ),
         ceiling(loaded, text, three),
-    ]
-
-
-def memory(loaded: LoadedModel) -> list[Figure]:
-    """Peak memory of an analysis beyond the loaded model, for few and for many windows."""
-    script = (
-        "import resource, sys, torch; from benchmarks.__main__ import *; m = load(); m.anatomy\n"
-        "body_pass(m, windows(m, 1))(); analyze(m, windows(m, 1), ('bucket',))\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "text = windows(m, int(sys.argv[1])); before = peak()\n"
-        "analyze(m, text, ('bucket', 'knn', 'cosine')); print(peak() - before)"
-    )
-
-    def megabytes(count: int) -> float:
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(count)],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parents[1],
-        )
-        return float(done.stdout)
-
-    few, many = megabytes(4), megabytes(32)
-    return [
-        Figure(
-            "peak memory beyond the model, 4 windows", few, "the bound of 400 MB", 400, few / 400, 1, "MB"
-        ),
-        Figure(
-            "peak memory beyond the model, 32 windows", many, "the bound of 400 MB", 400, many / 400, 1, "MB"
-        ),
     ]
 
 
