@@ -81,10 +81,10 @@ def _entropy_against_cosine(trust: Trust, scope: str, damage: str, names: Sequen
     for group, word in ((better, "better"), (worse, "worse")):
         if group:
             verb = "does" if len(group) == 1 else "do"
-            named = listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in group])
+            named = listed([f"{TITLES[name]} (difference {_signed(gaps[name])})" for name in group])
             said.append(f"{_capital(named)} {verb} {word} than cosine.")
     if unclear:
-        named = listed([f"{TITLES[name]} ({_signed(gaps[name])})" for name in unclear])
+        named = listed([f"{TITLES[name]} (difference {_signed(gaps[name])})" for name in unclear])
         said.append(f"{_capital(named)} cannot be told apart from cosine here.")
     return said
 

@@ -148,12 +148,12 @@ def test_cosine_is_called_better_only_where_the_interval_bears_it():
     clear = verdict(judged(numbers, {("knn", "cosine"): (-0.8, -0.2)}))
     assert clear == [
         "Cosine importance predicts damage best: rank correlation 0.80 [0.60, 0.90].",
-        "KNN entropy increase (−0.50 [−0.80, −0.20]) does worse than cosine.",
+        "KNN entropy increase (difference −0.50 [−0.80, −0.20]) does worse than cosine.",
         "No better than chance: KNN entropy increase.",
     ]
     unclear = verdict(judged(numbers, {("knn", "cosine"): (-0.8, 0.1)}))
     assert unclear[0].endswith("rank correlation with damage, 0.80 [0.60, 0.90], but not clearly.")
-    assert unclear[1] == "KNN entropy increase (−0.50 [−0.80, 0.10]) cannot be told apart from cosine here."
+    assert unclear[1] == "KNN entropy increase (difference −0.50 [−0.80, 0.10]) cannot be told apart from cosine here."
 
 
 def test_entropy_and_depth_are_called_better_where_they_are():
@@ -170,7 +170,7 @@ def test_entropy_and_depth_are_called_better_where_they_are():
     )
     assert said == [
         "Depth alone predicts damage best: rank correlation 0.95 [0.90, 0.97].",
-        "Bucket entropy increase (0.70 [0.40, 0.90]) does better than cosine.",
+        "Bucket entropy increase (difference 0.70 [0.40, 0.90]) does better than cosine.",
     ]
 
 
@@ -180,7 +180,7 @@ def test_what_ties_with_the_best_is_named():
     assert verdict(judged(numbers, gaps)) == [
         "Bucket entropy increase has the highest rank correlation with damage, 0.90 [0.80, 0.95], but cannot be told "
         "apart here from cosine importance.",
-        "Bucket entropy increase (0.10 [−0.10, 0.30]) cannot be told apart from cosine here.",
+        "Bucket entropy increase (difference 0.10 [−0.10, 0.30]) cannot be told apart from cosine here.",
     ]
 
 

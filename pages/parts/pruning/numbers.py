@@ -96,7 +96,7 @@ def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
     title = named(asked.drop)
     st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
-    with st.grid(3, min_column_width=150, gap="small", key="prune.cards"):
+    with st.grid(3, min_column_width=200, gap="small", key="prune.cards"):
         for card in costs.cards(evaluation):
             cards.draw(card)
 
