@@ -1,6 +1,6 @@
 """Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
 
-python -m benchmarks                     # about ten minutes on two cores
+python -m benchmarks                     # about a quarter of an hour on two cores
 python -m benchmarks analysis live       # some of: analysis memory live many precision generation
 python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
 """
@@ -95,13 +95,21 @@ def analysis(loaded: LoadedModel) -> list[Figure]:
     three = ("bucket", "knn", "cosine")
     few = windows(loaded, 2)
     return [
-        paired("analysis: bucket, knn, cosine", lambda: analyze(loaded, text, three), name, bare, bound=1.15),
+        paired(
+            "analysis: bucket, knn, cosine",
+            lambda: analyze(loaded, text, three),
+            name,
+            bare,
+            bound=1.15,
+            repeats=10,
+        ),
         paired(
             "analysis: with renyi too",
             lambda: analyze(loaded, text, (*three, "renyi")),
             name,
             bare,
             bound=1.25,
+            repeats=10,
         ),
         paired(
             "analysis of 2 x 256 tokens: bucket, knn, cosine",

@@ -153,7 +153,10 @@ def test_cosine_is_called_better_only_where_the_interval_bears_it():
     ]
     unclear = verdict(judged(numbers, {("knn", "cosine"): (-0.8, 0.1)}))
     assert unclear[0].endswith("rank correlation with damage, 0.80 [0.60, 0.90], but not clearly.")
-    assert unclear[1] == "KNN entropy increase (difference −0.50 [−0.80, 0.10]) cannot be told apart from cosine here."
+    assert (
+        unclear[1]
+        == "KNN entropy increase (difference −0.50 [−0.80, 0.10]) cannot be told apart from cosine here."
+    )
 
 
 def test_entropy_and_depth_are_called_better_where_they_are():
