@@ -94,16 +94,19 @@ def _started(place: str, asked: Asked) -> bool:
 
 def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"], str]) -> None:
     """The button that starts the work, beside how long it will take here."""
-    planned: working.Shown[Plan] = working.show(
-        lambda: workbench().plan(asked.selection.request(), asked.level, working.session()),
-        place=f"{place}.plan",
-        label="Estimating the time",
-        about=asked,
-    )
+    # The button stays in its place when the estimate below it is done: a click at that moment would else be lost.
+    row, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
+    with below:
+        planned: working.Shown[Plan] = working.show(
+            lambda: workbench().plan(asked.selection.request(), asked.level, working.session()),
+            place=f"{place}.plan",
+            label="Estimating the time",
+            about=asked,
+        )
     # An estimate that was stopped does not stop the person; one that failed tells why the work would.
     if planned.failed and not working.is_stopped(f"{place}.plan", asked):
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with row:
         st.button(
             label,
             key=f"{place}.start",
