@@ -28,7 +28,10 @@ def replaced(module: nn.Module, replacements: Mapping[str, nn.Module]) -> nn.Mod
         grouped.setdefault(head, {})[rest] = new
     view = _shallow_copy(module)
     for name, inner in grouped.items():
-        view._modules[name] = replaced(module._modules[name], inner)  # type: ignore[arg-type]
+        child = module._modules[name]
+        if child is None:  # a place that is kept free
+            raise KeyError(name)
+        view._modules[name] = replaced(child, inner)
     return view
 
 

@@ -61,9 +61,8 @@ def estimator(name: str, **options: Any) -> Estimator:
     """
     if name not in ESTIMATORS:
         raise OptionError(f"There is no estimator {name!r}; choose from {', '.join(ESTIMATORS)}.")
-    factory = ESTIMATORS[name]
-    # Every estimator is a dataclass, which the type of what the registry holds cannot say.
-    known = [field.name for field in dataclasses.fields(factory)]  # type: ignore[arg-type]
+    factory: Any = ESTIMATORS[name]  # a dataclass, which the type of what the registry holds cannot say
+    known = [field.name for field in dataclasses.fields(factory)]
     unknown = [option for option in options if option not in known]
     if unknown:
         has = f"its options are {', '.join(known)}" if known else "it has none"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -177,12 +177,11 @@ def evaluate_task(
         for first, items in _runs(task.items):
             encoded = [_encoded(tokenizer, item, first + i, longest) for i, item in enumerate(items)]
             for group in plan(encoded, most_tokens):
-                done = result.items
                 found = log_likelihoods(
                     loaded.anatomy,
                     drop,
                     [encoded[i] for i in group],
-                    tick=lambda done=done: progress(done, len(task.items)),  # type: ignore[misc]
+                    tick=partial(progress, result.items, len(task.items)),
                 )
                 numbers = [first + i for i in group]
                 result = _extended(result, numbers, [items[i] for i in group], found)

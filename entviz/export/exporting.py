@@ -23,7 +23,7 @@ CARD = "README.md"
 def export(
     loaded: LoadedModel,
     drop: PruneSet,
-    format: str,  # noqa: A002 - what everybody calls it
+    format_name: str,
     target: Path,
     *,
     evaluation: Evaluation | None = None,
@@ -36,7 +36,7 @@ def export(
 
     Args:
         loaded: the model; it is not changed. Its number type is that of the weights written.
-        format: one of :data:`entviz.export.FORMATS`.
+        format_name: one of :data:`entviz.export.FORMATS`.
         evaluation: what the prune set costs, in the same number type, for the card; None where it was not measured.
         text: on which text, in a few words.
         criterion: how the blocks were chosen, in a few words.
@@ -47,7 +47,7 @@ def export(
         ExportError: where the format cannot express it, what was written does not compute the same, or the place
             cannot be written. Nothing is left there then.
     """
-    form = get_format(format)
+    form = get_format(format_name)
     drop.check(loaded.layers)
     objection = form.objection(loaded.name, drop)
     if objection is not None:

@@ -110,7 +110,7 @@ def _with_zeros(layer: nn.Module, names: Iterable[str]) -> nn.Module:
         module = layer.get_submodule(owner)
         view = replaced(module, {})
         view.__dict__["_parameters"] = module._parameters | {
-            weight: nn.Parameter(torch.zeros_like(module._parameters[weight]), requires_grad=False)  # type: ignore[arg-type]
+            weight: nn.Parameter(torch.zeros_like(module.get_parameter(weight)), requires_grad=False)
             for weight in weights
         }
         views[owner] = view

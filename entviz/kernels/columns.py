@@ -6,6 +6,8 @@ loop over the run becomes vector instructions.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import carray, njit
 
@@ -62,7 +64,7 @@ def _sum_of_count_log_count(
 
 
 @kernel
-def count(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def count(data: Any) -> None:
     """Per item the sum of c log c over its dimensions and their buckets."""
     head = carray(data, (10,))
     items, windows, tokens, width, buckets, run = head[1], head[2], head[3], head[4], head[5], head[6]
@@ -119,7 +121,7 @@ def _standardize(
 
 
 @kernel
-def standardize(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def standardize(data: Any) -> None:
     """States with mean 0 and deviation 1 in every dimension of every window."""
     head = carray(data, (8,))
     items, windows, tokens, width, run = head[1], head[2], head[3], head[4], head[5]

@@ -18,6 +18,7 @@ from numba import cfunc, types
 from numba.extending import intrinsic
 
 _log = logging.getLogger(__name__)
+_intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic  # numba says no types itself
 
 
 def kernel(function: Callable[[Any], None]) -> Any:
@@ -30,7 +31,7 @@ def kernel(function: Callable[[Any], None]) -> Any:
         return cfunc(signature)(function)
 
 
-@intrinsic  # type: ignore[untyped-decorator,unused-ignore]
+@_intrinsic
 def take(typing_context: Any, counter: Any) -> Any:
     """The number of the next item, for this thread alone: an atomic ``counter[0]++``."""
 
@@ -41,7 +42,7 @@ def take(typing_context: Any, counter: Any) -> Any:
 
 
 def _array_at(element: Any) -> Any:
-    @intrinsic  # type: ignore[untyped-decorator,unused-ignore]
+    @_intrinsic
     def address_to_pointer(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
@@ -57,7 +58,7 @@ float32_at = _array_at(types.float32)
 float64_at = _array_at(types.float64)
 
 
-@intrinsic  # type: ignore[untyped-decorator,unused-ignore]
+@_intrinsic
 def float32_of_bits(typing_context: Any, bits: Any) -> Any:
     """The float32 with these 32 bits."""
 

@@ -6,6 +6,8 @@ instructions over values that are in the nearest cache, and about ten passes do.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import carray, njit
 
@@ -63,7 +65,7 @@ def _squares(products: np.ndarray, norm: float, norms: np.ndarray, first: int, s
 
 
 @kernel
-def kth_nearest(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def kth_nearest(data: Any) -> None:
     """Per token the squared distance to its k-th nearest other token; NaN in a window that is not finite."""
     head = carray(data, (8,))
     items, windows, tokens, k, run = head[1], head[2], head[3], head[4], head[5]
@@ -156,7 +158,7 @@ def _renyi(
 
 
 @kernel
-def renyi(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def renyi(data: Any) -> None:
     """Renyi entropy and median of each window from the Gram matrix of standardized states; an item is a window."""
     head = carray(data, (7,))
     windows, tokens = head[1], head[2]

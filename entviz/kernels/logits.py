@@ -6,6 +6,8 @@ where the maximum is new, up to the place where it stands.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import carray, njit
 
@@ -85,7 +87,7 @@ def _widen(bits: np.ndarray, logits: np.ndarray) -> None:
 
 
 @kernel
-def float32(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def float32(data: Any) -> None:
     """Logits in float32."""
     head = carray(data, (11,))
     items, rows, tile, stride, first, run = head[1], head[2], head[3], head[4], head[5], head[6]
@@ -102,7 +104,7 @@ def float32(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @kernel
-def bfloat16(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def bfloat16(data: Any) -> None:
     """Logits in bfloat16."""
     head = carray(data, (11,))
     items, rows, tile, stride, first, run = head[1], head[2], head[3], head[4], head[5], head[6]

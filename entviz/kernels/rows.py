@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import carray, njit
 
@@ -42,7 +44,7 @@ def _norm(square: float) -> float:
 
 
 @kernel
-def cosines_of_two(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def cosines_of_two(data: Any) -> None:
     """Per token the cosine of x and y."""
     head = carray(data, (8,))
     items, tokens, width, run = head[1], head[2], head[3], head[4]
@@ -60,7 +62,7 @@ def cosines_of_two(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
 
 
 @kernel
-def cosines_of_three(data):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def cosines_of_three(data: Any) -> None:
     """Per token the cosines of x and y, of y and z, and of x and z, each state read once."""
     head = carray(data, (9,))
     items, tokens, width, run = head[1], head[2], head[3], head[4]

@@ -3,6 +3,7 @@
 ``draw(analysis, chosen)`` draws all three, for the model and text of the analysis.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -98,9 +99,7 @@ def _evaluate(exercise: "Exercise", chosen: selection.Selection) -> "list[Evalua
     for number, choice in enumerate(exercise.choices, start=1):
         drop = choice.drop
         shown = working.show(
-            lambda drop=drop: workbench().evaluate(  # type: ignore[misc]
-                chosen.request(), drop, working.session(), supersede=False
-            ),
+            partial(workbench().evaluate, chosen.request(), drop, working.session(), supersede=False),
             place=f"learn.{exercise.name}.{number}",
             label=f"Dropping {_short(choice)}",
             about=(chosen, drop),
