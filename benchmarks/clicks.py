@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.browser import PATIENCE, browser
 from benchmarks.server import server
+from benchmarks.startup import PATIENCE
 from benchmarks.timing import Figure, seconds
 from entviz.blocks import Block, PruneSet
 from entviz.corpus import passages, windows_from_text
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
 from entviz.pruning.states import StateCache
+from tests.browser import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -46,7 +47,7 @@ def clicks(loaded: LoadedModel) -> list[Figure]:
     with (
         tempfile.TemporaryDirectory() as folder,
         server(f"sqlite:///{folder}/runs.sqlite") as (port, _),
-        browser() as opened,
+        chromium.opened() as opened,
     ):
         page = opened.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(1000 * PATIENCE)

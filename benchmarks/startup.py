@@ -8,13 +8,15 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.browser import PATIENCE, browser
 from benchmarks.server import server
 from benchmarks.timing import Figure
 from entviz.models import LoadedModel
+from tests.browser import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+PATIENCE = 180.0  # seconds
 
 
 def startup(loaded: LoadedModel) -> list[Figure]:
@@ -23,7 +25,7 @@ def startup(loaded: LoadedModel) -> list[Figure]:
     ``loaded`` has made sure that the model is converted, as `make setup` does.
     """
     del loaded
-    with tempfile.TemporaryDirectory() as folder, browser() as opened:
+    with tempfile.TemporaryDirectory() as folder, chromium.opened() as opened:
         database = f"sqlite:///{folder}/runs.sqlite"
         cold = _first_chart(opened, database)
         warm = median(_first_chart(opened, database) for _ in range(3))
@@ -34,11 +36,13 @@ def startup(loaded: LoadedModel) -> list[Figure]:
 
 
 def _first_chart(opened: Browser, database: str) -> float:
+    from playwright.sync_api import Error  # which only tests and this section need
+
     started = time.perf_counter()
     with server(database, wait=False) as (port, _):
         page = opened.new_page()
         while True:  # as a person who reloads until the server answers
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Error):
                 page.goto(f"http://127.0.0.1:{port}")
                 break
             if time.perf_counter() - started > PATIENCE:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from entviz.models import LoadedModel, load
 from tests.browser import chromium
@@ -23,8 +23,6 @@ from tests.tiny import build
 _FOLDER = tempfile.mkdtemp(prefix="entviz-tests-")
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
-
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +40,5 @@ def tiny_model() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A real Chromium. One for all tests of a process, since Playwright can be started only once in a thread."""
-    path = chromium.find()
-    if path is None:
-        pytest.fail(chromium.WHAT_TO_DO)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+    with chromium.opened() as opened:
         yield opened
-        opened.close()

@@ -4,13 +4,22 @@
 fails with a sentence that says what to do, so that browser tests are never skipped unnoticed.
 """
 
+from __future__ import annotations
+
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 WHAT_TO_DO = (
     "The browser tests need a Chromium, and none could be installed. Install one (Debian: apt-get install chromium; "
     "elsewhere: .venv/bin/playwright install --with-deps chromium), or name one: CHROMIUM=/path/to/chromium make test"
@@ -35,6 +44,20 @@ def install() -> None:
         _run("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
     if find() is None:
         _run(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Browser]:
+    """A browser, closed at the end. Where there is none, raises a ``RuntimeError`` that says what to do."""
+    from playwright.sync_api import sync_playwright
+
+    path = find()  # asks Playwright itself, so before it is started here
+    if path is None:
+        raise RuntimeError(WHAT_TO_DO)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
 
 
 def _starts(path: str) -> bool:

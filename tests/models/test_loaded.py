@@ -32,7 +32,7 @@ def test_shared_weights_count_once():
 def test_fields_cannot_be_set():
     loaded = LoadedModel.of(build("llama"))
     with pytest.raises(dataclasses.FrozenInstanceError):
-        loaded.name = "other"  # type: ignore[misc]
+        loaded.name = "other"  # type: ignore[misc]  # which is what must fail
 
 
 def test_fingerprint_is_that_of_equal_models(tmp_path):
