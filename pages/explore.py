@@ -58,14 +58,14 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             selection.METRICS,
             selection_mode="multi",
             format_func=theme.metric_title,
-            **tied.choice("metrics", "explore.metrics", _in_order(selection.METRICS)),
+            **tied.choice("metrics", "explore.metrics", _in_order(selection.METRICS), tied.default),
         )
         st.pills(
             "Blocks",
             selection.KINDS,
             selection_mode="multi",
             format_func=theme.kind_title,
-            **tied.choice("level", "explore.level", _in_order(selection.KINDS)),
+            **tied.choice("level", "explore.level", _in_order(selection.KINDS), tied.default),
         )
         st.toggle(
             "Full scale",

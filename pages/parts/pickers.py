@@ -49,11 +49,12 @@ def draw() -> None:
 
 
 def _draw_model_picker() -> None:
+    models = [*CATALOG, OTHER_MODEL]
     st.selectbox(
         "Model",
-        [*CATALOG, OTHER_MODEL],
+        models,
         format_func=lambda name: "Another model" if name == OTHER_MODEL else CATALOG[name].title,
-        **tied.widget("pick.model", _picked_model, _choose_model),
+        **tied.widget("pick.model", _picked_model, _choose_model, tied.index_in(models)),
     )
     if _picked_model() == OTHER_MODEL:
         st.text_input(
@@ -92,8 +93,12 @@ def _draw_text_picker() -> None:
     known: dict[str, Passage] = passages()
     titles = {name: passage.title for name, passage in known.items()}
     titles |= {TYPED: "Type or paste a text", UPLOADED: "Upload a text file"}
+    names = list(titles)
     st.selectbox(
-        "Text", list(titles), format_func=titles.__getitem__, **tied.choice("text_name", "pick.text")
+        "Text",
+        names,
+        format_func=titles.__getitem__,
+        **tied.choice("text_name", "pick.text", starts=tied.index_in(names)),
     )
     name = get("text_name")
     if name == TYPED:

@@ -282,3 +282,18 @@ def test_an_address_that_is_older_than_a_click_undoes_nothing(open_app):
     app.toggle(key="explore.full_scale").set_value(True).run()
     assert app.selectbox(key="pick.text").value == "law"
     assert app.query_params["text"] == "law"
+
+
+def test_widgets_start_with_what_the_link_asks_for(open_app):
+    """A browser that missed what the first run wrote starts with the defaults, and sends them back as choices."""
+    app = open_app(text="story", windows="2", length="64", metrics="knn", level="mlp")
+    assert app.number_input(key="pick.windows").proto.default == 2
+    assert app.number_input(key="pick.length").proto.default == 64
+    text = app.selectbox(key="pick.text").proto
+    assert text.options[text.default] == passages()["story"].title
+    metrics, kinds = (app.button_group(key=f"explore.{name}").proto for name in ("metrics", "level"))
+    assert list(metrics.default) == [selection.METRICS.index("knn")]
+    assert list(kinds.default) == [selection.KINDS.index("mlp")]
+    app = open_app(windows="3")
+    app.session_state["view"] = {**app.session_state["view"], "windows": 5}
+    assert app.run().number_input(key="pick.windows").proto.default == 5

@@ -55,9 +55,9 @@ def draw() -> None:
 def _draw_set(side: str, otherwise: str) -> PruneSet | None:
     """The field for one prune set, and what is written there; None where it is no prune set."""
     key = f"compare.set.{side}"
-    st.session_state.setdefault(key, otherwise)
     written = st.text_input(
         f"Prune set {side.upper()}",
+        otherwise,
         key=key,
         max_chars=CHARACTERS,
         placeholder="attn.5,layer.7",

@@ -37,10 +37,8 @@ def draw(chosen: selection.Selection, ready: bool) -> None:
         "What it writes", anchor=False, help="Greedy: always the likeliest token, so it never varies."
     )
     field, length = st.columns([4, 1], vertical_alignment="bottom", gap="small")
-    if "prune.prompt" not in st.session_state:
-        st.session_state["prune.prompt"] = PROMPT
     prompt = field.text_input(
-        "Prompt", key="prune.prompt", max_chars=PROMPT_CHARACTERS, persist_state="session"
+        "Prompt", PROMPT, key="prune.prompt", max_chars=PROMPT_CHARACTERS, persist_state="session"
     )
     count = length.number_input(
         "New tokens", 1, MOST_NEW_TOKENS, NEW_TOKENS, key="prune.new_tokens", persist_state="session"

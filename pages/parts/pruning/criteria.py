@@ -65,23 +65,21 @@ def choose() -> Choice:
             + "\n".join(f"- {one.title}: {one.source}" for one in CRITERIA.values()),
         )
         levels = CRITERIA[criterion].levels
-        _keep("prune.level", levels, CRITERIA[criterion].level)
         level = st.segmented_control(
             "Blocks to rank",
             levels,
             format_func=LEVEL_TITLES.__getitem__,
-            key="prune.level",
+            **_one_of("prune.level", levels, CRITERIA[criterion].level),
             required=True,
             persist_state="session",
         )
         estimator: str | None = "knn"
         if criterion == "entrodrop":
-            _keep("prune.estimator", selection.ENTROPY_METRICS, "knn")
             estimator = st.segmented_control(
                 "Entropy",
                 selection.ENTROPY_METRICS,
                 format_func=theme.metric_title,
-                key="prune.estimator",
+                **_one_of("prune.estimator", selection.ENTROPY_METRICS, "knn"),
                 required=True,
                 persist_state="session",
             )
@@ -157,14 +155,24 @@ def _draw_limits(criterion: str) -> tuple[tuple[int, int] | None, int | None]:
     return protect, stage
 
 
-def _keep(key: str, options: tuple[str, ...], usual: str) -> None:
-    """Make a widget show one of its options, also where its last one is no longer among them."""
+def _one_of(key: str, options: tuple[str, ...], usual: str) -> dict[str, Any]:
+    """Arguments that make a widget show one of its options, also where its last one is no longer among them.
+
+    The default is what it shall show; why, see :func:`pages.parts.tied.widget`.
+    """
     if st.session_state.get(key) not in options:
         st.session_state[key] = usual
+    return {"key": key, "default": st.session_state[key]}
 
 
 def count_input(most: int) -> dict[str, Any]:
     """Arguments of the field for how many blocks to tick."""
     if not 1 <= st.session_state.get(_COUNT, 0) <= most:
         st.session_state[_COUNT] = max(1, min(st.session_state.get(_COUNT, USUAL_COUNT), most))
-    return {"min_value": 1, "max_value": max(1, most), "key": _COUNT, "persist_state": "session"}
+    return {
+        "min_value": 1,
+        "max_value": max(1, most),
+        "value": st.session_state[_COUNT],
+        "key": _COUNT,
+        "persist_state": "session",
+    }
