@@ -1,6 +1,7 @@
 # make run    set up, then open the dashboard on http://localhost:8501
 # make setup  the virtual environment with everything that running needs, the default model included
 # make test   set up, then check style and types and run all tests
+# make test-all   the same, then the tests that take minutes: every architecture, fuzzing, killed processes
 # make bench  set up, then print every performance figure beside its baseline
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run setup test bench clean
+.PHONY: run setup test test-all bench clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -23,6 +24,9 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/mypy
 	CHROMIUM="$$($(BIN)/python tests/browser/chromium.py)" && export CHROMIUM && \
 		$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+test-all: test
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m exhaustive
 
 bench: setup
 	$(BIN)/python -m benchmarks
