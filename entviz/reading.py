@@ -1,0 +1,71 @@
+"""Bytes and JSON from outside, read with bounds: regular files only, no more bytes than asked for, no odd numbers.
+
+    data = read_bytes("recipe.json", most_bytes=1_000_000)
+    values = parse_json(data)
+
+Both say what is wrong in a few words, as the reason of a ``ValueError`` or an ``OSError``, for the caller's sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+_MOST_DIGITS = 20  # of a whole number: more than 64 bits hold
+
+
+def read_bytes(path: str | Path, most_bytes: int) -> bytes:
+    """The content of a regular file, or of a pipe or terminal that a shell has opened for this process.
+
+    Named pipes and devices are refused without being opened for long: reading one may never end.
+
+    Raises:
+        OSError: where there is no such file or it cannot be read.
+        ValueError: where it is no regular file, or has more than ``most_bytes``.
+    """
+    # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(21, "Is a directory", str(path))
+            if not _opened_by_shell(path):
+                raise ValueError("it is a pipe or a device, not a file")
+            os.set_blocking(descriptor, True)
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        size = max(status.st_size, len(data))
+        raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {most_bytes / 1e6:,.1f} MB are read")
+    return data
+
+
+def parse_json(data: bytes | str) -> Any:
+    """What a JSON text in UTF-8 stands for; a byte order mark is taken off.
+
+    Raises ``ValueError`` with the reason where it is not JSON, is nested too deeply, or holds a whole number of more
+    than 20 digits.
+    """
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data.removeprefix("\ufeff")
+        return json.loads(text, parse_int=_whole_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number in it has {len(digits)} digits")
+    return int(digits)
+
+
+def _opened_by_shell(path: str | Path) -> bool:
+    """Whether this is standard input or what ``<(command)`` stands for, which a person gave on purpose."""
+    return str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"
