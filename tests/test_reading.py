@@ -73,7 +73,3 @@ def test_json_is_read():
     expected = {"a": [1, 2.5, None]}
     assert parse_json(b"\xef\xbb\xbf" + b'{"a": [1, 2.5, null]}') == expected
     assert parse_json('{"a": [1, 2.5, null]}') == expected
-        parse_json(b'\xef\xbb\xbf{"a": [1, 2.5, null]}')
-        == parse_json('{"a": [1, 2.5, null]}')
-        == {"a": [1, 2.5, None]}
-    )
