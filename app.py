@@ -11,9 +11,19 @@ import streamlit as st
 from pages.parts import address, pickers, selection, together
 from pages.parts.markdown import escape
 
+# An entropy curve with its turning point; blue enough for a white and a near-black page.
+CURVE: Final = """
+<path d="M4 9 C10 13 11 31 17 31 C23 31 25 16 38 10" fill="none" stroke="#2F87C6" stroke-width="4"
+stroke-linecap="round"/><circle cx="17" cy="31" r="5" fill="#E69F00"/>"""
+# Drawn here: for a Material icon Streamlit makes every browser ask a font host outside.
+ICON: Final = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="1 1 40 40">{CURVE}</svg>'
+LOGO: Final = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 40" width="150" height="40">{CURVE}
+<text x="48" y="29" font-family="Source Sans Pro, Helvetica, Arial, sans-serif" font-size="27" font-weight="700"
+fill="#2F87C6">entviz</text></svg>"""
+
 st.set_page_config(
     page_title="entviz",
-    page_icon=":material/stacked_line_chart:",
+    page_icon=ICON,
     layout="wide",
     initial_sidebar_state="auto",
 )
@@ -27,20 +37,28 @@ PAGES: Final = (
     ("learn", "Learn", ":material/school:"),
 )
 FOLDER: Final = Path(__file__).parent / "pages"
-# An entropy curve with its turning point, and the name; blue enough for a white and a near-black page.
-LOGO: Final = """
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 40" width="150" height="40">
-<path d="M4 9 C10 13 11 31 17 31 C23 31 25 16 38 10" fill="none" stroke="#2F87C6" stroke-width="4"
-stroke-linecap="round"/><circle cx="17" cy="31" r="5" fill="#E69F00"/>
-<text x="48" y="29" font-family="Source Sans Pro, Helvetica, Arial, sans-serif" font-size="27" font-weight="700"
-fill="#2F87C6">entviz</text></svg>
-"""
 
+
+def page_of(name: str, title: str, icon: str, *, path: str | None = None, shown: bool = True) -> st.Page:
+    """A page at ``/name`` or another ``path``. One that is not ``shown`` is not in the menu, and opens all the same."""
+    return st.Page(
+        FOLDER / f"{name}.py",
+        title=title,
+        icon=icon,
+        url_path=name if path is None else path,
+        default=path == "",
+        visibility="visible" if shown else "hidden",
+    )
+
+
+# The first page is there twice: Streamlit serves its default page at "/" only, and "/explore" is what people type.
+FIRST, *OTHERS = PAGES
+by_name = (st.context.url or "").rstrip("/").endswith(f"/{FIRST[0]}")
 page = st.navigation(
     [
-        st.Page(FOLDER / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "explore")
-        for name, title, icon in PAGES
-        if (FOLDER / f"{name}.py").exists()
+        page_of(*FIRST, path="", shown=not by_name),
+        page_of(*FIRST, shown=by_name),
+        *(page_of(*each) for each in OTHERS),
     ],
     expanded=True,
 )

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -55,13 +55,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(server: str, browser: Browser) -> Iterator[Callable[..., Page]]:
+def faults() -> list[str]:
+    """What went wrong in the browser; it has to be empty when a test is done."""
+    return []
+
+
+@pytest.fixture
+def visit(server: str, browser: Browser, faults: list[str]) -> Iterator[Callable[..., Page]]:
     """Opens a page of the dashboard: ``visit("prune", drop="attn.5")``; small windows unless the link says otherwise.
 
-    When the test is done nothing may have gone wrong in the browser.
+    When the test is done nothing may have gone wrong in the browser, and it may have asked nobody but the server.
     """
     contexts: list[Any] = []
-    faults: list[str] = []
+
+    def check(address: str) -> None:
+        if (
+            urlsplit(address).scheme not in ("data", "blob")
+            and urlsplit(address).netloc != urlsplit(server).netloc
+        ):
+            faults.append(f"asked for {address}")
 
     def visit_at(
         name: str = "", *, size: tuple[int, int] = (1280, 800), dark: bool = False, **link: str
@@ -73,13 +85,24 @@ def visit(server: str, browser: Browser) -> Iterator[Callable[..., Page]]:
         page: Page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: faults.append(str(error)))
+        context.on("request", lambda request: check(request.url))
+        page.on("websocket", lambda socket: check(socket.url))
         page.goto(f"{server}/{name}?{urlencode(SMALL | link, safe=',')}")
         return page
 
     yield visit_at
     for context in contexts:
+        for page in context.pages:
+            for address in linked(page):
+                check(address)
         context.close()
     assert not faults
+
+
+def linked(page: Page) -> list[str]:
+    """What a page's head links to. The browser fetches that too, but tells nobody of requests for icons."""
+    found: list[str] = page.evaluate("[...document.querySelectorAll('link')].map(link => link.href)")
+    return found
 
 
 def number_in(text: str) -> float:
