@@ -23,9 +23,11 @@ from entviz.evaluation.loss import evaluate
 from entviz.export.order import Check, Order
 from entviz.export.shrinking import smaller_config
 from entviz.export.zeroing import probe, silenced
-from entviz.models.checks import check_memory, first_line
+from entviz.models.checks import check_memory, named_weights, read_json
 from entviz.models.gguf import frugal_reading
+from entviz.models.library_errors import telling_line
 from entviz.models.quiet import quiet
+from entviz.models.transformers_calls import default_generation_config, read_gguf_model, read_model
 from entviz.progress import Progress, silent
 from entviz.surgery import replaced
 
@@ -83,7 +85,7 @@ def save(
         Exception
     ) as error:  # whatever fails in a config's own checks or in the writer, there is no checkpoint
         raise ExportError(
-            f"{order.loaded.name} cannot be written without {order.drop or 'any block'} ({first_line(error)}). "
+            f"{order.loaded.name} cannot be written without {order.drop or 'any block'} ({telling_line(error)}). "
             "If the disk is full, make room; otherwise export the prune set as a recipe."
         ) from error
 
@@ -119,28 +121,21 @@ def compare(order: Order, path: Path, drop: PruneSet | None = None, progress: Pr
 
 def _read_back(path: Path, dtype: torch.dtype) -> Any:
     """The model as plain transformers loads it from what was written."""
-    from transformers import AutoModelForCausalLM, GgufConfig
-
-    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
             if path.is_dir():
-                model, info = AutoModelForCausalLM.from_pretrained(
-                    path, use_safetensors=True, output_loading_info=True, **options
-                )
+                values = read_json(path / "config.json", path.name)
+                model, info = read_model(path, named_weights(path, path.name), values, dtype)
             else:
-                packed = {"gguf_file": str(path), "quantization_config": GgufConfig(dequantize=True)}
                 with frugal_reading():
-                    model, info = AutoModelForCausalLM.from_pretrained(
-                        path.parent, output_loading_info=True, **packed, **options
-                    )
+                    model, info = read_gguf_model(path, dtype)
         wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]})
         if wrong:
             raise ValueError(f"it lacks or has too many weights, such as {wrong[0]}")
     except Exception as error:  # whatever the loader trips over, nobody else could load it either
         raise ExportError(
-            f"What was written does not load again ({first_line(error)}), so it was not kept. Export the prune set as "
-            "a recipe instead."
+            f"What was written does not load again ({telling_line(error)}), so it was not kept. Export the prune set "
+            "as a recipe instead."
         ) from error
     return model
 
@@ -170,12 +165,10 @@ def _wanted(order: Order, drop: PruneSet) -> tuple[Tensor, Tensor]:
 
 def _generation_config(model: Any) -> Any:
     """A copy of how the model generates; a plain one where its own would be refused when it is written."""
-    from transformers import GenerationConfig
-
     config = copy.deepcopy(model.generation_config)
     try:
         if config is not None:
             config.validate(strict=True)
         return config
     except ValueError:
-        return GenerationConfig.from_model_config(model.config)
+        return default_generation_config(model.config)

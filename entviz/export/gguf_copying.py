@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from entviz.errors import ExportError
-from entviz.models.checks import first_line
+from entviz.models.library_errors import telling_line
 from entviz.progress import Progress, silent
 
 _TENSOR = re.compile(r"blk\.(\d+)\.(.+)", re.ASCII)
@@ -35,7 +35,7 @@ def copy_gguf(
         blocks = int(reader.fields[f"{architecture}.block_count"].contents())
         parts = reader.fields.get("split.count")
     except (KeyError, ValueError, IndexError) as error:
-        raise ExportError(f"{source.name} cannot be read as a GGUF file ({first_line(error)}).") from error
+        raise ExportError(f"{source.name} cannot be read as a GGUF file ({telling_line(error)}).") from error
     if blocks != layers or (parts is not None and int(parts.contents()) > 1):
         raise ExportError(
             f"{source.name} has {blocks} blocks or several parts, and the model has {layers} layers, so it is not "

@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 
 from entviz.errors import ModelError
+from entviz.models.library_errors import telling_line
+from entviz.models.transformers_calls import config_from
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -47,7 +49,7 @@ def check_files(files: Iterable[str], name: str) -> list[str]:
             f"{name} holds an adapter, not a whole model. Merge it into its base model (peft: merge_and_unload, "
             "save_pretrained) and load the result."
         )
-    weights = WEIGHTS_INDEX if WEIGHTS_INDEX in files else WEIGHTS if WEIGHTS in files else None
+    weights = WEIGHTS if WEIGHTS in files else WEIGHTS_INDEX if WEIGHTS_INDEX in files else None
     if weights is not None and "config.json" in files:
         return [weights]
     if any(file.endswith(PICKLES) for file in files) and weights is None:
@@ -74,10 +76,11 @@ def check_directory(directory: Path, name: str) -> Any:
         ModelError: if files are missing, damaged or pickled; if the model is not a decoder-only causal language
             model, is quantized, or needs code of its own; or if its files are cut short.
     """
-    index = check_files((file.name for file in directory.iterdir()), name)[0]
+    check_files((file.name for file in directory.iterdir()), name)
     config = check_config(read_json(directory / "config.json", name), name)
-    for file in _shards(directory, index, name):
-        safetensors_header(file, name)
+    for file in named_weights(directory, name):
+        if file != WEIGHTS_INDEX:
+            safetensors_header(directory / file, name)
     return config
 
 
@@ -133,10 +136,10 @@ def check_config(values: Any, name: str) -> Any:
             "Choose the original model, or a GGUF file of it."
         )
     try:
-        return CONFIG_MAPPING[kind].from_dict(values)
+        return config_from(values)
     except Exception as error:  # config classes validate in many ways, all of which mean the same here
         raise ModelError(
-            f"The config.json of {name} cannot be used: {first_line(error)}. Restore the model's own file."
+            f"The config.json of {name} cannot be used: {telling_line(error)}. Restore the model's own file."
         ) from error
 
 
@@ -156,11 +159,11 @@ def check_memory(parameters: int, bytes_each: int, name: str) -> None:
 
 def count_parameters(directory: Path, name: str) -> int:
     """Return how many numbers the weight files of a checked directory hold, reading only their headers."""
-    index = WEIGHTS_INDEX if (directory / WEIGHTS_INDEX).is_file() else WEIGHTS
     return sum(
         math.prod(entry["shape"])
-        for file in _shards(directory, index, name)
-        for entry in safetensors_header(file, name).values()
+        for file in named_weights(directory, name)
+        if file != WEIGHTS_INDEX
+        for entry in safetensors_header(directory / file, name).values()
     )
 
 
@@ -183,7 +186,7 @@ def safetensors_header(path: Path, name: str) -> dict[str, Any]:
             raise ValueError(f"it has {size} bytes instead of {8 + length + end}")
     except (OSError, struct.error, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise ModelError(
-            f"The weight file {path.name} of {name} is damaged ({first_line(error)}). Download or save it again."
+            f"The weight file {path.name} of {name} is damaged ({telling_line(error)}). Download or save it again."
         ) from error
     return dict(header)
 
@@ -200,20 +203,18 @@ def read_json(path: Path, name: str) -> Any:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
-            f"The {path.name} of {name} cannot be read ({first_line(error)}). Download or save it again."
+            f"The {path.name} of {name} cannot be read ({telling_line(error)}). Download or save it again."
         ) from error
 
 
-def first_line(error: BaseException) -> str:
-    """Return the beginning of an error's message, short enough to stand in a sentence."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".: ")
+def named_weights(directory: Path, name: str) -> list[str]:
+    """Return the names of the weight files that transformers reads, and of their index if they have one.
 
-
-def _shards(directory: Path, index: str, name: str) -> list[Path]:
-    """The weight files that an index names, or the one file there is; all of them exist."""
-    if index == WEIGHTS:
-        return [directory / WEIGHTS]
+    Raises:
+        ModelError: if the index is damaged, or a file that it names is missing or lies elsewhere.
+    """
+    if (directory / WEIGHTS).is_file():
+        return [WEIGHTS]
     places = read_json(directory / WEIGHTS_INDEX, name)
     places = places.get("weight_map") if isinstance(places, dict) else None
     if not isinstance(places, dict) or not places:
@@ -227,4 +228,4 @@ def _shards(directory: Path, index: str, name: str) -> list[Path]:
             )
         if not (directory / shard).is_file():
             raise ModelError(f"{name} lacks its weight file {shard}. Download or save it again.")
-    return [directory / shard for shard in shards]
+    return [*shards, WEIGHTS_INDEX]

@@ -20,7 +20,8 @@ from tqdm.auto import tqdm
 
 from entviz.errors import ModelError
 from entviz.models.cache import cache_directory
-from entviz.models.checks import first_line
+from entviz.models.library_errors import telling_line
+from entviz.models.transformers_calls import read_gguf_model, read_gguf_tokenizer
 
 # Raise it whenever a change here would write different files; older conversions are then made anew.
 CONVERSION_VERSION = 1
@@ -123,23 +124,14 @@ def _check_magic(path: Path) -> None:
 
 def _convert(path: Path, directory: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     try:
         with frugal_reading():
-            model, info = AutoModelForCausalLM.from_pretrained(
-                path.parent,
-                # Absolute, or a file of the same name in the working directory would be read instead.
-                gguf_file=str(path.absolute()),
-                dtype=torch.float32,
-                # Without this, weights stay packed wherever a kernel for it happens to be installed.
-                quantization_config=GgufConfig(dequantize=True),
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=str(path.absolute()))
+            model, info = read_gguf_model(path, torch.float32)
+            tokenizer = read_gguf_tokenizer(path)
     except Exception as error:  # whatever fails in the reader, the file cannot be used
         raise ModelError(
-            f"{path} cannot be read as a GGUF language model ({first_line(error)}). "
+            f"{path} cannot be read as a GGUF language model ({telling_line(error)}). "
             "Use a whole file of an architecture that transformers reads, or the model's safetensors."
         ) from error
     if info["missing_keys"]:

@@ -9,7 +9,8 @@ from typing import Any
 from tqdm.std import tqdm
 
 from entviz.errors import EntvizError, ModelError
-from entviz.models.checks import check_config, check_directory, check_files, check_memory, first_line
+from entviz.models.checks import check_config, check_directory, check_files, check_memory
+from entviz.models.library_errors import telling_line
 from entviz.progress import Progress, silent
 
 _KEPT_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -71,7 +72,7 @@ def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
         earlier = huggingface_hub.try_to_load_from_cache(hub_id, "config.json")
         if isinstance(earlier, str) and _is_whole(Path(earlier).parent):
             return Path(earlier).parent
-        raise HubUnreachableError(first_line(error)) from error
+        raise HubUnreachableError(telling_line(error)) from error
 
 
 def _reporting(progress: Progress, before: int, total: int) -> type:

@@ -16,12 +16,15 @@ from entviz.models.checks import (
     check_directory,
     check_memory,
     count_parameters,
-    first_line,
+    named_weights,
+    read_json,
 )
 from entviz.models.gguf import converted
 from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
+from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, parse_dtype
 from entviz.models.quiet import quiet
+from entviz.models.transformers_calls import read_model, read_tokenizer
 from entviz.progress import Progress, silent
 
 # One model after the other, so that each finds the memory that the check before it saw.
@@ -129,7 +132,7 @@ def _locate_in_directory(path: Path) -> Path:
     try:
         files = [file.name for file in path.iterdir()]
     except OSError as error:
-        raise ModelError(f"The directory {path} cannot be read ({first_line(error)}).") from error
+        raise ModelError(f"The directory {path} cannot be read ({telling_line(error)}).") from error
     packed = [file for file in files if file.endswith(".gguf")]
     if len(packed) == 1 and not any(file.endswith(".safetensors") for file in files):
         return converted(path / packed[0])
@@ -171,18 +174,11 @@ def _placement(device: str | None) -> Any:
 
 
 def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) -> Any:
-    from transformers import AutoModelForCausalLM
-
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=dtype,
-            device_map=placement,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        values = read_json(directory / "config.json", name)
+        model, info = read_model(directory, named_weights(directory, name), values, dtype, placement)
+    except ModelError:
+        raise
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ModelError(
             f"There is not enough memory for {name}. Choose a smaller model, or bfloat16 weights."
@@ -191,7 +187,7 @@ def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) 
         Exception
     ) as error:  # files that passed the checks can still disagree with one another in many ways
         raise ModelError(
-            f"{name} cannot be loaded: {first_line(error)}. Check that its config.json belongs to its weights."
+            f"{name} cannot be loaded: {telling_line(error)}. Check that its config.json belongs to its weights."
         ) from error
     missing = sorted(info["missing_keys"])
     if missing:
@@ -209,13 +205,13 @@ def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) 
 
 def _read_tokenizer(directory: Path, name: str) -> Any:
     """The tokenizer, or None where the directory has no file of one."""
-    from transformers import AutoTokenizer
-
     if not any((directory / file).is_file() for file in TOKENIZER_FILES):
         return None
     try:
-        return AutoTokenizer.from_pretrained(directory, trust_remote_code=False, local_files_only=True)
+        return read_tokenizer(directory, read_json(directory / "config.json", name))
+    except ModelError:
+        raise
     except Exception as error:  # a tokenizer of a kind that this installation cannot read
         raise ModelError(
-            f"The tokenizer of {name} cannot be loaded: {first_line(error)}. Restore the model's tokenizer files."
+            f"The tokenizer of {name} cannot be loaded: {telling_line(error)}. Restore the model's tokenizer files."
         ) from error

@@ -213,6 +213,7 @@ def test_shard_that_is_missing(tmp_path):
 @pytest.mark.parametrize("place", ["../other.safetensors", "/etc/model.safetensors", "pytorch_model-1.bin"])
 def test_index_that_points_elsewhere(tmp_path, place):
     saved(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors.index.json").write_text(
         json.dumps({"weight_map": {"lm_head.weight": place}})
     )
@@ -222,6 +223,7 @@ def test_index_that_points_elsewhere(tmp_path, place):
 @pytest.mark.parametrize("content", ["{}", "[]", '{"weight_map": []}', '{"weight_map": {}}'])
 def test_index_without_files(tmp_path, content):
     saved(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
     (tmp_path / "model.safetensors.index.json").write_text(content)
     assert "names no files" in refusal(tmp_path)
 

@@ -1,0 +1,22 @@
+"""What a library's error says, as part of a sentence."""
+
+import re
+
+_MOST_LETTERS = 200
+# Lines that only announce the ones below them, say where in the code, or are drawn.
+_SAYS_NOTHING = re.compile(r".*:|Traceback \(most recent call last\).*|File \".*\", line \d+.*|[-=~^*|+\s]*")
+_KIND = re.compile(r"(\w+\.)*\w*(Error|Exception): ")
+
+
+def telling_line(error: BaseException) -> str:
+    """Return the line of an error's message that says what is wrong, short enough to stand in a sentence.
+
+    Libraries often begin with a line that ends in a colon and says only that something is wrong; what it is stands
+    below. Where a message quotes a traceback, its last line tells.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if not _SAYS_NOTHING.fullmatch(line)]
+    if not telling:
+        telling = [line for line in lines if line] or [type(error).__name__]
+    chosen = telling[-1] if any(line.startswith("Traceback") for line in lines) else telling[0]
+    return _KIND.sub("", chosen, count=1)[:_MOST_LETTERS].rstrip(".:,; ")

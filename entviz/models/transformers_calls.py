@@ -1,0 +1,185 @@
+"""Every call of transformers that reads a model's files. Nothing that came with a model is run, here or anywhere.
+
+    config = config_from(values)                                    # of a config.json, without what names code
+    model, info = read_model(directory, weights, values, dtype)
+    tokenizer = read_tokenizer(directory, values)
+    model, info = read_gguf_model(path, torch.float32)
+
+No other module may call ``from_pretrained``, ``from_config``, ``AutoConfig`` and the like; a test looks for such calls.
+transformers is given a directory of its own (:mod:`entviz.models.clean_directory`), so that it never meets a file that
+was not checked: program code, an adapter, a pickle, another checkpoint, a pipe.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from entviz.models.clean_directory import clean_directory, point_back
+
+# Where the package ``kernels`` is installed, transformers would fetch compiled code from the hub for some models.
+# It reads this when it is imported.
+os.environ["USE_HUB_KERNELS"] = "NO"
+
+ATTENTIONS = ("sdpa", "eager")
+
+# Keys of a config, at any depth, that name code, other files or what is returned rather than what is computed.
+_NOT_THE_FUNCTION = frozenset(
+    {
+        "_attn_implementation",
+        "_attn_implementation_internal",
+        "_experts_implementation",
+        "_experts_implementation_internal",
+        "_name_or_path",
+        "attn_implementation",
+        "auto_map",
+        "custom_generate",
+        "custom_pipelines",
+        "distributed_config",
+        "experts_implementation",
+        "fusion_config",
+        "kernel_config",
+        "name_or_path",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "torchscript",
+        "transformers_weights",
+        "trust_remote_code",
+        "use_kernels",
+    }
+)
+_SAFE = {"trust_remote_code": False, "local_files_only": True}
+_SAFE_WEIGHTS = {**_SAFE, "use_safetensors": True, "weights_only": True, "output_loading_info": True}
+
+
+def without_code(values: Any) -> Any:
+    """Return a config's values without the keys, at any depth, that name code, other files or what is returned."""
+    if isinstance(values, Mapping):
+        return {key: without_code(value) for key, value in values.items() if key not in _NOT_THE_FUNCTION}
+    if isinstance(values, list):
+        return [without_code(value) for value in values]
+    return values
+
+
+def config_from(values: Mapping[str, Any]) -> Any:
+    """Return the transformers config that the content of a ``config.json`` describes, its code left out.
+
+    Raises:
+        KeyError: if transformers does not know its ``model_type``.
+        Exception: of many kinds, if a value is not one that the config takes.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    config = CONFIG_MAPPING[values["model_type"]].from_dict(without_code(values))
+    return _with_own_attention(config)
+
+
+def read_model(
+    directory: Path,
+    weights: Sequence[str],
+    values: Mapping[str, Any],
+    dtype: torch.dtype,
+    device_map: Any = None,
+) -> tuple[Any, dict[str, Any]]:
+    """Read a causal language model from safetensors.
+
+    Args:
+        directory: where the files are.
+        weights: names of the weight files there, and of their index if they have one.
+        values: content of the ``config.json``.
+        dtype: type that the weights get.
+        device_map: as transformers takes it; None means the processor.
+
+    Returns:
+        The model, and transformers' account of which weights were missing or left over.
+
+    Raises:
+        Exception: of many kinds, if the files do not fit together.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with clean_directory(directory, weights, {"config.json": without_code(values)}) as clean:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            clean, config=config_from(values), dtype=dtype, device_map=device_map, **_SAFE_WEIGHTS
+        )
+    return _checked(model, directory), info
+
+
+def skeleton(config: Any) -> Any:
+    """Build a causal language model without memory for its weights (on torch's device ``meta``)."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(_with_own_attention(config), trust_remote_code=False)
+
+
+def read_tokenizer(directory: Path, values: Mapping[str, Any]) -> Any:
+    """Read the tokenizer that lies beside a model.
+
+    Args:
+        directory: where the files are.
+        values: content of the ``config.json``, which may say which kind of tokenizer it is.
+
+    Raises:
+        Exception: of many kinds, if the files are damaged or of a kind that is not installed.
+    """
+    from transformers import AutoTokenizer
+
+    with clean_directory(directory, (), {"config.json": without_code(values)}) as clean:
+        tokenizer = AutoTokenizer.from_pretrained(clean, config=config_from(values), **_SAFE)
+        return point_back(tokenizer, clean, directory)
+
+
+def read_gguf_model(path: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+    """Read a causal language model from a GGUF file, de-quantized; returns what :func:`read_model` does.
+
+    The files beside it are not looked at.
+    """
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    with tempfile.TemporaryDirectory(prefix="entviz-") as empty:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            empty,
+            gguf_file=str(path.absolute()),
+            dtype=dtype,
+            # Without this, weights stay packed wherever a kernel for it happens to be installed.
+            quantization_config=GgufConfig(dequantize=True),
+            **_SAFE_WEIGHTS,
+        )
+    return _checked(model, path), info
+
+
+def read_gguf_tokenizer(path: Path) -> Any:
+    """Read the tokenizer inside a GGUF file; the files beside it are not looked at."""
+    from transformers import AutoTokenizer
+
+    with tempfile.TemporaryDirectory(prefix="entviz-") as empty:
+        tokenizer = AutoTokenizer.from_pretrained(empty, gguf_file=str(path.absolute()), **_SAFE)
+        return point_back(tokenizer, Path(empty), path.parent)
+
+
+def default_generation_config(config: Any) -> Any:
+    """Return how transformers generates with a model that says nothing about it but its config."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig.from_model_config(config)
+
+
+def _with_own_attention(config: Any) -> Any:
+    """The same config with the attention that transformers chooses by itself, torch's own or its plain one."""
+    config._attn_implementation = None
+    config._experts_implementation = None
+    return config
+
+
+def _checked(model: Any, source: Path) -> Any:
+    """The model under the name of its own files, if it computes attention with code of transformers or torch."""
+    attention = model.config._attn_implementation
+    if attention not in ATTENTIONS:
+        raise ValueError(f"its attention is {attention!r}, not one of {', '.join(ATTENTIONS)}")
+    model.config.name_or_path = model.name_or_path = str(source)
+    return model
