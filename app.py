@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import streamlit as st
+from streamlit.errors import FragmentHandledException
 
+from entviz import logs
+from entviz.failure import in_a_sentence
 from pages.parts import address, pickers, selection, together
 from pages.parts.markdown import escape
 
@@ -21,6 +24,7 @@ LOGO: Final = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 150 40" w
 <text x="48" y="29" font-family="Source Sans Pro, Helvetica, Arial, sans-serif" font-size="27" font-weight="700"
 fill="#2F87C6">entviz</text></svg>"""
 
+logs.start(tracebacks=True)
 st.set_page_config(
     page_title="entviz",
     page_icon=ICON,
@@ -81,5 +85,10 @@ if asked := selection.get("asked_model"):
                 "Load it", key="link.load", type="primary", on_click=selection.accept_model, args=(asked,)
             )
             st.button("Not now", key="link.keep", on_click=selection.put, kwargs={"asked_model": ""})
-page.run()
+try:
+    page.run()
+except FragmentHandledException:  # a part that runs by itself failed, and Streamlit has said so
+    raise
+except Exception as error:  # noqa: BLE001 - the outer net: a sentence here, the traceback in the log
+    st.error(escape(str(in_a_sentence(f"page {page.title}", error))), icon=":material/error:")
 address.write()

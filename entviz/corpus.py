@@ -8,8 +8,8 @@ Windows are consecutive, from the start of the text, and always whole. No specia
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entviz.errors import OptionError, TextError
+from entviz.reading import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,9 +132,7 @@ def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int, *, 
             )
         for token_id in row:
             if type(token_id) is not int:
-                raise TextError(
-                    f"Window {number} holds {json.dumps(token_id, default=str)[:40]}, which is not a token id."
-                )
+                raise TextError(f"Window {number} holds {repr(token_id)[:40]}, which is not a token id.")
             if not 0 <= token_id < vocabulary_size:
                 raise TextError(
                     f"Token id {token_id} in window {number} is outside the vocabulary: the model knows ids 0 to "
@@ -163,9 +162,8 @@ def decode_text(data: bytes, encoding: str | None = None, *, name: str = "The fi
     """
     wanted = encoding or "utf-8"
     try:
+        codecs.lookup(wanted)
         text = data.decode(wanted).removeprefix("\ufeff")
-    except LookupError:
-        raise TextError(f"There is no text encoding '{wanted}'; try utf-8, cp1252 or utf-16.") from None
     except UnicodeDecodeError as error:
         works = _encoding_that_works(data)
         if works is None:
@@ -174,6 +172,11 @@ def decode_text(data: bytes, encoding: str | None = None, *, name: str = "The fi
             f"{name} is not {wanted} text (byte {error.start} does not fit). It can be read as {works}: choose that "
             f"encoding (--encoding {works}), or save it as UTF-8."
         ) from None
+    except (
+        LookupError,
+        ValueError,
+    ):  # Python has codecs that are not for text, and one that refuses everything
+        raise TextError(f"There is no text encoding '{wanted[:40]}'; try utf-8, cp1252 or utf-16.") from None
     if "\0" in text:
         works = _encoding_that_works(data)
         hint = f" It looks like {works}: choose that encoding (--encoding {works})." if works else ""
@@ -188,16 +191,9 @@ def read_token_ids(path: str | Path) -> Any:
         TextError: where there is no such file, or it is not JSON.
     """
     try:
-        return json.loads(decode_text(_read_bytes(path), name=str(path)))
-    except (json.JSONDecodeError, RecursionError) as error:
-        place = (
-            f"line {error.lineno}, column {error.colno}"
-            if isinstance(error, json.JSONDecodeError)
-            else "its depth"
-        )
-        raise TextError(
-            f"{path} is not JSON (at {place}): it must hold a list of lists of token ids."
-        ) from None
+        return parse_json(_read_bytes(path))
+    except ValueError as error:
+        raise TextError(f"{path} is not JSON ({error}): it must hold a list of lists of token ids.") from None
 
 
 def _encoding_that_works(data: bytes) -> str | None:
@@ -219,18 +215,13 @@ def _encoding_that_works(data: bytes) -> str | None:
 
 def _read_bytes(path: str | Path) -> bytes:
     try:
-        size = Path(path).stat().st_size
-        if size > MOST_BYTES:
-            raise TextError(
-                f"{path} has {size / 1e6:.0f} MB; give at most {MOST_BYTES / 1e6:.0f} MB of text."
-            )
-        return Path(path).read_bytes()
+        return read_bytes(path, MOST_BYTES)
     except FileNotFoundError:
         raise TextError(f"There is no file {path}.") from None
     except IsADirectoryError:
         raise TextError(f"{path} is a directory; name a text file.") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise TextError(f"{path} cannot be read: {reason}.") from None
 
 

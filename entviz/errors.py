@@ -3,9 +3,20 @@
 The command line prints the message and exits with status 2; a page shows it and keeps the rest of the screen.
 """
 
+import re
+
+_LONGEST_WORD = 300  # characters; a path may be long, a name of thousands of digits is not to be read
+_SHOWN = 100  # of a longer word
+
 
 class EntvizError(Exception):
-    """Base of every error that a user can mend; its message is a sentence meant for the user."""
+    """Base of every error that a user can mend; its message is a sentence meant for the user.
+
+    Messages quote what was given, so words of over 300 characters are shortened.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: f"{word[0][:_SHOWN]}…", message))
 
 
 class ModelError(EntvizError):

@@ -53,7 +53,8 @@ def parse_json(data: bytes | str) -> Any:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data.removeprefix("\ufeff")
         return json.loads(text, parse_int=_whole_number)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg.lower()} at line {error.lineno}, column {error.colno}") from None
+        line = f"line {error.lineno}, " if "\n" in error.doc else ""
+        raise ValueError(f"{error.msg.lower()} at {line}column {error.colno}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start} is not UTF-8") from None
     except RecursionError:

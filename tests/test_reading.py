@@ -57,7 +57,8 @@ def test_what_is_missing_is_an_os_error(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"{", "line 1, column 2"),
+        (b"{", "at column 2"),
+        (b"{\n1", "at line 2, column 1"),
         (b"\xff", "byte 0 is not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"9" * 5000, "5000 digits"),

@@ -2,9 +2,9 @@
 
     python -m entviz evaluate --text-file story.txt --windows 4 --window-length 128 --drop attn.25,attn.26 --json
 
-Results go to standard output, progress and messages to standard error. What the user can mend is one sentence and
-exit status 2; an interrupt is 130. A new command is a file beside these with ``add`` and ``run``, and its place in
-``COMMANDS``.
+Results go to standard output, progress and messages to standard error. User errors print one sentence and exit with
+status 2. Faults of entviz print one and exit with status 1, and the log has the traceback. An interrupt is 130.
+A new command is a file beside these with ``add`` and ``run``, and its place in ``COMMANDS``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from entviz import __version__
+from entviz import __version__, logs
 from entviz.cli import analyze, compare, evaluate, export, generate, interactions, rank, runs, trust
 from entviz.errors import EntvizError
+from entviz.failure import in_a_sentence
 
 COMMANDS = (analyze, rank, evaluate, generate, compare, trust, interactions, export, runs)
 
@@ -23,6 +24,7 @@ COMMANDS = (analyze, rank, evaluate, generate, compare, trust, interactions, exp
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    logs.start(tracebacks=False)
     try:
         options.command(options)
         sys.stdout.flush()
@@ -36,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         sys.stderr.close()
         return 0
+    except Exception as error:  # noqa: BLE001 - the outer net: a sentence here, the traceback in the log
+        failed = in_a_sentence(" ".join(sys.argv if arguments is None else arguments), error)
+        print(f"entviz: {failed} The log is {logs.log_file()}.", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,13 +12,15 @@ The file is JSON. ``"entviz_recipe": 1`` marks it and tells its version; of the 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from entviz.blocks import PruneSet
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from entviz.blocks import Block, PruneSet
 from entviz.errors import BlockError
+from entviz.reading import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 VERSION = 1
 MOST_BYTES = 1_000_000  # a recipe of a thousand blocks has about twenty thousand
 _MOST_CHARACTERS = 1000  # of each text in it
+_MOST_BLOCKS = 10_000
+
+_Text = Annotated[str, Field(strict=True, max_length=_MOST_CHARACTERS)]
+_Count = Annotated[int, Field(strict=True, ge=0)]
+_Amount = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -42,16 +49,16 @@ class Measured:
         dense_parameters, parameters: weights before and after.
     """
 
-    text: str
-    windows: int
-    window_length: int
-    dtype: str
-    dense_perplexity: float
-    perplexity: float
-    kl: float
-    top1_agreement: float
-    dense_parameters: int
-    parameters: int
+    text: _Text
+    windows: _Count
+    window_length: _Count
+    dtype: _Text
+    dense_perplexity: _Amount
+    perplexity: _Amount
+    kl: _Amount
+    top1_agreement: _Amount
+    dense_parameters: _Count
+    parameters: _Count
 
     @classmethod
     def of(cls, evaluation: Evaluation, text: str) -> Measured:
@@ -107,6 +114,19 @@ class Recipe:
         return (json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+class _Written(BaseModel):
+    """The file's values by type; others that it holds are left alone."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    drop: Annotated[list[_Text], Field(max_length=_MOST_BLOCKS)]
+    model: _Text | None = None
+    fingerprint: _Text | None = None
+    layers: _Count | None = None
+    criterion: _Text | None = None
+    measured: Measured | None = None
+
+
 def read_recipe(source: str | Path | bytes) -> Recipe:
     """Read a recipe from a file's path or from its bytes.
 
@@ -116,12 +136,14 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
     name = "This file" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read(Path(source))
     if len(data) > MOST_BYTES:
-        raise BlockError(f"{name} is too large for a recipe: at most {MOST_BYTES / 1e6:.0f} MB.")
-    try:
-        values = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
         raise BlockError(
-            f"{name} is not JSON, so it is not a recipe. Give a file that `entviz export` wrote."
+            f"{name} cannot be read: it has more than the {MOST_BYTES / 1e6:.0f} MB of a recipe."
+        )
+    try:
+        values = parse_json(data)
+    except ValueError as error:
+        raise BlockError(
+            f"{name} is not JSON ({error}), so it is not a recipe. Give a file that `entviz export` wrote."
         ) from None
     if not isinstance(values, dict) or "entviz_recipe" not in values:
         raise BlockError(f'{name} is not a recipe: it has no "entviz_recipe" in it.')
@@ -131,64 +153,33 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
             f"{VERSION}. Update entviz."
         )
     try:
-        return _recipe(values)
+        written = _Written.model_validate(values)
+        drop = PruneSet(Block.parse(block) for block in written.drop)
+        if written.layers is not None:
+            drop.check(written.layers)
+    except ValidationError as error:
+        raise BlockError(f"{name}: {_first_fault(error)}.") from None
     except BlockError as error:
         raise BlockError(f"{name}: {error}") from None
+    return Recipe(
+        drop, written.model, written.fingerprint, written.layers, written.criterion, written.measured
+    )
+
+
+def _first_fault(error: ValidationError) -> str:
+    """What is wrong with the first value that will not do, and where it stands: ``"measured.kl" ...``."""
+    fault = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    return f'"{place}" is wrong: {fault["msg"][0].lower()}{fault["msg"][1:]}'
 
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
+        return read_bytes(path, MOST_BYTES)
     except FileNotFoundError:
         raise BlockError(f"There is no recipe {path}.") from None
     except IsADirectoryError:
         raise BlockError(f"{path} is a directory; name the recipe.json in it.") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise BlockError(f"The recipe {path} cannot be read: {reason}.") from None
-
-
-def _recipe(values: dict[str, Any]) -> Recipe:
-    drop = values.get("drop")
-    if not isinstance(drop, list) or not all(isinstance(block, str) for block in drop):
-        raise BlockError('"drop" must be a list of blocks such as ["attn.5", "layer.7"].')
-    layers = _take(values, "layers", int)
-    blocks = PruneSet.parse(",".join(drop))
-    return Recipe(
-        blocks if layers is None else blocks.check(layers),
-        model=_take(values, "model", str),
-        fingerprint=_take(values, "fingerprint", str),
-        layers=layers,
-        criterion=_take(values, "criterion", str),
-        measured=_measured(values["measured"]) if values.get("measured") is not None else None,
-    )
-
-
-def _measured(values: Any) -> Measured:
-    if not isinstance(values, dict):
-        raise BlockError('"measured" must be an object.')
-    kinds = {"str": str, "int": int, "float": float}
-    found = {field.name: _take(values, field.name, kinds[str(field.type)]) for field in fields(Measured)}
-    for name, value in found.items():
-        if value is None:
-            raise BlockError(f'"measured" lacks "{name}".')
-    return Measured(**found)
-
-
-def _take(values: dict[str, Any], name: str, kind: type[Any]) -> Any:
-    """One value of the given kind, or None where it is absent. Numbers must be finite and not negative."""
-    value: Any = values.get(name)
-    if value is None:
-        return None
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        what = {str: "text", int: "a whole number", float: "a number"}[kind]
-        raise BlockError(f'"{name}" must be {what}.')
-    if isinstance(value, str):
-        if len(value) > _MOST_CHARACTERS:
-            raise BlockError(f'"{name}" is longer than {_MOST_CHARACTERS} characters.')
-    elif not (math.isfinite(value) and value >= 0):
-        raise BlockError(f'"{name}" must be a number from 0 up.')
-    return value

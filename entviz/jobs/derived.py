@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from entviz.jobs.failure import in_a_sentence
+from entviz.failure import in_a_sentence
 from entviz.jobs.job import Job, Snapshot
 
 S = TypeVar("S")
@@ -55,5 +55,5 @@ class Derived(Job[T], Generic[S, T]):
                     result = self._make(self._source.result)
                     self._made = Snapshot("done", source.done, source.total, result, result)
                 except Exception as error:  # noqa: BLE001 - whoever looks must get an answer
-                    self._made = Snapshot("failed", error=in_a_sentence(self.key, error))
+                    self._made = Snapshot("failed", error=in_a_sentence(f"job {self.key}", error))
             return self._made

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from entviz.errors import Cancelled, EntvizError
-from entviz.jobs.failure import in_a_sentence
+from entviz.failure import in_a_sentence
 from entviz.jobs.job import Job, Snapshot
 from entviz.jobs.ring import Ring
 
@@ -346,7 +346,9 @@ class Worker:
         except RuntimeError as error:  # the system gives no more threads
             del self._threads[job]
             self._holder = None
-            self._conclude(job, replace(job._view, state="failed", error=in_a_sentence(job.key, error)))
+            self._conclude(
+                job, replace(job._view, state="failed", error=in_a_sentence(f"job {job.key}", error))
+            )
             self._hand_on()
 
     def _run(self, job: Job[Any], work: Callable[[Turn], Any]) -> None:
@@ -354,9 +356,9 @@ class Worker:
             result = work(Turn(self, job))
             ending = Snapshot("done", job.total, job.total, result, result)
         except Cancelled as error:
-            ending = replace(job._view, state="cancelled", error=in_a_sentence(job.key, error))
+            ending = replace(job._view, state="cancelled", error=in_a_sentence(f"job {job.key}", error))
         except BaseException as error:  # noqa: BLE001 - whatever happens, others must get the device again
-            ending = replace(job._view, state="failed", error=in_a_sentence(job.key, error))
+            ending = replace(job._view, state="failed", error=in_a_sentence(f"job {job.key}", error))
         with self._lock:
             self._release(job)
             self._conclude(job, ending)

@@ -21,7 +21,7 @@ from entviz.errors import OptionError
 from entviz.models.loaded import LoadedModel
 from entviz.timing import seconds
 
-_SHAPE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMG]B)?\s*(parameters|memory|latency)?")
+_SHAPE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(%|[kMG]B)?\s*(parameters|memory|latency)?")
 _BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from entviz.errors import TextError
+from entviz.reading import parse_json, read_bytes
 from entviz.tasks.items import MOST_ITEMS, Item, Task
 
 MOST_BYTES = 256 * 2**20
@@ -26,11 +27,10 @@ def read_jsonl(path: str | Path) -> Task:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise TextError(f"{path.name} is larger than {MOST_BYTES >> 20} MB; split it into several tasks.")
-        data = path.read_bytes()
-    except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror or error}.") from error
+        data = read_bytes(path, MOST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise TextError(f"{path} cannot be read: {reason}.") from error
     return parse_jsonl(data, path.name)
 
 
@@ -58,13 +58,9 @@ def to_jsonl(task: Task) -> str:
 
 def _item(line: bytes) -> Item:
     try:
-        row = json.loads(line.decode())
-    except UnicodeDecodeError as error:
-        raise TextError("This is not UTF-8; save the file as UTF-8.") from error
-    except (ValueError, RecursionError) as error:
-        raise TextError(
-            f"This is not JSON ({getattr(error, 'msg', 'a value is too large')}). {_FORM}"
-        ) from error
+        row = parse_json(line)
+    except ValueError as error:
+        raise TextError(f"This is not JSON in UTF-8 ({error}). {_FORM}") from error
     if not isinstance(row, dict):
         raise TextError(f"This is not a JSON object. {_FORM}")
     missing = [key for key in ("context", "choices", "answer") if key not in row]

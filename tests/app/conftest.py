@@ -37,6 +37,14 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_test, "PagesManager", forgetting)
 
 
+@pytest.fixture(autouse=True)
+def no_failure(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nothing that nobody foresaw may fail behind a sentence, unless the test made it fail and clears the log."""
+    yield
+    failures = [record.getMessage() for record in caplog.get_records("call") if record.exc_info]
+    assert not failures
+
+
 @pytest.fixture
 def open_app() -> Callable[..., AppTest]:
     """Opens a page at a link, ``open_app("prune", drop="attn.5")``, with small windows unless the link says otherwise.

@@ -127,7 +127,7 @@ class TestFiles:
         assert len(message) < 400
 
     def test_a_line_that_is_not_utf_8(self):
-        with pytest.raises(TextError, match="line 2: This is not UTF-8"):
+        with pytest.raises(TextError, match="line 2: This is not JSON in UTF-8"):
             parse_jsonl(
                 GOOD.encode() + b"\n" + GOOD.replace("Grass", "Gr\xe4s").encode("latin-1"), "mine.jsonl"
             )

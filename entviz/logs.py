@@ -1,0 +1,44 @@
+"""Where entviz logs: warnings on the terminal, and errors with their tracebacks in a file of bounded size."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from functools import cache
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from entviz.models.cache import cache_directory
+
+_MOST_BYTES = 1_000_000
+
+
+def log_file() -> Path:
+    """The file that holds the tracebacks; an older part of it lies beside it, as ``entviz.log.1``."""
+    return cache_directory() / "entviz.log"
+
+
+@cache
+def start(*, tracebacks: bool) -> None:
+    """Log what the logger ``entviz`` is told. Once in a process.
+
+    Args:
+        tracebacks: whether the terminal shows them too, as it should for a server and not for a command.
+    """
+    log = logging.getLogger("entviz")
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter("entviz: %(message)s"))
+    if not tracebacks:
+        terminal.addFilter(lambda record: record.exc_info is None)
+    log.addHandler(terminal)
+    try:
+        log_file().parent.mkdir(parents=True, exist_ok=True)
+        file = RotatingFileHandler(
+            log_file(), maxBytes=_MOST_BYTES, backupCount=1, encoding="utf-8", delay=True
+        )
+    except OSError:  # a cache directory that cannot be made: the terminal is all there is
+        return
+    file.setLevel(logging.ERROR)
+    file.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))
+    log.addHandler(file)

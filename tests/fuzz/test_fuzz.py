@@ -1,0 +1,43 @@
+"""Whatever comes from outside is read, or refused with a sentence: seeded fuzzing of every boundary."""
+
+from random import Random
+
+import pytest
+
+from entviz.errors import EntvizError
+from tests.fuzz.boundaries import BOUNDARIES, Boundary, sentence
+
+FEW, MANY = 5_000, 100_000  # cases in all
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=lambda boundary: boundary.__name__)
+def test_odd_input_is_read_or_refused(boundary, tmp_path, monkeypatch):
+    fuzz(boundary, range(FEW // len(BOUNDARIES) + 1), tmp_path, monkeypatch)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=lambda boundary: boundary.__name__)
+def test_much_odd_input_is_read_or_refused(boundary, tmp_path, monkeypatch):
+    fuzz(boundary, range(FEW, FEW + MANY // len(BOUNDARIES) + 1), tmp_path, monkeypatch)
+
+
+def fuzz(boundary: Boundary, cases: range, folder, monkeypatch) -> None:
+    """Run cases by number: one that fails is run again alone by its number."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(folder)
+    refused = 0
+    for case in cases:
+        try:
+            boundary(Random(case), folder)
+        except EntvizError as error:
+            refused += 1
+            sentence(error)
+        except Exception as error:
+            raise AssertionError(f"{boundary.__name__}, case {case}: {error!r:.300}") from error
+    # Cases that are all refused, or none of them, would mean that the samples are not good or the changes not odd.
+    inside = boundary.__name__ in (
+        "link",
+        "file_names",
+        "kept_result",
+    )  # these catch their refusals themselves
+    assert inside or 0 < refused < len(cases)
