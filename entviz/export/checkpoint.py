@@ -23,9 +23,10 @@ from entviz.evaluation.loss import evaluate
 from entviz.export.order import Check, Order
 from entviz.export.shrinking import smaller_config
 from entviz.export.zeroing import probe, silenced
-from entviz.models.checks import check_memory, named_weights, read_json
+from entviz.models.checks import named_weights, read_json
 from entviz.models.gguf import frugal_reading
 from entviz.models.library_errors import telling_line
+from entviz.models.memory import check_memory, estimate
 from entviz.models.quiet import quiet
 from entviz.models.transformers_calls import default_generation_config, read_gguf_model, read_model
 from entviz.progress import Progress, silent
@@ -101,7 +102,8 @@ def compare(order: Order, path: Path, drop: PruneSet | None = None, progress: Pr
     """
     drop = order.drop if drop is None else drop
     loaded = order.loaded
-    check_memory(loaded.parameters, loaded.dtype.itemsize, "Checking the export")
+    need = estimate(loaded.parameters, loaded.dtype.itemsize, config=loaded.model.config)
+    check_memory(need, "Checking the export", "Make room, or export the prune set as a recipe")
     token_ids, wanted = _wanted(order, drop)
     written = _read_back(path, loaded.dtype).to(loaded.device).eval()
     found = []

@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from entviz.errors import ModelError
 from entviz.models.library_errors import telling_line
 from entviz.models.transformers_calls import config_from
@@ -141,20 +139,6 @@ def check_config(values: Any, name: str) -> Any:
         raise ModelError(
             f"The config.json of {name} cannot be used: {telling_line(error)}. Restore the model's own file."
         ) from error
-
-
-def check_memory(parameters: int, bytes_each: int, name: str) -> None:
-    """Check that the weights fit into the memory that is free now.
-
-    Raises:
-        ModelError: if they do not, because the system would end the process.
-    """
-    needed, free = parameters * bytes_each, psutil.virtual_memory().available
-    if needed > free:
-        raise ModelError(
-            f"{name} needs {needed / 1e9:.1f} GB of memory for its weights, and {free / 1e9:.1f} GB are free. "
-            "Choose a smaller model, or bfloat16 weights."
-        )
 
 
 def count_parameters(directory: Path, name: str) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 from tqdm.std import tqdm
 
 from entviz.errors import EntvizError, ModelError
-from entviz.models.checks import check_config, check_directory, check_files, check_memory
+from entviz.models.checks import check_config, check_directory, check_files
 from entviz.models.library_errors import telling_line
+from entviz.models.memory import check_memory, estimate
 from entviz.progress import Progress, silent
 
 _KEPT_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -49,9 +50,9 @@ def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         files = _needed(sizes, hub_id)
         config = Path(huggingface_hub.hf_hub_download(hub_id, "config.json"))
-        check_config(json.loads(config.read_text("utf-8")), hub_id)
+        checked = check_config(json.loads(config.read_text("utf-8")), hub_id)
         total = sum(sizes[file] for file in files)
-        _check_room(info, total, bytes_each, hub_id)
+        _check_room(info, total, bytes_each, checked, hub_id)
         done = 0
         for file in files:
             bar = _reporting(progress, done, total)
@@ -116,12 +117,12 @@ def _needed(files: Iterable[str], name: str) -> list[str]:
     ]
 
 
-def _check_room(info: Any, size: int, bytes_each: int, name: str) -> None:
+def _check_room(info: Any, size: int, bytes_each: int, model_config: Any, name: str) -> None:
     from huggingface_hub import constants
 
     parameters = getattr(info.safetensors, "total", None)
     if parameters:
-        check_memory(parameters, bytes_each, name)
+        check_memory(estimate(parameters, bytes_each, config=model_config), name)
     cache = Path(constants.HF_HUB_CACHE)
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free

@@ -14,7 +14,6 @@ from entviz.models.checks import (
     PICKLES,
     TOKENIZER_FILES,
     check_directory,
-    check_memory,
     count_parameters,
     named_weights,
     read_json,
@@ -23,6 +22,7 @@ from entviz.models.gguf import converted
 from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
 from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, parse_dtype
+from entviz.models.memory import check_memory, estimate
 from entviz.models.quiet import quiet
 from entviz.models.transformers_calls import read_model, read_tokenizer
 from entviz.progress import Progress, silent
@@ -60,10 +60,11 @@ def load(
     placement = _placement(device)
     with quiet():
         directory = locate(name, weight_type.itemsize, progress)
-        check_directory(directory, name)
+        config = check_directory(directory, name)
         with _READING:
             if placement is None:
-                check_memory(count_parameters(directory, name), weight_type.itemsize, name)
+                parameters = count_parameters(directory, name)
+                check_memory(estimate(parameters, weight_type.itemsize, config=config), name)
             model = _read_model(directory, name, weight_type, placement)
         return LoadedModel.of(model, _read_tokenizer(directory, name), name)
 

@@ -296,7 +296,7 @@ def test_model_larger_than_memory(tmp_path, monkeypatch):
     saved(tmp_path)
     memory = type("Memory", (), {"available": 100_000})()
     monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
-    assert "GB are free" in refusal(tmp_path)
+    assert "0.1 MB are free" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bf16", "", "int8"])

@@ -1,0 +1,123 @@
+"""What loading a model and running it the first time takes in memory, before either is begun.
+
+    need = estimate(parameters, bytes_each=4, config=config)
+    check_memory(need, "my-model")              # raises ModelError, with figures, where it is not free
+
+The system ends a process that takes more than there is, and with it every session of a server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from entviz.errors import ModelError
+
+_TOKENS = 512  # that go through the model together on a processor, see entviz.batching
+_STATES = (
+    12  # hidden states of a layer alive at once: the stream, its norm, queries, keys, values, sites, sums
+)
+_INNER_STATES = 3  # what an MLP makes of each token: gate, up, their product
+_LOGIT_ROWS = 64  # whose logits are whole, for a prompt or a check; evaluations take them in tiles
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that are in memory at once.
+
+    Attributes:
+        weights: of the model, in the type that it is loaded in.
+        loading: on top, while it is read: the file's own copy of a tensor, or of all of them.
+        copies: of the model in other number types.
+        run: temporaries of the first run.
+    """
+
+    weights: int
+    loading: int = 0
+    copies: int = 0
+    run: int = 0
+
+    @property
+    def peak(self) -> int:
+        """The most at any time: what is needed to read is given back before the first run."""
+        return self.weights + max(self.loading, self.copies + self.run)
+
+
+def estimate(
+    parameters: int,
+    bytes_each: int,
+    *,
+    loading: int = 0,
+    copy_bytes_each: int = 0,
+    config: Any = None,
+) -> Need:
+    """Estimate the memory that a model takes.
+
+    Args:
+        parameters: numbers in all its tensors.
+        bytes_each: size of a loaded weight.
+        loading: bytes that reading it takes beside the weights, such as its largest tensor or the whole file.
+        copy_bytes_each: size of a weight of a copy in another type, or 0 for no copy.
+        config: its transformers config, from whose widths and vocabulary the first run is estimated.
+    """
+    return Need(parameters * bytes_each, loading, parameters * copy_bytes_each, _first_run(config))
+
+
+def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, or bfloat16 weights") -> None:
+    """Check that as much memory is free as is needed.
+
+    Raises:
+        ModelError: if it is not, with the figures of both.
+    """
+    free = available_bytes()
+    if need.peak > free:
+        parts = (
+            (need.weights, "for its weights"),
+            (need.loading, "to read them"),
+            (need.copies, "for a copy in another number type"),
+            (need.run, "for the first run"),
+        )
+        figures = ", ".join(f"{_size(part)} {what}" for part, what in parts if part)
+        raise ModelError(
+            f"{name} needs {_size(need.peak)} of memory ({figures}), and {_size(free)} are free. {remedy}."
+        )
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: what is free on the machine, or left of its container's limit."""
+    return min(psutil.virtual_memory().available, _left_in_container())
+
+
+def _left_in_container() -> int:
+    """What the control group leaves (version 2, as Docker and systemd set it); no bound where there is none."""
+    try:
+        limit = (_CGROUP / "memory.max").read_text("ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text("ascii"))
+        statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text("ascii").splitlines())
+        # Cached files count as used, and are given up when memory is asked for.
+        return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no control groups here, or no limit ("max")
+        return 2**63
+
+
+def _first_run(config: Any) -> int:
+    if config is None:
+        return 0
+    text = config.get_text_config(decoder=True)
+    width = _number(text, "hidden_size")
+    inner = max(_number(text, "intermediate_size"), 4 * width)
+    states = _TOKENS * (_STATES * width + _INNER_STATES * inner)
+    return 4 * (states + _LOGIT_ROWS * _number(text, "vocab_size"))
+
+
+def _number(config: Any, key: str) -> int:
+    value = getattr(config, key, None)
+    return max(value) if isinstance(value, list) and value else value if isinstance(value, int) else 0
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 50_000_000 else f"{count / 1e6:.1f} MB"
