@@ -26,7 +26,7 @@ test: $(VENV)/.ready-to-test
 		$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 test-all: test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m exhaustive
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m exhaustive -o faulthandler_timeout=3600
 
 bench: setup
 	$(BIN)/python -m benchmarks

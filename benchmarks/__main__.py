@@ -1,7 +1,7 @@
 """Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
 
 python -m benchmarks                     # about a quarter of an hour on two cores
-python -m benchmarks analysis live       # some of: analysis memory live many precision generation
+python -m benchmarks analysis live       # some of: analysis memory live many precision generation busy
 python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
 """
 
@@ -20,6 +20,7 @@ from time import perf_counter
 
 import torch
 
+from benchmarks.busy import busy
 from benchmarks.ceiling import ceiling
 from benchmarks.clicks import clicks
 from benchmarks.memory import memory
@@ -275,6 +276,7 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "many": many,
     "precision": precision,
     "generation": generation,
+    "busy": busy,
     "startup": startup,
     "clicks": clicks,
 }

@@ -9,8 +9,10 @@
     entviz.generate(loaded, "Once upon a time", ranking.drop).text
 
 Importing the package is quick: torch and transformers are imported when a name that needs them is first used.
+A program that imports torch itself imports entviz first, or sets ``OMP_WAIT_POLICY=passive``: see below.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from entviz.models.loading import load
     from entviz.pruning.criteria import Ranking, rank
     from entviz.pruning.states import StateCache
+
+# Threads of OpenMP, which torch computes with, by default spin while they wait for one another. Beside another process
+# that computes, they so keep the processor from the very thread that they wait for. OpenMP reads this once, when
+# torch is first imported; what the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

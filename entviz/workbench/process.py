@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 
 from entviz.jobs import Worker
@@ -24,10 +23,6 @@ def workbench() -> Workbench:
     global _workbench
     with _ONE:
         if _workbench is None:
-            # A server draws pages while it computes. Threads of GNU OpenMP, which torch multiplies with, by default
-            # spin while they wait for one another, and so keep a processor from the very thread that they wait for.
-            # It is read when torch is first imported, which the first job does.
-            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             _workbench = Workbench(
                 worker=Worker(
                     kept=16,  # results are in the store; this is for failures
