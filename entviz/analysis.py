@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import torch
@@ -22,6 +22,7 @@ from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, si
 from entviz.corpus import Windows
 from entviz.errors import OptionError
 from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
+from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 
@@ -93,6 +94,7 @@ def analyze(
     Raises:
         OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
         BlockError: for an unknown level.
+        ModelError: where hidden states are not finite, saying why.
     """
     started = time.perf_counter()
     levels, metrics = check_levels(levels), tuple(dict.fromkeys(metrics))
@@ -110,11 +112,26 @@ def analyze(
 
     def visit(site: str, states: torch.Tensor) -> None:
         for metric, values in measure.site(states).items():
-            entropies.setdefault((site, metric), []).extend(values.tolist())
+            found = values.tolist()
+            if not all_finite(found):
+                fail(metric, site, states)
+            entropies.setdefault((site, metric), []).extend(found)
 
     def compare(layer: int, before: torch.Tensor, middle: torch.Tensor | None, after: torch.Tensor) -> None:
         for kind, values in block_importances(before, middle, after).items():
-            importances.setdefault(f"{kind}.{layer}", []).extend(values.tolist())
+            found = values.tolist()
+            if not all_finite(found):
+                fail("cosine", f"layer.{layer}", before, after)
+            importances.setdefault(f"{kind}.{layer}", []).extend(found)
+
+    def fail(metric: str, site: str, *states: torch.Tensor) -> NoReturn:
+        if not all(map(all_finite, states)):
+            raise cause(loaded, token_ids)
+        largest = max(float(part.abs().max()) for part in states)
+        raise OptionError(
+            f"'{metric}' is not a finite number at {site}, where hidden states reach {largest:.2g}: it is measured in "
+            "float32, which cannot hold their squares. Leave this metric out."
+        )
 
     size = windows_per_batch(loaded, windows.token_ids.shape[1])
     count = len(windows.token_ids)

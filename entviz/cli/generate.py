@@ -68,7 +68,8 @@ def run(options: argparse.Namespace) -> None:
 def _print(found: Generation) -> None:
     print(found.text)
     print(
-        f"{found.new_tokens} new tokens, {found.decode_tokens_per_second:.1f} a second, "
-        f"without {found.drop or 'nothing'}.",
+        f"{found.new_tokens} new {'token' if found.new_tokens == 1 else 'tokens'}, "
+        f"{found.decode_tokens_per_second:.1f} a second, "
+        f"{f'without {found.drop}' if found.drop else 'by the dense model'}.",
         file=sys.stderr,
     )

@@ -114,5 +114,7 @@ def _print(ranking: Ranking, where: str) -> None:
         score = table.at[str(block), "score"]
         mark = "  drop" if block in ranking.drop else ""
         print(f"{place:>4}  {block!s:<10} {'' if score != score else f'{score:.6g}'}{mark}")
+    if ranking.overflowing:
+        print(f"\nLast, as the model overflows without it: {', '.join(ranking.overflowing)}.")
     print(f"\nProtected: {', '.join(table.index[table['protected']]) or 'none'}")
     print(f"--drop {ranking.drop}" if ranking.drop else "Give --budget to choose a prune set.")

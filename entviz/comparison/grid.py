@@ -13,6 +13,7 @@ process died, goes on where it was.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +30,11 @@ from entviz.comparison.kept import Kept, NothingKept
 from entviz.comparison.result import Cell, Comparison, empty_rows, row_of
 from entviz.comparison.speed import paired_seconds
 from entviz.corpus import Windows
-from entviz.errors import OptionError
+from entviz.errors import EntvizError, ModelError, OptionError
 from entviz.evaluation.many import Cost, evaluate_many
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.tasks import evaluate_task
+from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.budget import Budget
@@ -98,6 +100,8 @@ def compare(
     Raises:
         OptionError: for an unknown criterion, a budget that cannot be read, or a time that is none. A budget that
             one criterion cannot reach is a note in the result.
+        ModelError: where the dense model's numbers are not finite, saying why. A prune set whose numbers are not is
+            left out, with a note.
     """
     check_seconds(seconds)
     return _Run(
@@ -196,7 +200,12 @@ class _Run:
         if entry.by_order:
             for _, group in groupby(sorted(parsed, key=_by_unit), key=lambda each: each[1].unit):
                 same_unit = list(group)
-                ranking = self._whole_order(entry, same_unit)
+                try:
+                    ranking = self._whole_order(entry, same_unit)
+                except ModelError as error:  # whatever it drops, the numbers are not finite
+                    for text, _ in same_unit:
+                        self._leave_out(entry, text, error)
+                    continue
                 for text, budget in same_unit:
                     try:
                         count = budget.cut(ranking.order, self._saved(entry, budget, ranking))
@@ -207,7 +216,7 @@ class _Run:
             for text, _ in parsed:
                 try:
                     found.append(_Choice(entry, text, self._ranking(entry, text).drop))
-                except OptionError as error:
+                except (OptionError, ModelError) as error:
                     self._leave_out(entry, text, error)
         return found
 
@@ -219,7 +228,7 @@ class _Run:
         for text, _ in reversed(budgets[1:]):
             try:
                 return self._ranking(entry, text)
-            except OptionError:
+            except (OptionError, ModelError):
                 continue
         return self._ranking(entry, budgets[0][0])
 
@@ -262,7 +271,7 @@ class _Run:
             self._weights[key] = budget.weights(self.loaded, self.calibration, blocks)
         return self._weights[key]
 
-    def _leave_out(self, entry: Contender, budget: str, error: OptionError) -> None:
+    def _leave_out(self, entry: Contender, budget: str, error: EntvizError) -> None:
         self.missing += 1
         note = f"{entry.title} has no row for a budget of {budget} at level {entry.level}. {error}"
         if note not in self.notes:
@@ -292,16 +301,32 @@ class _Run:
                 group,
                 dtype=self.dtype,
                 cache=self.cache,
+                overflow=True,
                 progress=self._first_half if self.task is not None else self._report,
             )
             for place, (drop, cost) in enumerate(zip(group, costs, strict=True)):
-                cell = self._cell(drop, cost, (place, len(group)))
+                try:
+                    cell = self._cell(drop, cost, (place, len(group)))
+                except ModelError as error:
+                    if not drop:  # without the dense model's numbers there is nothing to compare with
+                        raise
+                    self._without_numbers(drop, error)
+                    continue
                 self.cells[drop] = cell
                 self.kept.put("cell", self._tokens, self._about(drop), cell)
             self._tell(1.0)
             self._from, self._to = whole
 
+    def _without_numbers(self, drop: PruneSet, error: ModelError) -> None:
+        """Leave out what chose a prune set without which the model's numbers are not finite."""
+        for choice in [choice for choice in self.choices if choice.drop == drop]:
+            self.choices.remove(choice)
+            self._leave_out(choice.contender, choice.budget, error)
+
     def _cell(self, drop: PruneSet, cost: Cost, place: tuple[int, int]) -> Cell:
+        if not math.isfinite(cost.nll):
+            running = self.loaded.in_dtype(self.dtype)
+            raise cause(running, self.measured.token_ids, drop)
         gone = self.loaded.anatomy.parameters(drop).values()
         dense_seconds = seconds = np.empty(0)
         if drop:

@@ -63,7 +63,7 @@ def plan(
         progress(0, 2)
 
     with torch.inference_mode():
-        dense = dense_on(anatomy, ids, text_key(loaded, "float32", part), StateCache(0), tick)  # warms up
+        dense = dense_on(loaded, ids, text_key(loaded, "float32", part), StateCache(0), tick)  # warms up
         progress(1, 2)
         started = time.perf_counter()
         hidden = run_pruned(anatomy, ids, PruneSet(), after_layer=lambda _: tick())

@@ -17,6 +17,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError, TextError
+from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 
@@ -88,6 +89,7 @@ def generate(
         BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
         TextError: for an empty prompt, or a model without a tokenizer.
         OptionError: for a number of tokens that is not between 1 and 2048.
+        ModelError: where the logits of a next token are not finite, saying why.
     """
     drop.check(loaded.layers)
     if not 1 <= max_new_tokens <= MOST_NEW_TOKENS:
@@ -125,7 +127,10 @@ def _continue(
             hidden = anatomy.run(ids, drop, cache)
             if cache is not None:
                 fill_holes(cache, drop, anatomy.layers, hidden)
-            chosen = int(anatomy.head.logits(hidden[:, -1]).argmax(-1).item())
+            # The largest logit is not finite where one is NaN or infinite; minus infinity is of tokens never to come.
+            largest, place = anatomy.head.logits(hidden[:, -1]).max(-1)
+        check(largest, loaded, torch.tensor([token_ids]), drop)
+        chosen = int(place.item())
         now = time.perf_counter()
         prefilled = prefilled or now
         token_ids.append(chosen)

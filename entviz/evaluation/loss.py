@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entviz.anatomy import Anatomy
 from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
+from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.running import run_pruned
@@ -150,6 +150,7 @@ def evaluate(
 
     Raises:
         BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+        ModelError: where a number, dense or pruned, is not finite, saying why.
     """
     drop.check(loaded.layers)
     dtype = resolved(dtype, loaded.device)
@@ -165,8 +166,8 @@ def evaluate(
             text = text_key(loaded, dtype, token_ids)
             ids = token_ids.to(loaded.device)
             report = _Report(progress, done, total, len(token_ids))
-            dense = dense_on(anatomy, ids, text, cache, report.tick)
-            scores = _scores(anatomy, ids, drop, dense, text, cache, report)
+            dense = dense_on(loaded, ids, text, cache, report.tick)
+            scores = _scores(loaded, ids, drop, dense, text, cache, report)
             result = _extended(result, token_ids, dense, scores)
             progress(done + len(token_ids) * (anatomy.layers + 1), total, result)
     return result
@@ -186,23 +187,26 @@ class _Report:
 
 
 def dense_on(
-    anatomy: Anatomy, token_ids: Tensor, text: Hashable, cache: StateCache, tick: Callable[[], None]
+    loaded: LoadedModel, token_ids: Tensor, text: Hashable, cache: StateCache, tick: Callable[[], None]
 ) -> DenseReference:
     """What the dense model predicts on token ids (windows, tokens), from the cache where it is there.
 
-    ``text`` is their :func:`text_key`; ``tick`` is called often, and may raise to stop.
+    ``text`` is their :func:`text_key`; ``tick`` is called often, and may raise to stop. Raises ``ModelError`` where a
+    prediction is not finite.
     """
+    anatomy = loaded.anatomy
     known = cache.get(("dense", text))
     if known is not None:
         return DenseReference(*known)
     hidden = run_pruned(anatomy, token_ids, PruneSet(), cache=cache, text=text, after_layer=lambda _: tick())
     made = dense_reference(anatomy.head, *scored_positions(hidden, token_ids), after_chunk=tick)
+    check(made.nll, loaded, token_ids)
     cache.put(("dense", text), *made.tensors())
     return made
 
 
 def _scores(
-    anatomy: Anatomy,
+    loaded: LoadedModel,
     token_ids: Tensor,
     drop: PruneSet,
     dense: DenseReference,
@@ -216,8 +220,9 @@ def _scores(
     known = cache.get(key)
     if known is not None:
         return Scores(*known)
-    hidden = run_pruned(anatomy, token_ids, drop, cache=cache, text=text, after_layer=report.layer)
-    made = score(anatomy.head, *scored_positions(hidden, token_ids), dense, after_chunk=report.tick)
+    hidden = run_pruned(loaded.anatomy, token_ids, drop, cache=cache, text=text, after_layer=report.layer)
+    made = score(loaded.anatomy.head, *scored_positions(hidden, token_ids), dense, after_chunk=report.tick)
+    check(made.nll + made.kl, loaded, token_ids, drop)
     cache.put(key, made.nll, made.kl, made.agrees)
     return made
 

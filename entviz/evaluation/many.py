@@ -27,6 +27,7 @@ from entviz.corpus import Windows
 from entviz.evaluation.loss import dense_on, scored_positions, text_key
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
+from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache, prefix_key
@@ -41,6 +42,9 @@ class Cost:
         window_nll: (windows,) loss, nats a token.
         window_kl: (windows,) KL(dense || pruned), nats.
         window_agreement: (windows,) share of positions where the likeliest token is the dense model's.
+
+    Where the pruned model's numbers were not finite on a window, its loss and divergence there are infinite, and the
+    agreement is 0.
     """
 
     drop: PruneSet
@@ -76,16 +80,19 @@ def evaluate_many(
     *,
     dtype: str = "float32",
     cache: StateCache | None = None,
+    overflow: bool = False,
     progress: Progress = silent,
 ) -> list[Cost]:
     """Measure what each of ``prune_sets`` costs on ``windows``, in their order. The model is not changed.
 
     ``cache`` keeps the dense model's predictions, and hidden states that several sets share, between calls. The numbers
     are those of :func:`entviz.evaluation.loss.evaluate`, which also says what ``dtype`` may be.
-    ``progress`` counts prune sets times windows.
+    ``overflow`` lets a prune set whose numbers are not finite be one that costs infinitely much, so that it loses
+    against others rather than ending the work. ``progress`` counts prune sets times windows.
 
     Raises:
         BlockError: where a prune set names a block that the model lacks, or leaves nothing of it.
+        ModelError: where a number is not finite, saying why: of the dense model, or, unless ``overflow``, of a pruned.
     """
     for drop in prune_sets:
         drop.check(loaded.layers)
@@ -109,7 +116,7 @@ def evaluate_many(
             ids = token_ids.to(loaded.device)
             here = slice(first, first + len(ids))
             text = text_key(loaded, dtype, token_ids)
-            dense = dense_on(anatomy, ids, text, cache, tick)
+            dense = dense_on(loaded, ids, text, cache, tick)
             hidden, calls = anatomy.begin(ids)
             walk = _Walk(anatomy, calls, tick, cache if anatomy.resumable else StateCache(0), text)
             for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
@@ -118,13 +125,24 @@ def evaluate_many(
                     part.double().reshape(len(ids), -1).mean(1)
                     for part in (scores.nll, scores.kl, scores.agrees)
                 ]
+                numbers = torch.stack(means).cpu().numpy()
+                if overflow:
+                    numbers = _infinite_where_not_finite(numbers)
+                else:
+                    check(numbers, loaded, ids, prune_sets[places[0]])
                 for place in places:
-                    found[:, place, here] = torch.stack(means).cpu().numpy()
+                    found[:, place, here] = numbers
                 done += len(places) * len(ids)
                 progress(done, total)
     return [
         Cost(drop, found[0, place], found[1, place], found[2, place]) for place, drop in enumerate(prune_sets)
     ]
+
+
+def _infinite_where_not_finite(numbers: np.ndarray) -> np.ndarray:
+    """Loss, divergence and agreement (3, windows), those of a window infinite and 0 where one is not finite."""
+    worst = np.array([[math.inf], [math.inf], [0.0]])
+    return np.where(np.isfinite(numbers).all(axis=0), numbers, worst)
 
 
 class _Walk:

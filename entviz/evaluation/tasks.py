@@ -27,6 +27,7 @@ from entviz.blocks import PruneSet
 from entviz.errors import ModelError, TextError
 from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, longest_input, plan
 from entviz.evaluation.precision import resolved
+from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.tasks import Item, Task
@@ -163,7 +164,7 @@ def evaluate_task(
         BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
         OptionError: for a limit below 1.
         TextError: for a model without a tokenizer, and for an item that it cannot read, naming it.
-        ModelError: where the model's numbers overflow in ``dtype``.
+        ModelError: where a likelihood is not finite, naming the item and saying why.
     """
     drop.check(loaded.layers)
     task = task.first(limit)
@@ -184,6 +185,10 @@ def evaluate_task(
                     tick=partial(progress, result.items, len(task.items)),
                 )
                 numbers = [first + i for i in group]
+                for number, i, values in zip(numbers, group, found, strict=True):
+                    if not all_finite(values):
+                        ids = torch.tensor([encoded[i].choices[_first_not_finite(values)].ids])
+                        raise ModelError(f"Item {number} cannot be scored. {cause(loaded, ids, drop)}")
                 result = _extended(result, numbers, [items[i] for i in group], found)
                 progress(result.items, result.items_total, result)
     return result
@@ -216,11 +221,7 @@ def _extended(
     """The result with more items, each put where its number belongs."""
     shape = (len(items), result.length.shape[1])
     likelihoods, lengths = np.full(shape, math.nan), np.zeros(shape, dtype=np.int64)
-    for row, (number, item, values) in enumerate(zip(numbers, items, found, strict=True)):
-        if not all(map(math.isfinite, values)):
-            raise ModelError(
-                f"The model's numbers overflow on item {number}: its likelihoods are not finite. Use float32."
-            )
+    for row, (item, values) in enumerate(zip(items, found, strict=True)):
         likelihoods[row, : len(values)] = values
         lengths[row, : len(values)] = [len(choice) for choice in item.choices]
     order = np.argsort(np.concatenate([result.item, numbers]))
@@ -235,6 +236,10 @@ def _extended(
         log_likelihood=merged(result.log_likelihood, likelihoods),
         length=merged(result.length, lengths),
     )
+
+
+def _first_not_finite(values: Sequence[float]) -> int:
+    return next(place for place, value in enumerate(values) if not math.isfinite(value))
 
 
 def _standard_error(right: np.ndarray) -> float:

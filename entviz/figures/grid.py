@@ -180,7 +180,7 @@ def _cell(cell: dict[str, Any], gone: set[str]) -> str:
 
 def _limits(scores: pd.Series) -> tuple[float, float]:
     """The scores where the colours end: without the outermost few, which would leave one colour to all others."""
-    known = scores.dropna().to_numpy()
+    known = scores[np.isfinite(scores)].to_numpy()
     if not len(known):
         return np.nan, np.nan
     low, high = (float(value) for value in np.quantile(known, [OUTER, 1 - OUTER]))
@@ -192,6 +192,8 @@ def _said(cell: "pd.core.frame.Pandas") -> list[str]:
     lines = []
     if not np.isnan(cell.score):
         lines.append(f"score {number(cell.score, sign=cell.unit == 'nats')} {cell.unit}".rstrip())
+    if np.isinf(cell.score):
+        lines.append("the model overflows without it")
     if cell.rank:
         lines.append(f"rank {cell.rank} of {cell.of} (1 goes first)")
     if cell.protected:

@@ -134,7 +134,9 @@ def _agreement(analysis: "Analysis", found: Stages) -> str:
 def number(value: float, *, sign: bool = False) -> str:
     """A value for the screen with about four significant digits, a real minus sign, and a plus if asked for."""
     size = abs(value)
-    if size >= 1000:
+    if np.isinf(size):
+        text = "∞"
+    elif size >= 1000:
         text = f"{size:,.0f}"
     elif size >= 100:
         text = f"{size:.1f}"

@@ -3,9 +3,11 @@
 import copy
 import json
 import threading
+import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +42,7 @@ class LoadedModel:
         vocabulary_size: number of token ids the model knows; ids from 0 to one less are valid.
         device: where the embedding lies, so where token ids must go.
         dtype: the type of the weights.
+        directory: the files it was read from; None where it was made in memory.
     """
 
     name: str
@@ -51,11 +54,15 @@ class LoadedModel:
     vocabulary_size: int
     device: torch.device
     dtype: torch.dtype
+    directory: Path | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _copies: dict[torch.dtype, "LoadedModel"] = field(default_factory=dict, repr=False)
+    _cast_from: "weakref.ref[LoadedModel] | None" = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, model: Any, tokenizer: Any = None, name: str = "model") -> "LoadedModel":
+    def of(
+        cls, model: Any, tokenizer: Any = None, name: str = "model", directory: Path | None = None
+    ) -> "LoadedModel":
         """Wrap a transformers causal language model that is already in memory.
 
         The model is put into evaluation mode and its gradients are switched off.
@@ -82,6 +89,7 @@ class LoadedModel:
             vocabulary_size=embedding.weight.shape[0],
             device=embedding.weight.device,
             dtype=embedding.weight.dtype,
+            directory=directory,
         )
 
     @property
@@ -121,8 +129,13 @@ class LoadedModel:
     @cached_property
     def _anatomy(self) -> "Anatomy":
         from entviz.anatomy import examine
+        from entviz.finite import cause_at_examination
 
-        return examine(self.model)
+        try:
+            return examine(self.model)
+        except ModelError as error:
+            # What is not a number agrees with nothing, so that the findings about such a model fail their checks.
+            raise cause_at_examination(self) or error from None
 
     def in_dtype(self, dtype: str) -> "LoadedModel":
         """Return this model with weights of another type: itself, or a copy that is made once and kept.
@@ -138,10 +151,19 @@ class LoadedModel:
             return self
         with self._lock:
             if wanted not in self._copies:
-                self._copies[wanted] = LoadedModel.of(
-                    _cast(self.model, wanted), self.optional_tokenizer, self.name
-                )
+                self._copies[wanted] = self.cast(dtype)
             return self._copies[wanted]
+
+    def cast(self, dtype: str) -> "LoadedModel":
+        """Return a copy of this model with weights of another type, as :meth:`in_dtype` does, but do not keep it."""
+        model = _cast(self.model, parse_dtype(dtype))
+        copied = LoadedModel.of(model, self.optional_tokenizer, self.name)
+        return replace(copied, _cast_from=weakref.ref(self))
+
+    @property
+    def original(self) -> "LoadedModel | None":
+        """The model that this one was cast from, as long as that is in memory."""
+        return None if self._cast_from is None else self._cast_from()
 
 
 def parse_dtype(name: str) -> torch.dtype:

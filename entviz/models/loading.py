@@ -66,7 +66,24 @@ def load(
                 parameters = count_parameters(directory, name)
                 check_memory(estimate(parameters, weight_type.itemsize, config=config), name)
             model = _read_model(directory, name, weight_type, placement)
-        return LoadedModel.of(model, _read_tokenizer(directory, name), name)
+        return LoadedModel.of(model, _read_tokenizer(directory, name), name, directory)
+
+
+def read_again(loaded: LoadedModel, dtype: str) -> LoadedModel:
+    """Read the files of a loaded model once more, into weights of another type.
+
+    Raises:
+        ModelError: if it was not read from files, they cannot be read any more, or there is not enough memory.
+        OptionError: if there is no such type.
+    """
+    weight_type = parse_dtype(dtype)
+    if loaded.directory is None or not loaded.directory.is_dir():
+        raise ModelError(f"The files of {loaded.name} are not there any more. Load the model again.")
+    with quiet(), _READING:
+        check_memory(loaded.parameters, weight_type.itemsize, loaded.name)
+        placement = _placement("cpu" if loaded.device.type == "cpu" else None)
+        model = _read_model(loaded.directory, loaded.name, weight_type, placement)
+    return LoadedModel.of(model, loaded.optional_tokenizer, loaded.name, loaded.directory)
 
 
 def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:

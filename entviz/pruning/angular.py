@@ -11,6 +11,7 @@ import torch
 
 from entviz.batching import batches, windows_per_batch
 from entviz.corpus import Windows
+from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 
@@ -24,6 +25,9 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
 
     Returns:
         a row for each run: start, size (layers), distance.
+
+    Raises:
+        ModelError: where hidden states are not finite, saying why.
     """
     anatomy = loaded.anatomy
     layers, length = anatomy.layers, windows.token_ids.shape[1]
@@ -40,7 +44,9 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
                 progress(first * layers + (i + 1) * len(token_ids), len(windows.token_ids) * layers)
             stacked = torch.stack(sites, dim=1)  # (tokens, sites, width)
             cosines = (stacked @ stacked.transpose(1, 2)).clamp(-1, 1)
-            total += cosines.arccos().sum(0, dtype=torch.float64).cpu() / torch.pi
+            added = cosines.arccos().sum(0, dtype=torch.float64).cpu() / torch.pi
+            check(added, loaded, token_ids)
+            total += added
     total /= windows.token_ids.numel()
     rows = [
         (start, end - start, float(total[start, end]))

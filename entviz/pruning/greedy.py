@@ -6,7 +6,10 @@ order, costs = greedy(trial, blocks, budget=8)    # the cheapest next block, eig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from entviz.blocks import Block, PruneSet
 from entviz.progress import Progress, silent
@@ -16,8 +19,13 @@ from entviz.pruning.trial import Trial
 def leave_one_out(
     trial: Trial, blocks: Sequence[Block], *, progress: Progress = silent
 ) -> dict[Block, float]:
-    """The mean cost (nats a token) of dropping each block alone, on all of the trial's windows."""
+    """The mean cost (nats a token) of dropping each block alone, on all of the trial's windows.
+
+    It is infinite for a block without which the model overflows. Raises ``ModelError`` where it does so without any.
+    """
     costs = trial.costs([PruneSet([block]) for block in blocks], trial.window_count, progress)
+    if len(costs) and not np.isfinite(costs).all(axis=1).any():
+        raise trial.cause(PruneSet([blocks[0]]))
     return dict(zip(blocks, (float(cost) for cost in costs.mean(axis=1)), strict=True))
 
 
@@ -37,6 +45,9 @@ def greedy(
 
     Returns:
         the blocks in the order in which they went, and the cost (nats a token) of the prune set after each.
+
+    Raises:
+        ModelError: where the model overflows whichever block goes next.
     """
     order: list[Block] = []
     costs: list[float] = []
@@ -55,7 +66,9 @@ def greedy(
         sets = [grown[block] for block in candidates]
         found = trial.costs(sets, trial.window_count, report).mean(axis=1)
         finished += len(candidates) * trial.window_count
-        best = int(found.argmin())
+        best = int(found.argmin())  # one without which the model overflows costs infinitely much
+        if not math.isfinite(found[best]):
+            raise trial.cause(sets[best])
         order.append(candidates[best])
         costs.append(float(found[best]))
         drop = sets[best]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from entviz.blocks import KINDS, Block, PruneSet
@@ -24,7 +25,8 @@ class Ranking:
         order: the blocks that may be dropped, the first to go first. A search orders only those it chose.
         drop: the prune set for the budget.
         scores: a row for each block of the level, by depth. Columns: block, kind, index, score (what the criterion
-            ranks by; not a number where it ranks sets rather than blocks), protected.
+            ranks by; not a number where it ranks sets rather than blocks, infinite where the model overflows without
+            the block), protected.
     """
 
     criterion: str
@@ -32,14 +34,22 @@ class Ranking:
     drop: PruneSet
     scores: pd.DataFrame
 
+    @property
+    def overflowing(self) -> list[str]:
+        """The blocks without which the model overflows, so that they are ranked last."""
+        return [str(block) for block in self.scores.loc[np.isinf(self.scores["score"]), "block"]]
+
     def to_json(self) -> dict[str, Any]:
-        """Plain data: criterion, order, drop (in order of rank), scores by block (None where there is none)."""
+        """Plain data: criterion, order, drop (in order of rank), scores by block (None where there is none), and
+        overflowing: the blocks without which the model overflows.
+        """
         scores = zip(self.scores["block"], self.scores["score"], strict=True)
         return {
             "criterion": self.criterion,
             "order": [str(block) for block in self.order],
             "drop": [str(block) for block in self.order if block in self.drop],
-            "scores": {block: None if pd.isna(score) else float(score) for block, score in scores},
+            "scores": {block: float(score) if np.isfinite(score) else None for block, score in scores},
+            "overflowing": self.overflowing,
         }
 
 

@@ -42,6 +42,7 @@ _TOGETHER = 4  # candidates tried at a time, which share layers; more would be t
 # How much of what a block added to the last set it was tried with counts in the estimate, round by round; in a last
 # round everything is tried.
 _COUNTED = (0.75, 0.4, -1e9)
+_OVERFLOWS = 1e9  # nats, what a set costs without which the model overflows: more than any other
 _TRIES_A_STEP = 8  # about how many candidates a step of the greedy stage tries
 _GREEDY_SHARE = 0.4  # of the time, for growing the first set
 _FINALS_SHARE = 0.15  # of the time, kept for measuring the best few again
@@ -115,7 +116,8 @@ class _Search:
         """The sets with their costs, cheapest first; those that are enough are remembered if they are good."""
         drops = list(dict.fromkeys(drops))
         costs = self.trial.costs(drops, self.windows, self.report).mean(axis=1)
-        self.cost |= {drop: float(cost) for drop, cost in zip(drops, costs, strict=True)}
+        # An infinite cost would make differences of costs no numbers.
+        self.cost |= {drop: min(float(cost), _OVERFLOWS) for drop, cost in zip(drops, costs, strict=True)}
         known = {found.drop for found in self.ranked}
         self.ranked += [
             Found(drop, self.cost[drop], self.stage, self.evaluated, self.spent)
@@ -212,7 +214,11 @@ class _Search:
     def _known(self, windows: int) -> dict[PruneSet, float]:
         """What sets of these blocks cost on so many windows, be it that an earlier search has run them."""
         known = self.trial.known(windows).items()
-        return {drop: cost for drop, cost in known if drop == PruneSet(b for b in self.blocks if b in drop)}
+        return {
+            drop: min(cost, _OVERFLOWS)
+            for drop, cost in known
+            if drop == PruneSet(b for b in self.blocks if b in drop)
+        }
 
     def _size(self, drop: PruneSet) -> int:
         return sum(block in drop for block in self.blocks)
@@ -246,6 +252,8 @@ class _Search:
         except _OutOfTime:
             pass
         best = min(measured, key=lambda found: found.cost) if measured else self.best
+        if not best.cost < _OVERFLOWS:
+            raise exact.cause(best.drop)
         also = 0 if exact.tried is self.trial.tried else exact.tried.evaluated - exact_before
         return replace(best, evaluated=self.evaluated + also, seconds=self.spent)
 
@@ -274,6 +282,9 @@ def search(
 
     Returns:
         the best set found, with its cost on all windows.
+
+    Raises:
+        ModelError: where the model overflows without the best set found, and so without every other.
     """
     state = _Search(trial, blocks, enough, seconds, progress)
     try:

@@ -13,7 +13,10 @@ import numpy as np
 
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
+from entviz.errors import ModelError
 from entviz.evaluation.many import evaluate_many
+from entviz.evaluation.precision import resolved
+from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
@@ -26,7 +29,8 @@ class Tried:
     has run.
 
     Attributes:
-        costs: for each set an array (2, windows so far) of its loss and its KL(dense || pruned), nats a token.
+        costs: for each set an array (2, windows so far) of its loss and its KL(dense || pruned), nats a token; infinite
+            on a window where the model without it overflows.
         evaluated: prune sets times windows that were run.
         seconds: how long that took.
     """
@@ -86,6 +90,11 @@ class Trial:
             if costs.shape[1] >= windows
         }
 
+    def cause(self, drop: PruneSet) -> ModelError:
+        """Why the costs of a prune set are infinite."""
+        loaded = self.loaded.in_dtype(resolved(self.dtype, self.loaded.device))
+        return cause(loaded, self.windows.token_ids, drop)
+
     def _done(self, drop: PruneSet) -> int:
         return self.tried.costs[drop].shape[1] if drop in self.tried.costs else 0
 
@@ -93,7 +102,9 @@ class Trial:
         """Run the windows from ``first`` to before ``end``, which follow those that these sets were tried on."""
         began = time.perf_counter()
         part = Windows(self.windows.token_ids[first:end], f"{self.windows.fingerprint}[{first}:{end}]")
-        found = evaluate_many(self.loaded, part, group, dtype=self.dtype, cache=self.cache, progress=progress)
+        found = evaluate_many(
+            self.loaded, part, group, dtype=self.dtype, cache=self.cache, overflow=True, progress=progress
+        )
         for drop, cost in zip(group, found, strict=True):
             new = np.stack([cost.window_nll, cost.window_kl])
             old = self.tried.costs.get(drop, new[:, :0])

@@ -20,4 +20,4 @@ def test_text_alone_goes_to_standard_output(entviz):
     status, output, errors = entviz("generate", "--prompt", "Once upon")
     assert status == 0
     assert output.startswith("Once upon")
-    assert "a second, without nothing" in errors
+    assert "a second, by the dense model." in errors

@@ -1,0 +1,226 @@
+"""Numbers that are not finite are no results: find out where they come from, and say so.
+
+    check(nll, loaded, token_ids, drop)          # raises ModelError unless all of nll is finite
+
+What is checked is small and already reduced: an entropy a window, a loss a position. Only where one of these is not
+finite is the cause looked for, by going through the weights, and through the text again, block by block, in this
+number type and in wider ones. It is either weights that are not finite or a number type that overflows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from entviz.blocks import PruneSet
+from entviz.errors import EntvizError, ModelError
+from entviz.wording import listed
+
+if TYPE_CHECKING:
+    from entviz.anatomy import Anatomy
+    from entviz.models.loaded import LoadedModel
+
+# Number types that hold more than another, the exactest first.
+_WIDER = {"float16": ("float32", "bfloat16"), "bfloat16": ("float32",)}
+_POSITIONS = 64  # whose logits are made at a time
+_MOST_NAMES = 4  # of dropped blocks in a sentence
+
+
+def all_finite(values: Tensor | np.ndarray | Sequence[float]) -> bool:
+    """Whether every one of some numbers is finite."""
+    if isinstance(values, Tensor):
+        return bool(values.isfinite().all())
+    if isinstance(values, np.ndarray):
+        return bool(np.isfinite(values).all())
+    return all(map(math.isfinite, values))
+
+
+def check(
+    values: Tensor | np.ndarray | Sequence[float],
+    loaded: LoadedModel,
+    token_ids: Tensor,
+    drop: PruneSet | None = None,
+) -> None:
+    """Raise ``ModelError`` with the cause unless all ``values`` are finite.
+
+    Args:
+        values: what was made of ``token_ids`` (windows, tokens), one number or more for each of the windows.
+        loaded: the model in the number type it ran in.
+        drop: the blocks it ran without.
+    """
+    if not all_finite(values):
+        raise cause(loaded, token_ids, drop)
+
+
+def cause(loaded: LoadedModel, token_ids: Tensor, drop: PruneSet | None = None) -> ModelError:
+    """Why numbers that ``loaded`` gives on ``token_ids`` (windows, tokens) without ``drop`` are not finite."""
+    drop = PruneSet() if drop is None else drop
+    return _cause(loaded, drop, lambda model: _begins(model.anatomy, token_ids, drop))
+
+
+def cause_at_examination(loaded: LoadedModel) -> ModelError | None:
+    """Why a model could not be taken apart, where that is because its numbers are not finite; else None.
+
+    Its layers cannot be run one by one yet, so this asks the model itself for its hidden states.
+    """
+    token_ids = (torch.arange(7) * 37 + 11).remainder(loaded.vocabulary_size).unsqueeze(0)
+
+    def begins(model: LoadedModel) -> str | None:
+        with torch.inference_mode():
+            output = model.model(token_ids.to(model.device), output_hidden_states=True, use_cache=False)
+        for depth, hidden in enumerate(output.hidden_states):
+            if not all_finite(hidden):
+                return "the embedding" if depth == 0 else f"layer {depth - 1}"
+        return None if all_finite(output.logits.float().logsumexp(-1)) else "the logits"
+
+    try:
+        if next(_not_finite(loaded.model), None) is None and begins(loaded) is None:
+            return None
+        return _cause(loaded, PruneSet(), begins)
+    except Exception:  # noqa: BLE001  a model that cannot be run like others fails in ways of its own
+        return None
+
+
+# --- looking -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bad:
+    """A weight tensor with values that are not finite."""
+
+    name: str
+    count: int
+    infinite: bool  # all of those values are infinite, none is NaN
+
+
+def _not_finite(model: Any) -> Iterator[_Bad]:
+    """The weights that are not finite, in the model's order."""
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not all_finite(weight):
+            count = int((~weight.isfinite()).sum())
+            yield _Bad(name, count, infinite=not bool(weight.isnan().any()))
+
+
+def _begins(anatomy: Anatomy, token_ids: Tensor, drop: PruneSet) -> str | None:
+    """The first part of the model whose output is not finite; None where all is."""
+    with torch.inference_mode():
+        for window in token_ids.to(anatomy.model.device).split(1):
+            found = _begins_in(anatomy, window, drop)
+            if found is not None:
+                return found
+    return None
+
+
+def _begins_in(anatomy: Anatomy, window: Tensor, drop: PruneSet) -> str | None:
+    hidden, calls = anatomy.begin(window)
+    if not all_finite(hidden):
+        return "the embedding"
+    for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
+        attention, mlp = i not in drop.attention, i not in drop.mlp
+        if attention and mlp:
+            middle, hidden = step.trace(hidden, call)
+            if not all_finite(middle):
+                return f"the attention of layer {i}"
+        else:
+            hidden = step.run(hidden, call, attention=attention, mlp=mlp)
+        if not all_finite(hidden):
+            return f"the {'MLP' if mlp else 'attention'} of layer {i}"
+    normed = anatomy.head.normed(hidden[0])
+    for part in normed.split(_POSITIONS):
+        # A token that may never come has a logit of minus infinity, which leaves the sum finite.
+        if not all_finite(anatomy.head.unembed(part).float().logsumexp(-1)):
+            return "the logits"
+    return None
+
+
+def _in_type(loaded: LoadedModel, dtype: str) -> LoadedModel | None:
+    """The model in another number type, from the widest weights there are; None where there is no memory for it."""
+    from entviz.models.checks import check_memory
+    from entviz.models.loaded import parse_dtype
+    from entviz.models.loading import read_again
+
+    wanted, widest = parse_dtype(dtype), loaded.original or loaded
+    if widest.dtype == wanted:
+        return widest
+    try:
+        if widest.directory is not None and widest.dtype != torch.float32:
+            return read_again(widest, dtype)
+        check_memory(widest.parameters, wanted.itemsize, widest.name)
+        return widest.cast(dtype)
+    except (EntvizError, MemoryError, torch.OutOfMemoryError):
+        return None
+
+
+# --- saying --------------------------------------------------------------------------------------------------------
+
+
+def _cause(loaded: LoadedModel, drop: PruneSet, begins: Callable[[LoadedModel], str | None]) -> ModelError:
+    dtype = _name(loaded)
+    bad = list(_not_finite(loaded.model))
+    if bad and loaded.original is not None and _name(loaded.original) in _WIDER:
+        return _cause(loaded.original, drop, begins)  # what the copy holds was infinite before
+    # A number type with a narrow range makes infinities of numbers, and never a NaN.
+    if bad and (dtype == "float32" or not all(one.infinite for one in bad)):
+        return _of_weights(loaded, bad)
+    where = begins(loaded)
+    works: list[str] = []
+    untried: list[str] = []
+    for other in _WIDER.get(dtype, ()):
+        model = _in_type(loaded, other)
+        if model is None:
+            untried.append(other)
+            continue
+        if wrong := list(_not_finite(model.model)):
+            return _of_weights(loaded, wrong)
+        if begins(model) is None:
+            works.append(other)
+    subject = loaded.name + (f" without {_few(drop)}" if drop else "")
+    if bad:
+        said = f"{subject} overflows in {dtype}: {_values(bad)} infinite in it. "
+    elif where is not None:
+        said = f"{subject} overflows in {dtype}: its numbers are not finite from {where} on. "
+    else:
+        said = f"{subject} gives numbers that are not finite in {dtype}. "
+    if works:
+        return ModelError(f"{said}Use {' or '.join(works)}, in which they are finite.")
+    if untried:
+        return ModelError(f"{said}Try {' or '.join(untried)}, for which there is not enough memory now.")
+    if drop:
+        return ModelError(f"{said}Choose another prune set.")
+    return ModelError(
+        f"{said}No other number type holds more, and all its weights are finite, so these or its config.json are not "
+        "those of a working model. Download or save it again."
+    )
+
+
+def _of_weights(loaded: LoadedModel, bad: Sequence[_Bad]) -> ModelError:
+    return ModelError(
+        f"{loaded.name} has weights that are not finite: {_values(bad)} NaN or infinite, so what it computes is not a "
+        "number. Download or save the model again, or take an earlier checkpoint of its training."
+    )
+
+
+def _values(bad: Sequence[_Bad]) -> str:
+    count, others = bad[0].count, bad[1:]
+    said = f"{count:,} {'value' if count == 1 else 'values'} of {bad[0].name}"
+    if others:
+        tensors = "another tensor" if len(others) == 1 else f"{len(others)} other tensors"
+        said += f" and {sum(one.count for one in others):,} of {tensors}"
+    return f"{said} {'is' if count == 1 and not others else 'are'}"
+
+
+def _name(loaded: LoadedModel) -> str:
+    return str(loaded.dtype).removeprefix("torch.")
+
+
+def _few(drop: PruneSet) -> str:
+    names = [str(block) for block in drop]
+    if len(names) > _MOST_NAMES:
+        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
+    return listed(names)
