@@ -141,9 +141,9 @@ def _begins_in(anatomy: Anatomy, window: Tensor, drop: PruneSet) -> str | None:
 
 def _in_type(loaded: LoadedModel, dtype: str) -> LoadedModel | None:
     """The model in another number type, from the widest weights there are; None where there is no memory for it."""
-    from entviz.models.checks import check_memory
     from entviz.models.loaded import parse_dtype
     from entviz.models.loading import read_again
+    from entviz.models.memory import check_memory, estimate
 
     wanted, widest = parse_dtype(dtype), loaded.original or loaded
     if widest.dtype == wanted:
@@ -151,7 +151,7 @@ def _in_type(loaded: LoadedModel, dtype: str) -> LoadedModel | None:
     try:
         if widest.directory is not None and widest.dtype != torch.float32:
             return read_again(widest, dtype)
-        check_memory(widest.parameters, wanted.itemsize, widest.name)
+        check_memory(estimate(widest.parameters, wanted.itemsize), widest.name)
         return widest.cast(dtype)
     except (EntvizError, MemoryError, torch.OutOfMemoryError):
         return None

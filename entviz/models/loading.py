@@ -80,7 +80,7 @@ def read_again(loaded: LoadedModel, dtype: str) -> LoadedModel:
     if loaded.directory is None or not loaded.directory.is_dir():
         raise ModelError(f"The files of {loaded.name} are not there any more. Load the model again.")
     with quiet(), _READING:
-        check_memory(loaded.parameters, weight_type.itemsize, loaded.name)
+        check_memory(estimate(loaded.parameters, weight_type.itemsize), loaded.name)
         placement = _placement("cpu" if loaded.device.type == "cpu" else None)
         model = _read_model(loaded.directory, loaded.name, weight_type, placement)
     return LoadedModel.of(model, loaded.optional_tokenizer, loaded.name, loaded.directory)
