@@ -41,7 +41,7 @@ class Ranking:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: criterion, order, drop (in order of rank), scores by block (None where there is none), and
-        overflowing: the blocks without which the model overflows.
+        overflowing, the blocks without which the model overflows, where there are such.
         """
         scores = zip(self.scores["block"], self.scores["score"], strict=True)
         return {
@@ -49,7 +49,7 @@ class Ranking:
             "order": [str(block) for block in self.order],
             "drop": [str(block) for block in self.order if block in self.drop],
             "scores": {block: float(score) if np.isfinite(score) else None for block, score in scores},
-            "overflowing": self.overflowing,
+            **({"overflowing": self.overflowing} if self.overflowing else {}),
         }
 
 
