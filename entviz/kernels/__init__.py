@@ -119,7 +119,7 @@ def kth_squared_distance(products: Tensor, k: int) -> Tensor:
     """
     windows, tokens, _ = products.shape
     runs = -(-tokens // _TOKENS_AT_ONCE)
-    result = torch.full((windows, tokens), torch.nan)
+    result = torch.full((windows, tokens), torch.nan, dtype=torch.float32)  # never the process's default type
     head = _head(
         windows * runs,
         *(windows, tokens, k, _TOKENS_AT_ONCE),

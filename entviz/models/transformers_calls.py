@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from entviz.models.building import one_at_a_time
 from entviz.models.clean_directory import clean_directory, point_back
 
 # Where the package ``kernels`` is installed, transformers would fetch compiled code from the hub for some models.
@@ -102,7 +103,7 @@ def read_model(
     """
     from transformers import AutoModelForCausalLM
 
-    with clean_directory(directory, weights, {"config.json": without_code(values)}) as clean:
+    with clean_directory(directory, weights, {"config.json": without_code(values)}) as clean, one_at_a_time():
         model, info = AutoModelForCausalLM.from_pretrained(
             clean, config=config_from(values), dtype=dtype, device_map=device_map, **_SAFE_WEIGHTS
         )
@@ -113,7 +114,7 @@ def skeleton(config: Any) -> Any:
     """Build a causal language model without memory for its weights (on torch's device ``meta``)."""
     from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"):
+    with torch.device("meta"), one_at_a_time():
         return AutoModelForCausalLM.from_config(_with_own_attention(config), trust_remote_code=False)
 
 
@@ -141,7 +142,7 @@ def read_gguf_model(path: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    with tempfile.TemporaryDirectory(prefix="entviz-") as empty:
+    with tempfile.TemporaryDirectory(prefix="entviz-") as empty, one_at_a_time():
         model, info = AutoModelForCausalLM.from_pretrained(
             empty,
             gguf_file=str(path.absolute()),

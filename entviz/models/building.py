@@ -1,0 +1,75 @@
+"""transformers builds models one at a time, and changes nothing that another thread computes with.
+
+While it builds a model, transformers replaces methods of its own classes, and sets the process's default number type
+to that of the weights. In another thread a tensor that is made without naming its type would get that type too: OPT's
+position numbers beyond 256, made in bfloat16, are wrong. So here the default is that of the building thread alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_BUILDING = threading.RLock()
+
+# These make numbers of the default type unless they are told another one.
+_BY_SIZE = frozenset(
+    {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.eye, torch.linspace, torch.logspace}
+)
+# These do so where the values that they are given are Python's fractions.
+_BY_VALUE = frozenset(
+    {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor, torch.full, torch.arange, torch.range}
+)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Within the block transformers may build a model: no other thread does, and torch's defaults stay as they are."""
+    from transformers import modeling_utils
+
+    with _BUILDING:
+        modeling_utils.local_torch_dtype = default_type_of_this_thread
+        yield
+
+
+@contextmanager
+def default_type_of_this_thread(dtype: torch.dtype, model_class_name: str | None = None) -> Iterator[None]:
+    """What transformers' ``local_torch_dtype`` does, for this thread alone.
+
+    Args:
+        dtype: a floating-point type.
+        model_class_name: what is built, for the message.
+
+    Raises:
+        ValueError: if ``dtype`` is not a floating-point type.
+    """
+    if not dtype.is_floating_point:
+        raise ValueError(f"{model_class_name or 'A model'} cannot have weights of the type {dtype}")
+    with _DefaultType(dtype):
+        yield
+
+
+class _DefaultType(TorchFunctionMode):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if kwargs.get("dtype") is not None:
+            return function(*args, **kwargs)
+        if function in _BY_SIZE:
+            return function(*args, **{**kwargs, "dtype": self.dtype})
+        result = function(*args, **kwargs)
+        if function in _BY_VALUE and not any(
+            isinstance(value, Tensor | np.generic | np.ndarray) for value in args
+        ):
+            return result.to(self.dtype) if result.is_floating_point() else result
+        return result
