@@ -79,9 +79,7 @@ def run(options: argparse.Namespace) -> None:
     if evaluation is not None:
         print(f"Perplexity {evaluation.dense_perplexity:.4f} dense, {evaluation.perplexity:.4f} pruned.")
     if found.check is not None:
-        print(
-            f"Loaded back: losses differ by {found.check.difference:.1e} nats over {found.check.tokens} tokens."
-        )
+        print(found.check.sentence)
     print(f"\n{found.loading}")
     for note in found.notes:
         print(f"Note: {note}", file=sys.stderr)

@@ -27,10 +27,7 @@ def model_card(order: Order, form: Format, written: Written) -> str:
         f"## How to use it\n\n```{written.language}\n{written.loading}\n```",
     ]
     if written.check is not None:
-        pieces.append(
-            f"Loaded back with plain transformers, its loss differs from the one measured by "
-            f"{written.check.difference:.1e} nats a token on average, over {written.check.tokens} tokens."
-        )
+        pieces.append(written.check.sentence)
     if written.notes:
         pieces.append("## Good to know\n\n" + "\n".join(f"- {note}" for note in written.notes))
     pieces.append("`recipe.json` is the prune set for entviz: `--drop @recipe.json`, or the Prune page.")

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from entviz.blocks import PruneSet
-from entviz.export.order import Format, Order, Written, parts_of_layers
+from entviz.export.order import Format, Order, Written, loading_lines, parts_of_layers
 from entviz.progress import Progress
-
-LOADING: Final = """\
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained("{directory}", dtype="auto")
-tokenizer = AutoTokenizer.from_pretrained("{directory}")"""
 
 
 def _limits(model: str, drop: PruneSet) -> list[str]:
@@ -29,13 +23,15 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
 
 
 def _write(order: Order, directory: Path, progress: Progress) -> Written:
-    from entviz.export.checkpoint import compare, write_checkpoint
+    from entviz.export.checking import compare
+    from entviz.export.checkpoint import write_checkpoint
 
     progress(0, 2)
-    zeroed = write_checkpoint(order, directory)
+    zeroed, notes = write_checkpoint(order, directory)
     progress(1, 2)
     check = compare(order, directory, progress=lambda *_: progress(1, 2))
-    return Written(LOADING, check=check, zeroed=zeroed, notes=_limits(order.loaded.name, order.drop))
+    notes = [*_limits(order.loaded.name, order.drop), *notes]
+    return Written(loading_lines(order, 'dtype="auto"'), check=check, zeroed=zeroed, notes=notes)
 
 
 FORMAT: Final = Format(

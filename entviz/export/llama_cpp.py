@@ -11,19 +11,13 @@ from typing import Final
 
 from entviz.blocks import PruneSet
 from entviz.errors import ExportError
-from entviz.export.order import Format, Order, Written, only_layers
+from entviz.export.order import Format, Order, Written, loading_lines, only_layers
 from entviz.models import CATALOG
 from entviz.progress import Progress
 
 FILE: Final = "prune-layers.txt"
 WEIGHTS: Final = "pruned.gguf"
 
-_LOADING: Final = """\
-# llama.cpp: llama-cli -m "{directory}/pruned.gguf"
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained("{directory}", gguf_file="pruned.gguf")
-tokenizer = AutoTokenizer.from_pretrained("{directory}", gguf_file="pruned.gguf")"""
 _WITHOUT_FILE: Final = "llama-quantize {argument} model.gguf pruned.gguf COPY"
 
 
@@ -77,9 +71,11 @@ def _write(order: Order, directory: Path, progress: Progress) -> Written:
             from entviz.export.gguf_writing import write_gguf
 
             write_gguf(order, target, progress)
-        from entviz.export.checkpoint import compare
+        from entviz.export.checking import compare
 
-        return Written(_LOADING, check=compare(order, target), notes=notes)
+        lines = f'# llama.cpp: llama-cli -m "{{directory}}/{WEIGHTS}"\n'
+        lines += loading_lines(order, "", f'gguf_file="{WEIGHTS}"')
+        return Written(lines, check=compare(order, target), notes=notes)
     except ExportError as error:  # the argument is of use by itself
         target.unlink(missing_ok=True)
         notes.insert(0, f"No GGUF file was written: {error}")

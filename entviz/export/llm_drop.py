@@ -11,19 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from entviz.blocks import PruneSet
-from entviz.export.order import Format, Order, Written
+from entviz.export.order import Format, Order, Written, loading_lines
 from entviz.progress import Progress
 
 # The modeling files in that repository, by model type: configuration_dropped_NAME.py, modeling_dropped_NAME.py.
 CLASSES: Final = {"llama": "Llama", "mistral": "Mistral", "gemma2": "Gemma2"}
 FOLDER: Final = "src/llmtuner/compression/prune/models"
-
-_LOADING: Final = """\
-# With the LLM-Drop repository's {files} copied into the directory:
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained("{directory}", trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained("{directory}")"""
 
 
 def _limits(model: str, drop: PruneSet) -> list[str]:
@@ -34,15 +27,16 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
 
 
 def _write(order: Order, directory: Path, progress: Progress) -> Written:
-    from entviz.export.checkpoint import compare, save
+    from entviz.export.checking import compare
+    from entviz.export.checkpoint import save
 
     kind: str = order.loaded.model.config.model_type
     progress(0, 2)
-    save(order, {}, list(range(order.loaded.layers)), directory, _settings(order.drop, kind))
+    notes = save(order, {}, list(range(order.loaded.layers)), directory, _settings(order.drop, kind))
     _for_older_code(directory / "config.json")
     progress(1, 2)
     check = compare(order, directory, PruneSet(), progress=lambda *_: progress(1, 2))
-    notes = _limits(order.loaded.name, order.drop)
+    notes = [*_limits(order.loaded.name, order.drop), *notes]
     notes.append(
         "The weights are those of the dense model; the comparison above is with the dense model, too."
     )
@@ -54,7 +48,8 @@ def _write(order: Order, directory: Path, progress: Progress) -> Written:
         notes.append(
             f"That repository has no modeling file for the type {kind}: one has to be written first."
         )
-    return Written(_LOADING.replace("{files}", files), check=check, notes=notes)
+    lines = f"# With the LLM-Drop repository's {files} copied into the directory:\n"
+    return Written(lines + loading_lines(order, "trust_remote_code=True"), check=check, notes=notes)
 
 
 def _settings(drop: PruneSet, kind: str) -> dict[str, Any]:

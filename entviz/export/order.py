@@ -69,12 +69,32 @@ class Order:
 class Check:
     """How the files, loaded back, compare with the model that entviz ran without the blocks.
 
-    ``difference`` is that of the mean loss a token, in nats, over ``tokens`` tokens.
+    Attributes:
+        tokens: how many tokens were scored.
+        difference: mean difference of a token's loss, in nats, computed in float32 on both sides.
+        tolerance: the most that it may be.
+        rounding: mean difference of a token's loss, in nats, between the number type of the weights, in which it was
+            measured, and float32; None where it was measured in float32 or not at all.
     """
 
     tokens: int
     difference: float
     tolerance: float
+    rounding: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The same in words, for the model card, the page and the command line."""
+        said = (
+            f"Loaded back with plain transformers, and computed in float32, the loss of a token differs from the one "
+            f"computed here by {self.difference:.1e} nats on average, over {self.tokens} tokens."
+        )
+        if self.rounding is not None:
+            said += (
+                f" Computing in the type of the weights instead of float32 changes the loss of a token by "
+                f"{self.rounding:.1e} nats on average."
+            )
+        return said
 
 
 @dataclass
@@ -158,10 +178,30 @@ class Exported:
             "measured": recipe["measured"],
             "check": None
             if self.check is None
-            else {"tokens": self.check.tokens, "difference": self.check.difference},
+            else {
+                "tokens": self.check.tokens,
+                "difference": self.check.difference,
+                "rounding": self.check.rounding,
+            },
             "notes": list(self.notes),
             "load": self.loading,
         }
+
+
+def loading_lines(order: Order, options: str, packed: str = "") -> str:
+    """Python that loads an export: its model with ``options``, and its tokenizer where the model came with one.
+
+    ``packed`` is the option that names a GGUF file; ``{directory}`` stands for the place, which is filled in later.
+    """
+    spoken = order.loaded.optional_tokenizer is not None
+    where = '"{directory}"' + (f", {packed}" if packed else "")
+    lines = [
+        f"from transformers import AutoModelForCausalLM{', AutoTokenizer' if spoken else ''}\n",
+        f"model = AutoModelForCausalLM.from_pretrained({', '.join(part for part in (where, options) if part)})",
+    ]
+    if spoken:
+        lines.append(f"tokenizer = AutoTokenizer.from_pretrained({where})")
+    return "\n".join(lines)
 
 
 def parts_of_layers(drop: PruneSet) -> list[str]:

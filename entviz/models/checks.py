@@ -168,7 +168,15 @@ def safetensors_header(path: Path, name: str) -> dict[str, Any]:
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
         if size != 8 + length + end:
             raise ValueError(f"it has {size} bytes instead of {8 + length + end}")
-    except (OSError, struct.error, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        struct.error,
+        ValueError,
+        RecursionError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ModelError(
             f"The weight file {path.name} of {name} is damaged ({telling_line(error)}). Download or save it again."
         ) from error

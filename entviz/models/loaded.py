@@ -199,19 +199,36 @@ def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _cast(model: Any, dtype: torch.dtype) -> Any:
-    persistent = set(model.state_dict())
-    kept = model._get_dtype_plan(dtype)
+    """A copy of a transformers model with weights of another type, sharing none; see :meth:`LoadedModel.in_dtype`."""
+    changed = {id(tensor) for tensor in _casts(model, dtype)}
     memo: dict[int, Any] = {}
-    for name, weight in model.named_parameters():
-        target = dtype if weight.is_floating_point() and not _is_kept(name, kept) else weight.dtype
+    for weight in model.parameters():
+        target = dtype if id(weight) in changed else weight.dtype
         memo[id(weight)] = torch.nn.Parameter(weight.detach().to(target, copy=True), requires_grad=False)
-    for name, buffer in model.named_buffers():
-        learned = name in persistent and buffer.is_floating_point()
-        memo[id(buffer)] = buffer.detach().to(dtype if learned else buffer.dtype, copy=True)
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.detach().to(dtype if id(buffer) in changed else buffer.dtype, copy=True)
     # With every tensor in the memo, the copy's peak is the new weights alone.
     twin = copy.deepcopy(model, memo)
     twin.config.dtype = dtype
     return twin
+
+
+def round_weights(model: Any, dtype: torch.dtype) -> None:
+    """Round a model's weights in place to what ``dtype`` can hold; they keep their own type."""
+    for tensor in _casts(model, dtype):
+        tensor.data.copy_(tensor.data.to(dtype))
+
+
+def _casts(model: Any, dtype: torch.dtype) -> Iterator[torch.Tensor]:
+    """The tensors that have another type in a model of ``dtype``: all learned ones that no plan keeps as they are."""
+    persistent = set(model.state_dict())
+    kept = model._get_dtype_plan(dtype)
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not _is_kept(name, kept):
+            yield weight
+    for name, buffer in model.named_buffers():
+        if name in persistent and buffer.is_floating_point():
+            yield buffer
 
 
 def _is_kept(name: str, plan: dict[str, torch.dtype]) -> bool:

@@ -163,13 +163,6 @@ def read_gguf_tokenizer(path: Path) -> Any:
         return point_back(tokenizer, Path(empty), path.parent)
 
 
-def default_generation_config(config: Any) -> Any:
-    """Return how transformers generates with a model that says nothing about it but its config."""
-    from transformers import GenerationConfig
-
-    return GenerationConfig.from_model_config(config)
-
-
 def _with_own_attention(config: Any) -> Any:
     """The same config with the attention that transformers chooses by itself, torch's own or its plain one."""
     config._attn_implementation = None

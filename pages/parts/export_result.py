@@ -37,10 +37,7 @@ def draw(found: Exported, *, earlier: bool) -> None:
 def _facts(found: Exported) -> list[str]:
     facts = []
     if found.check is not None:
-        facts.append(
-            f"Loaded back with plain transformers: its loss differs from the one measured here by "
-            f"{found.check.difference:.0e} nats a token on average ({found.check.tokens} tokens)."
-        )
+        facts.append(found.check.sentence)
     if found.removed:
         count = "1 layer is" if len(found.removed) == 1 else f"{len(found.removed)} layers are"
         facts.append(f"{count} really gone from the files.")

@@ -2,17 +2,19 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 import entviz
 from entviz.blocks import PruneSet
 from entviz.errors import BlockError, ExportError
 from entviz.export import export
+from entviz.export.generating import valid_generation_config
 from entviz.export.recipe import read_recipe
 from entviz.export.shrinking import smaller_config
 from entviz.models import LoadedModel
@@ -117,11 +119,98 @@ def test_a_post_norm_with_a_bias_is_silenced_too(windows, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_other_number_types_are_written_as_they_are(tiny, tmp_path, dtype):
-    found = export(tiny("llama").in_dtype(dtype), MIXED, "hf", tmp_path / "out")
+@pytest.mark.parametrize("architecture", ["llama", "gemma3_text", "gpt2", "bloom"])
+def test_other_number_types_are_written_as_they_are_and_checked_as_sharply(
+    tiny, windows, tmp_path, architecture, dtype
+):
+    loaded = tiny(architecture).in_dtype(dtype)
+    evaluation = entviz.evaluate(loaded, windows, MIXED, dtype=dtype)
+    found = export(loaded, MIXED, "hf", tmp_path / "out", evaluation=evaluation, text="random ids")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto")
     assert str(model.dtype) == f"torch.{dtype}"
-    assert found.files["model.safetensors"] < 200_000
+    assert found.check.difference < 1e-5
+    # What rounding costs, from what plain transformers computes in float32 with the same weights.
+    exact = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
+    ids = windows.token_ids
+    with torch.no_grad():
+        logits = exact(input_ids=ids).logits[:, :-1]
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    rounding = abs(evaluation.token_nll - losses.reshape(len(ids), -1).numpy()).mean()
+    assert found.check.rounding == pytest.approx(rounding, rel=1e-2)
+    assert found.check.rounding > 100 * found.check.difference
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"instead of float32 changes the loss of a token by {found.check.rounding:.1e} nats" in card
+
+
+def test_a_small_mistake_in_bfloat16_is_noticed(tiny, windows, tmp_path, monkeypatch):
+    """One that changes losses by less than computing one and the same model in bfloat16 and in float32 can."""
+    from entviz.export import checkpoint
+
+    plain = checkpoint.save
+
+    def save(order, replacements, kept, directory):
+        norm = copy.deepcopy(order.loaded.model.model.norm)
+        norm.weight.data *= 1.008
+        return plain(order, replacements | {"model.norm": norm}, kept, directory)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    loaded = tiny("llama").in_dtype("bfloat16")
+    evaluation = entviz.evaluate(loaded, windows, MIXED, dtype="bfloat16")
+    with pytest.raises(ExportError, match="losses differ by") as caught:
+        export(loaded, MIXED, "hf", tmp_path / "out", evaluation=evaluation)
+    assert 1e-4 < float(re.search(r"differ by (\S+) nats", str(caught.value))[1]) < 2e-2
+    assert "Llama" not in str(caught.value), "why they differ is not known"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generation_config_loses_only_what_cannot_be_written(tmp_path):
+    """As many chat models have it: stop tokens beside a temperature that transformers refuses to write."""
+    model = build("llama", layers=2)
+    model.generation_config = GenerationConfig(
+        eos_token_id=[7, 9], pad_token_id=3, temperature=0.6, top_p=0.9, top_k=20, repetition_penalty=1.05
+    )
+    before = model.generation_config.to_dict()
+    found = export(LoadedModel.of(model, name="chat"), PruneSet.parse("attn.1"), "hf", tmp_path / "out")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "out").generation_config
+    assert (again.eos_token_id, again.pad_token_id, again.repetition_penalty) == ([7, 9], 3, 1.05)
+    assert not again.do_sample
+    assert again.temperature is None
+    (note,) = [note for note in found.notes if "generation config" in note]
+    assert "without temperature 0.6, top_k 20, top_p 0.9:" in note
+    assert note in (tmp_path / "out" / "README.md").read_text()
+    assert model.generation_config.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "left_out"),
+    [
+        ({"eos_token_id": [7, 9], "do_sample": True, "temperature": 0.6}, set()),
+        ({"num_return_sequences": 3, "num_beams": 4, "temperature": 0.5}, {"temperature"}),
+        ({"num_return_sequences": 3, "eos_token_id": 5}, {"num_return_sequences"}),
+        ({"pad_token_id": -1, "eos_token_id": 5}, {"pad_token_id"}),
+        ({"forced_eos_token_id": 5, "suppress_tokens": [5], "top_k": 7}, {"suppress_tokens", "top_k"}),
+        ({"early_stopping": "<b>", "eos_token_id": 5}, {"early_stopping"}),
+    ],
+)
+def test_settings_that_go_together_are_kept(given, left_out):
+    config = GenerationConfig()
+    for name, value in given.items():
+        setattr(config, name, value)
+    written, note = valid_generation_config(config)
+    written.validate(strict=True)
+    kept = {name for name, value in given.items() if getattr(written, name) == value}
+    assert given.keys() - kept == left_out
+    assert all(name in note for name in left_out)
+    assert bool(note) == bool(left_out)
+    assert "<b>" not in note
+
+
+def test_without_a_tokenizer_nothing_says_that_there_is_one(tiny, tmp_path):
+    for name in ("hf", "llm-drop", "llama.cpp"):
+        found = export(tiny("llama"), WHOLE, name, tmp_path / name)
+        assert found.check is not None
+        assert "AutoTokenizer" not in found.loading
+        assert "AutoTokenizer" not in (tmp_path / name / "README.md").read_text()
 
 
 def test_what_depends_on_the_layers_numbers_is_refused(tmp_path):

@@ -1,0 +1,130 @@
+"""Whether written files compute what entviz measured: loaded back with plain transformers, and compared.
+
+    check = compare(order, directory)                 # raises ExportError where the losses differ
+
+Both sides are computed in float32, each from the weights as they were rounded to be written. Then the same model gives
+the same losses but for the order of sums, whatever type its weights are written in; in bfloat16 the losses of one and
+the same model differ by more than many a mistake would change. What rounding in that type costs is measured beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from entviz.blocks import PruneSet
+from entviz.errors import ExportError
+from entviz.evaluation.loss import evaluate
+from entviz.export.order import Check, Order
+from entviz.export.zeroing import probe
+from entviz.models.checks import named_weights, read_json
+from entviz.models.gguf import frugal_reading
+from entviz.models.library_errors import telling_line
+from entviz.models.loaded import LoadedModel, round_weights
+from entviz.models.memory import check_memory, estimate
+from entviz.models.quiet import quiet
+from entviz.models.transformers_calls import read_gguf_model, read_model
+from entviz.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+
+TOLERANCE: Final = 1e-4  # of the mean loss a token, in nats
+_CHECKED_WINDOWS: Final = 4
+
+
+def compare(order: Order, path: Path, drop: PruneSet | None = None, progress: Progress = silent) -> Check:
+    """Load files with plain transformers and compare losses with entviz's own run without ``drop``.
+
+    Args:
+        path: a directory of safetensors, or a GGUF file.
+        drop: the prune set that the files embody by themselves; the order's by default.
+
+    Raises ``ExportError`` where they do not agree.
+    """
+    drop = order.drop if drop is None else drop
+    loaded = order.loaded
+    need = estimate(loaded.parameters, torch.float32.itemsize, config=loaded.model.config)
+    check_memory(need, "Checking the export", "Make room, or export the prune set as a recipe")
+    measured = order.evaluation if drop == order.drop else None
+    token_ids = _token_ids(loaded, measured)
+    wanted, rounding = _wanted(loaded, token_ids, drop, measured)
+    written = _read_back(path, loaded.dtype).to(loaded.device).eval()
+    found = []
+    for number, window in enumerate(token_ids):
+        progress(number, len(token_ids))
+        found.append(token_losses(written, window.unsqueeze(0).to(loaded.device)))
+    difference = float((torch.cat(found).double().cpu() - wanted).abs().mean())
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"What was written does not compute what entviz measured: computed in float32 on both sides, the losses "
+            f"differ by {difference:.2g} nats a token, and at most {TOLERANCE:g} can be rounding. So it was not kept. "
+            "Export the prune set as a recipe instead."
+        )
+    return Check(int(wanted.numel()), difference, TOLERANCE, rounding)
+
+
+def token_losses(model: Any, token_ids: Tensor) -> Tensor:
+    """The loss of each token (windows, tokens - 1) but a window's first, by the model's own forward pass."""
+    with torch.inference_mode():
+        logits = model(input_ids=token_ids, use_cache=False).logits[:, :-1].float()
+        losses = functional.cross_entropy(logits.flatten(0, 1), token_ids[:, 1:].flatten(), reduction="none")
+    return losses.reshape(token_ids.shape[0], -1)
+
+
+def _token_ids(loaded: LoadedModel, measured: Evaluation | None) -> Tensor:
+    """Token ids (windows, tokens): those that were measured, or else a probe."""
+    if measured is not None:
+        return torch.tensor(measured.token_ids[:_CHECKED_WINDOWS])
+    most = loaded.anatomy.most_tokens or 48
+    return probe(loaded.anatomy, windows=2, tokens=min(48, most)).cpu()
+
+
+def _wanted(
+    loaded: LoadedModel, token_ids: Tensor, drop: PruneSet, measured: Evaluation | None
+) -> tuple[Tensor, float | None]:
+    """The losses (windows, tokens - 1) that entviz finds in float32, and by how much those measured differ.
+
+    The second is None where they were measured in float32, or not at all.
+    """
+    from entviz.corpus import windows_from_token_ids
+
+    losses = None
+    if measured is not None and measured.dtype == str(loaded.dtype).removeprefix("torch."):
+        losses = torch.tensor(measured.token_nll[:_CHECKED_WINDOWS]).double()
+    if losses is not None and loaded.dtype == torch.float32:
+        return losses, None
+    windows = windows_from_token_ids(token_ids.tolist(), loaded.vocabulary_size)
+    if loaded.dtype != torch.float32:  # a copy for this alone: the model keeps those that it makes itself
+        loaded = loaded.cast("float32")
+    exact = torch.tensor(evaluate(loaded, windows, drop).token_nll).double()
+    return exact, None if losses is None else float((losses - exact).abs().mean())
+
+
+def _read_back(path: Path, dtype: torch.dtype) -> Any:
+    """The model in float32, with weights as of ``dtype``, as plain transformers loads it from what was written."""
+    try:
+        with quiet():
+            if path.is_dir():
+                values = read_json(path / "config.json", path.name)
+                model, info = read_model(path, named_weights(path, path.name), values, torch.float32)
+            else:
+                with frugal_reading():
+                    model, info = read_gguf_model(path, torch.float32)
+        wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]})
+        if wrong:
+            raise ValueError(f"it lacks or has too many weights, such as {wrong[0]}")
+    except Exception as error:  # whatever the loader trips over, nobody else could load it either
+        raise ExportError(
+            f"What was written does not load again ({telling_line(error)}), so it was not kept. Export the prune set "
+            "as a recipe instead."
+        ) from error
+    if (
+        not path.is_dir()
+    ):  # a GGUF file may hold quantized weights, which are rounded only when they are loaded
+        round_weights(model, dtype)
+    return model
