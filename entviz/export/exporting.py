@@ -30,6 +30,7 @@ def export(
     text: str = "",
     criterion: str | None = None,
     replace: bool = False,
+    room_bytes: int | None = None,
     progress: Progress = silent,
 ) -> Exported:
     """Write a model without ``drop`` into the directory ``target``, with a model card and a recipe.
@@ -41,6 +42,7 @@ def export(
         text: on which text, in a few words.
         criterion: how the blocks were chosen, in a few words.
         replace: whether an earlier export at ``target`` may be replaced. Nothing else ever is.
+        room_bytes: how much may lie in the folder around ``target`` in all; None for no bound.
 
     Raises:
         BlockError: where the prune set does not fit the model.
@@ -55,8 +57,8 @@ def export(
     if evaluation is not None and evaluation.drop != drop:
         raise ExportError("The evaluation is of another prune set. Evaluate the one that is exported.")
     order = Order(loaded, drop, evaluation, text, criterion)
-    needed = order.bytes if form.file is None else 0
-    with new_directory(target, replace=replace, needed_bytes=needed) as directory:
+    needed = order.bytes_beside + (0 if form.weights is None else form.weights(order))
+    with new_directory(target, replace=replace, needed_bytes=needed, room_bytes=room_bytes) as directory:
         written = form.write(order, directory, progress)
         (directory / CARD).write_text(_card(order, form, written, target), "utf-8")
         (directory / MARK).write_bytes(order.recipe.to_bytes())

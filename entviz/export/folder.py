@@ -42,16 +42,9 @@ def place(name: str) -> Path:
     return exports_directory() / name
 
 
-def check_room(needed_bytes: int) -> None:
-    """Check that so much more may lie in the folder; raises ``ExportError`` where it may not."""
-    most = limit("ENTVIZ_EXPORTS_MB", _USUAL_MB) * 10**6
-    used = sum(file.stat().st_size for file in exports_directory().glob("*/*") if file.is_file())
-    if used + needed_bytes > most:
-        raise ExportError(
-            f"The exports on this server take {used / 1e6:,.0f} of {most / 1e6:,.0f} MB, and this one takes about "
-            f"{needed_bytes / 1e6:,.0f} MB. Ask whoever runs it to remove some from {exports_directory()} or to raise "
-            "ENTVIZ_EXPORTS_MB."
-        )
+def room_bytes() -> int:
+    """How much may lie in the folder in all; raises ``OptionError`` where ``ENTVIZ_EXPORTS_MB`` is no whole number."""
+    return limit("ENTVIZ_EXPORTS_MB", _USUAL_MB) * 10**6
 
 
 def archive(exported: Exported) -> bytes:

@@ -53,6 +53,12 @@ class Order:
         return self.loaded.bytes - sum(weight.numel() * weight.element_size() for weight in gone.values())
 
     @property
+    def bytes_beside(self) -> int:
+        """About how much the tokenizer, the config, the card and the recipe take as files."""
+        tokens = 0 if self.loaded.optional_tokenizer is None else len(self.loaded.optional_tokenizer)
+        return 30_000 + 150 * tokens
+
+    @property
     def recipe(self) -> Recipe:
         """The same as a small file."""
         return Recipe(
@@ -116,7 +122,7 @@ class Format:
         name: as typed after ``--format``.
         title: the name to show.
         purpose: what it is for, one sentence.
-        file: the small file that is the point of it, or None where that is a checkpoint.
+        weights: about how many bytes of weights it writes for an order, or None where it writes none.
         objection: why it cannot be had for a model's name and a prune set, or None.
         limits: what it does not do for a model's name and a prune set, as sentences.
         write: writes the files into an empty directory.
@@ -125,7 +131,7 @@ class Format:
     name: str
     title: str
     purpose: str
-    file: str | None
+    weights: Callable[[Order], int] | None
     objection: Callable[[str, PruneSet], str | None]
     limits: Callable[[str, PruneSet], list[str]]
     write: Callable[[Order, Path, Progress], Written]

@@ -6,6 +6,10 @@
 The files are written into a hidden directory beside the target, flushed to the disk and renamed when all are there.
 An error or a full disk leaves nothing. A killed process leaves the hidden directory, never a half target; the next
 export to the same place tidies up.
+
+Where a folder may hold only so much, a hidden directory counts as what is going to be in it, which its name says:
+exports that are written at once, by threads or processes, each find what the others still need. Nobody keeps a list,
+so a killed process leaves nothing reserved.
 """
 
 from __future__ import annotations
@@ -15,17 +19,23 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 from entviz.errors import BlockError, ExportError
 from entviz.export.recipe import read_recipe
 
 MARK = "recipe.json"  # is in every export, and tells one from a directory that is someone's own
+LOCK = ".room.lock"  # held while room is looked for and taken, never while anything is written
 _HOST = re.sub(r"[^A-Za-z0-9]+", "", socket.gethostname())[:40] or "host"
+# A hidden directory: of which export, whose, how many bytes it is going to have, and whether it is new or replaced.
+_OURS = re.compile(
+    r"\.(?P<name>.+)\.(?P<host>[A-Za-z0-9]+)-(?P<pid>\d+)\.[0-9a-f]{8}\.(?P<bytes>\d+)\.(?P<state>partial|replaced)"
+)
 
 
 def check_target(target: Path, *, replace: bool) -> None:
@@ -54,12 +64,15 @@ def check_target(target: Path, *, replace: bool) -> None:
 
 
 @contextmanager
-def new_directory(target: Path, *, replace: bool, needed_bytes: int = 0) -> Iterator[Path]:
+def new_directory(
+    target: Path, *, replace: bool, needed_bytes: int = 0, room_bytes: int | None = None
+) -> Iterator[Path]:
     """A directory to write into, which becomes ``target`` when the block ends without an error.
 
     Args:
         replace: whether an earlier export there may be replaced.
         needed_bytes: about how much will be written, to refuse at once what cannot fit.
+        room_bytes: how much may lie in the folder around ``target`` in all, this included; None for no bound.
 
     Raises ``ExportError`` where it cannot be made, does not fit, or the disk runs full.
     """
@@ -67,7 +80,7 @@ def new_directory(target: Path, *, replace: bool, needed_bytes: int = 0) -> Iter
     directory = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _tidy_up(target)
+        _tidy_up(target.parent, target.name)
         check_target(target, replace=replace)
         free = shutil.disk_usage(target.parent).free
         if needed_bytes > free:
@@ -75,12 +88,16 @@ def new_directory(target: Path, *, replace: bool, needed_bytes: int = 0) -> Iter
                 f"The export takes about {needed_bytes / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free at "
                 f"{target.parent}. Make room, or name another directory."
             )
-        name = f".{target.name}.{_HOST}-{os.getpid()}.{secrets.token_hex(4)}.partial"
-        directory = target.parent / name
-        directory.mkdir()
+        with _counting(target.parent, room_bytes) as check_room:
+            check_room(needed_bytes)
+            owner = f"{_HOST}-{os.getpid()}.{secrets.token_hex(4)}"
+            directory = target.parent / f".{target.name}.{owner}.{needed_bytes}.partial"
+            directory.mkdir()
         yield directory
         _flush(directory)
-        _swap(directory, target)
+        with _counting(target.parent, room_bytes) as check_room:
+            check_room(0)  # it may have become more than it was estimated to be
+            _swap(directory, target)
     except OSError as error:
         raise ExportError(
             f"The export cannot be written to {target} ({error.strerror or error}). Nothing was left there. "
@@ -91,6 +108,49 @@ def new_directory(target: Path, *, replace: bool, needed_bytes: int = 0) -> Iter
             shutil.rmtree(directory, ignore_errors=True)
 
 
+@contextmanager
+def _counting(folder: Path, room_bytes: int | None) -> Iterator[Callable[[int], None]]:
+    """A check that so many bytes more may lie in a folder; nobody else takes room until the block ends.
+
+    The check raises ``ExportError`` where they may not.
+    """
+    if room_bytes is None:
+        yield lambda more: None
+        return
+
+    def check(more: int) -> None:
+        used = used_bytes(folder)
+        if used + more > room_bytes:
+            this = f", and this one takes about {more / 1e6:,.1f} MB" if more else " with this one"
+            raise ExportError(
+                f"The exports on this server, those under way included, take {used / 1e6:,.1f} of "
+                f"{room_bytes / 1e6:,.0f} MB{this}. Ask whoever runs it to remove some from {folder} or to raise "
+                "ENTVIZ_EXPORTS_MB."
+            )
+
+    with FileLock(folder / LOCK, timeout=60):
+        _tidy_up(folder)
+        yield check
+
+
+def used_bytes(folder: Path) -> int:
+    """How much the exports in a folder take, or are going to take."""
+    total = 0
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            size = sum(_size(file) for file in path.rglob("*"))
+            ours = _OURS.fullmatch(path.name)
+            total += max(size, int(ours["bytes"]) if ours and ours["state"] == "partial" else 0)
+    return total
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.lstat().st_size if file.is_file() else 0
+    except FileNotFoundError:  # a temporary file of someone who is writing
+        return 0
+
+
 def _is_export(directory: Path) -> bool:
     try:
         read_recipe(directory / MARK)
@@ -99,14 +159,19 @@ def _is_export(directory: Path) -> bool:
     return True
 
 
-def _tidy_up(target: Path) -> None:
-    """Remove what processes of this machine left here that were killed, and put back what they were replacing."""
-    left = re.compile(rf"\.{re.escape(target.name)}\.{_HOST}-(\d+)\.\w+\.(partial|replaced)")
-    for path in target.parent.glob(".*"):
-        match = left.fullmatch(path.name)
-        if match is None or psutil.pid_exists(int(match[1])):
+def _tidy_up(folder: Path, name: str | None = None) -> None:
+    """Remove what processes of this machine left here that were killed, and put back what they were replacing.
+
+    With a ``name``, only what they left of that export.
+    """
+    for path in folder.glob(".*"):
+        left = _OURS.fullmatch(path.name)
+        if left is None or (name is not None and left["name"] != name):
             continue
-        if match[2] == "replaced" and not target.exists():
+        if left["host"] != _HOST or psutil.pid_exists(int(left["pid"])):
+            continue
+        target = folder / left["name"]
+        if left["state"] == "replaced" and not target.exists():
             path.rename(target)
         else:
             shutil.rmtree(path, ignore_errors=True)

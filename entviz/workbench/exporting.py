@@ -54,9 +54,9 @@ class Export:
     def write(self, loaded: LoadedModel, evaluation: Evaluation, progress: Turn) -> Exported:
         """Write the files. Raises ``EntvizError`` as ``entviz.export.export`` does."""
         from entviz.export import export
-        from entviz.export.folder import check_room, place
+        from entviz.export.folder import place, room_bytes
 
-        check_room(loaded.bytes)
+        room = room_bytes()
         with progress.aside():  # reading and writing files; others can compute meanwhile
             return export(
                 loaded.in_dtype(self.dtype),
@@ -67,5 +67,6 @@ class Export:
                 text=self.text,
                 criterion=self.criterion.strip() or None,
                 replace=self.replace,
+                room_bytes=room,
                 progress=progress,
             )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 PLACE: Final = "export.evaluation"
 DTYPES: Final = ("float32", "bfloat16", "float16")
-WITH_WEIGHTS: Final = ("hf", "llm-drop", "llama.cpp")
 SHOWN: Final = ("Perplexity", "KL from dense (nats)", "Parameters", "Weight memory")
 
 
@@ -54,7 +53,7 @@ def draw(chosen: selection.Selection, drop: str) -> Choice:
         for limit in form.limits(chosen.model, blocks):
             st.caption(f":material/info: {escape(limit)}")
     dtype = DTYPES[0]
-    if name in WITH_WEIGHTS:
+    if form.weights is not None:
         dtype = st.segmented_control(
             "Weights",
             DTYPES,

@@ -102,7 +102,7 @@ def test_it_writes_a_checkpoint_once_and_replaces_it_only_when_asked(open_export
     app.toggle(key="export.replace").set_value(True).run()
     write(app)
     assert sorted(path.name for path in target.iterdir()) == ["README.md", "recipe.json"]
-    assert [path.name for path in exports.iterdir()] == ["smollm2-135m-hf"]
+    assert [path.name for path in exports.iterdir() if path.is_dir()] == ["smollm2-135m-hf"]
 
 
 def test_a_click_is_not_lost_where_a_newer_one_stops_the_run(open_export, exports, monkeypatch):
@@ -151,16 +151,17 @@ def test_a_bad_folder_name_is_said_and_cannot_be_written(open_export, exports):
     assert not exports.exists()
 
 
-def test_what_may_lie_in_the_folder_is_bounded(exports, monkeypatch):
+def test_what_may_lie_in_the_folder_is_bounded(open_export, exports, monkeypatch):
     (exports / "one").mkdir(parents=True)
-    (exports / "one" / "file").write_bytes(bytes(900_000))
+    (exports / "one" / "file").write_bytes(bytes(990_000))
     monkeypatch.setenv("ENTVIZ_EXPORTS_MB", "1")
-    folder.check_room(50_000)
-    with pytest.raises(ExportError, match="ENTVIZ_EXPORTS_MB"):
-        folder.check_room(200_000)
+    app = write(choose(open_export(drop=LAYERS), "recipe"))
+    said = "".join(error.value for error in app.error).replace("\\", "")
+    assert "take 1.0 of 1 MB, and this one takes about" in said
+    assert [path.name for path in exports.iterdir() if path.is_dir()] == ["one"]
     monkeypatch.setenv("ENTVIZ_EXPORTS_MB", "lots")
     with pytest.raises(OptionError, match="whole number"):
-        folder.check_room(1)
+        folder.room_bytes()
 
 
 def test_a_prune_set_that_the_model_lacks_gives_a_sentence(open_export):

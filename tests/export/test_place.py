@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -150,7 +152,109 @@ def test_killed_between_two_renames_the_earlier_export_comes_back(tmp_path):
 
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    target.rename(tmp_path / f".out.{_HOST}-{gone.pid}.0a1b2c3d.replaced")
+    target.rename(tmp_path / f".out.{_HOST}-{gone.pid}.0a1b2c3d.70.replaced")
     with pytest.raises(ExportError, match="earlier export"):
         an_export(target)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each export and of each that is being written, by name."""
+    return {
+        path.name: sum(file.stat().st_size for file in path.iterdir())
+        for path in folder.iterdir()
+        if path.is_dir()
+    }
+
+
+def test_exports_at_once_share_the_room_that_there_is(tiny, tmp_path):
+    """Six real exports, begun together; there is room for two and a half of them."""
+    loaded = tiny("llama")
+    export(loaded, DROP, "hf", tmp_path / "alone" / "out")
+    size = sum(sizes(tmp_path / "alone").values())
+    room, folder = int(2.5 * size), tmp_path / "shared"
+    together = threading.Barrier(6)
+
+    def refusal(number: int) -> str:
+        together.wait()
+        try:
+            export(loaded, DROP, "hf", folder / f"out-{number}", room_bytes=room)
+        except ExportError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        refused = [words for words in pool.map(refusal, range(6)) if words]
+    assert all("ENTVIZ_EXPORTS_MB" in words for words in refused)
+    written = 6 - len(refused)
+    assert len(sizes(folder)) == written
+    assert 1 <= written <= 2
+    assert sum(sizes(folder).values()) <= room
+
+
+def test_room_is_held_by_the_exports_under_way_and_given_back_by_one_that_is_refused(tmp_path):
+    def new(name: str):
+        return new_directory(tmp_path / name, replace=False, needed_bytes=400_000, room_bytes=1_000_000)
+
+    with new("one"), new("two"):
+        with (
+            pytest.raises(ExportError, match=r"take 0\.8 of 1 MB, and this one takes about 0\.4 MB"),
+            new("three"),
+        ):
+            pytest.fail("there is no room")
+        assert len(sizes(tmp_path)) == 2
+    with new("three"):
+        pass
+
+
+def test_what_becomes_larger_than_estimated_is_not_kept(tmp_path):
+    an_export(tmp_path / "earlier")
+    with (
+        pytest.raises(ExportError, match=r"take 1\.2 of 1 MB with this one"),
+        new_directory(tmp_path / "out", replace=False, needed_bytes=10, room_bytes=1_000_000) as new,
+    ):
+        (new / "model.safetensors").write_bytes(bytes(1_200_000))
+    assert list(sizes(tmp_path)) == ["earlier"]
+
+
+def test_replacing_counts_both_until_the_earlier_one_is_gone(tmp_path):
+    an_export(tmp_path / "out")
+    (tmp_path / "out" / "model.safetensors").write_bytes(bytes(600_000))
+    with (
+        pytest.raises(ExportError, match="ENTVIZ_EXPORTS_MB"),
+        new_directory(tmp_path / "out", replace=True, needed_bytes=600_000, room_bytes=1_000_000),
+    ):
+        pytest.fail("there is no room")
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_another_processs_room_is_held_until_it_is_killed(tmp_path):
+    script = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from entviz.export.place import new_directory
+        with new_directory(Path(sys.argv[1]), replace=False, needed_bytes=700_000, room_bytes=1_000_000) as new:
+            print("begun", flush=True)
+            time.sleep(60)
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "theirs")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout.readline() == "begun\n"
+
+    def ours():
+        return new_directory(tmp_path / "ours", replace=False, needed_bytes=400_000, room_bytes=1_000_000)
+
+    with pytest.raises(ExportError, match="those under way included"), ours():
+        pytest.fail("there is no room")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    with ours():
+        pass
+    assert list(sizes(tmp_path)) == ["ours"]
