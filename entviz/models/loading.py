@@ -18,7 +18,7 @@ from entviz.models.checks import (
     named_weights,
     read_json,
 )
-from entviz.models.gguf import converted
+from entviz.models.gguf import converted, one_model
 from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
 from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, parse_dtype
@@ -151,9 +151,9 @@ def _locate_in_directory(path: Path) -> Path:
         files = [file.name for file in path.iterdir()]
     except OSError as error:
         raise ModelError(f"The directory {path} cannot be read ({telling_line(error)}).") from error
-    packed = [file for file in files if file.endswith(".gguf")]
-    if len(packed) == 1 and not any(file.endswith(".safetensors") for file in files):
-        return converted(path / packed[0])
+    packed = one_model(files)
+    if packed is not None and not any(file.endswith(".safetensors") for file in files):
+        return converted(path / packed)
     return path
 
 

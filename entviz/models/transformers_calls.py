@@ -3,7 +3,7 @@
     config = config_from(values)                                    # of a config.json, without what names code
     model, info = read_model(directory, weights, values, dtype)
     tokenizer = read_tokenizer(directory, values)
-    model, info = read_gguf_model(path, torch.float32)
+    model, info = read_gguf_model(path, torch.float32, values)
 
 No other module may call ``from_pretrained``, ``from_config``, ``AutoConfig`` and the like; a test looks for such calls.
 transformers is given a directory of its own (:mod:`entviz.models.clean_directory`), so that it never meets a file that
@@ -135,17 +135,30 @@ def read_tokenizer(directory: Path, values: Mapping[str, Any]) -> Any:
         return point_back(tokenizer, clean, directory)
 
 
-def read_gguf_model(path: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+def gguf_config_values(path: Path) -> dict[str, Any]:
+    """Return what transformers makes of a GGUF file's metadata, as the content of a ``config.json``."""
+    from transformers import PreTrainedConfig
+
+    with tempfile.TemporaryDirectory(prefix="entviz-") as empty:
+        values, _ = PreTrainedConfig.get_config_dict(
+            empty, gguf_file=str(path.absolute()), local_files_only=True
+        )
+    return dict(without_code(values))
+
+
+def read_gguf_model(path: Path, dtype: torch.dtype, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Read a causal language model from a GGUF file, de-quantized; returns what :func:`read_model` does.
 
-    The files beside it are not looked at.
+    ``values`` are the content of a ``config.json`` for it. The files beside it are not looked at.
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
     with tempfile.TemporaryDirectory(prefix="entviz-") as empty, one_at_a_time():
         model, info = AutoModelForCausalLM.from_pretrained(
             empty,
+            # Absolute, or a file of the same name in the working directory would be read instead.
             gguf_file=str(path.absolute()),
+            config=config_from(values),
             dtype=dtype,
             # Without this, weights stay packed wherever a kernel for it happens to be installed.
             quantization_config=GgufConfig(dequantize=True),

@@ -110,8 +110,8 @@ def test_second_load_converts_nothing(cache, file, monkeypatch):
     def fail(*_):
         raise AssertionError("converted again")
 
-    monkeypatch.setattr("entviz.models.gguf._convert", fail)
-    monkeypatch.setattr("entviz.models.gguf.sha256_of", fail)
+    monkeypatch.setattr("entviz.models.gguf.converting._convert", fail)
+    monkeypatch.setattr("entviz.models.gguf.digests.sha256_of", fail)
     assert load(str(file)).fingerprint == first
 
 

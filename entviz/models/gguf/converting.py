@@ -1,0 +1,164 @@
+"""A GGUF file, unpacked once into a directory of safetensors, which loads in a second from then on.
+
+A conversion is written under a temporary name, sealed with its digests and renamed when it is whole, so one that is
+there was complete whenever the process was killed. It is compared with its digests at each use: one that was damaged
+since is made again. A file lock keeps two processes from doing the same work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from entviz.errors import ModelError
+from entviz.models.cache import cache_directory
+from entviz.models.gguf.digests import is_whole, remembered_sha256, seal
+from entviz.models.gguf.header import Header, check_file
+from entviz.models.gguf.parts import join, parts_of, stem_of, whole_header
+from entviz.models.gguf.reading import check_header, read_gguf
+from entviz.models.library_errors import telling_line
+
+# Raise it whenever a change here would write different files; older conversions are then made again.
+CONVERSION_VERSION = 2
+
+_LOG = logging.getLogger(__name__)
+_SPARE_BYTES = 50_000_000  # for the tokenizer and the config
+
+
+def converted(path: Path, expected_sha256: str | None = None) -> Path:
+    """Return a directory of safetensors, config and tokenizer with the content of a GGUF file.
+
+    The weights are float32 and exactly those that transformers de-quantizes from the file.
+
+    Args:
+        path: the ``.gguf`` file, or any part of one that was split.
+        expected_sha256: what the file's SHA-256 must be; None to take any file.
+
+    Raises:
+        ModelError: if the file is not the expected one, cannot be read as a causal language model, or the cache
+            directory cannot be written.
+    """
+    import transformers
+
+    parts = parts_of(path)
+    digest = _digest(parts)
+    if expected_sha256 is not None and digest != expected_sha256:
+        raise ModelError(
+            f"The model file {path} is damaged: its SHA-256 is {digest[:12]}… instead of "
+            f"{expected_sha256[:12]}…. Reinstall the package that it came with."
+        )
+    stem = re.sub(r"[^A-Za-z0-9.-]+", "-", stem_of(path))[:60]
+    key = f"{stem}-{digest[:20]}-transformers-{transformers.__version__}-{CONVERSION_VERSION}"
+    models = cache_directory() / "models"
+    target = models / key
+    if target.is_dir() and is_whole(target):
+        return target
+    with _sentence_of_disk(models):
+        models.mkdir(parents=True, exist_ok=True)
+        with FileLock(models / f"{key}.lock"):
+            # Whoever left these was killed: they would hold the lock otherwise.
+            for orphan in models.glob(f"{key}.*.partial"):
+                shutil.rmtree(orphan, ignore_errors=True)
+            if target.is_dir():
+                if is_whole(target):
+                    return target
+                _LOG.warning("The conversion of %s was damaged on the disk, so it is made again.", path)
+                # Renamed first: a process that is reading it keeps its open files.
+                damaged = target.rename(models / f"{key}.damaged.partial")
+                shutil.rmtree(damaged, ignore_errors=True)
+            partial_directory = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".partial", dir=models))
+            try:
+                _convert(parts, partial_directory)
+                partial_directory.rename(target)
+            finally:
+                shutil.rmtree(partial_directory, ignore_errors=True)
+    return target
+
+
+def _digest(parts: Sequence[Path]) -> str:
+    """The file's SHA-256; of several parts, that of theirs."""
+    for part in parts:
+        check_file(part)
+    try:
+        digests = [remembered_sha256(part) for part in parts]
+    except OSError as error:
+        raise ModelError(
+            f"{parts[0]} cannot be read ({error.strerror or error}). Choose a file that you can open."
+        ) from error
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _convert(parts: Sequence[Path], directory: Path) -> None:
+    before = [_state(part) for part in parts]
+    header = whole_header(parts)
+    check_header(header)
+    _check_room(header, len(parts), directory)
+    whole = parts[0] if len(parts) == 1 else directory / "whole.gguf"
+    if len(parts) > 1:
+        join(parts, whole)
+    model, tokenizer = read_gguf(whole, header=header)
+    if len(parts) > 1:
+        whole.unlink()
+    if [_state(part) for part in parts] != before:
+        raise ModelError(f"{parts[0]} changed while it was read. Load it again when it is whole.")
+    _save(model, tokenizer, directory)
+    seal(directory)
+    _flush(directory)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _save(model: Any, tokenizer: Any, directory: Path) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        model.save_pretrained(directory)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(directory)
+    except SafetensorError as error:  # how the library reports a full disk
+        raise OSError(telling_line(error)) from error
+
+
+def _check_room(header: Header, parts: int, directory: Path) -> None:
+    needed = 4 * header.elements + (header.bytes if parts > 1 else 0) + _SPARE_BYTES
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise ModelError(
+            f"{header.path} takes {needed / 1e9:.1f} GB on the disk when it is unpacked, and {free / 1e9:.1f} GB are "
+            f"free in {directory.parent}. Make room there, or point the environment variable ENTVIZ_CACHE to a "
+            "directory with more."
+        )
+
+
+@contextmanager
+def _sentence_of_disk(models: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"The model cannot be converted into {models}: {error.strerror or error}. Make room there, or point "
+            "the environment variable ENTVIZ_CACHE to a directory that can be written."
+        ) from error
+
+
+def _flush(directory: Path) -> None:
+    """Have every file on the disk before the rename, so that a power cut cannot leave a named but empty one."""
+    for file in directory.iterdir():
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

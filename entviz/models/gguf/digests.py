@@ -1,0 +1,81 @@
+"""Whether bytes are still those that were there: a model file's SHA-256, and xxh3 over what was made of it.
+
+SHA-256 names a file for the catalog and the cache, and is remembered by path, size and time of change. xxh3 runs at
+the speed of memory, so a conversion is compared with its digest at each load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import re
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import xxhash
+
+from entviz.models.cache import cache_directory
+
+DIGESTS: Final = "entviz-digests.json"
+_MOST_BYTES: Final = 1_000_000
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_sha256(path: Path) -> str:
+    """Return a file's SHA-256, hashing it only if its path, size or time of change is new."""
+    status = path.stat()
+    identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    record = cache_directory() / "digests" / hashlib.sha256(identity.encode()).hexdigest()
+    try:
+        digest = record.read_text("ascii")
+        if re.fullmatch("[0-9a-f]{64}", digest):
+            return digest
+    except (OSError, UnicodeDecodeError):
+        pass
+    digest = sha256_of(path)
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:
+            file.write(digest)
+        Path(file.name).replace(record)
+    except OSError:
+        pass  # hashing again next time is all that is lost
+    return digest
+
+
+def seal(directory: Path) -> None:
+    """Write the digests of a directory's files beside them."""
+    digests = {file.name: xxh3_of(file) for file in sorted(directory.iterdir()) if file.is_file()}
+    (directory / DIGESTS).write_text(json.dumps(digests), "utf-8")
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether a sealed directory holds the files it was sealed with, byte for byte, and no others."""
+    from entviz.reading import parse_json, read_bytes
+
+    try:
+        digests = parse_json(read_bytes(directory / DIGESTS, _MOST_BYTES))
+        names = {file.name for file in directory.iterdir()} - {DIGESTS}
+        return (
+            isinstance(digests, dict)
+            and names == digests.keys()
+            and all(xxh3_of(directory / name) == digest for name, digest in digests.items())
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def xxh3_of(path: Path) -> str:
+    """Return the 128-bit xxh3 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return xxhash.xxh3_128_hexdigest(b"")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return xxhash.xxh3_128_hexdigest(data)
