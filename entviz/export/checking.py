@@ -22,12 +22,12 @@ from entviz.evaluation.loss import evaluate
 from entviz.export.order import Check, Order
 from entviz.export.zeroing import probe
 from entviz.models.checks import named_weights, read_json
-from entviz.models.gguf import frugal_reading
+from entviz.models.gguf import read_gguf
 from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, round_weights
 from entviz.models.memory import check_memory, estimate
 from entviz.models.quiet import quiet
-from entviz.models.transformers_calls import read_gguf_model, read_model
+from entviz.models.transformers_calls import read_model
 from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -106,18 +106,17 @@ def _wanted(
 
 
 def _read_back(path: Path, dtype: torch.dtype) -> Any:
-    """The model in float32, with weights as of ``dtype``, as plain transformers loads it from what was written."""
+    """The model in float32, with weights as of ``dtype``, as plain transformers loads it, from GGUF as entviz does."""
     try:
         with quiet():
             if path.is_dir():
                 values = read_json(path / "config.json", path.name)
                 model, info = read_model(path, named_weights(path, path.name), values, torch.float32)
+                wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]})
+                if wrong:
+                    raise ValueError(f"it lacks or has too many weights, such as {wrong[0]}")
             else:
-                with frugal_reading():
-                    model, info = read_gguf_model(path, torch.float32)
-        wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]})
-        if wrong:
-            raise ValueError(f"it lacks or has too many weights, such as {wrong[0]}")
+                model, _ = read_gguf(path)
     except Exception as error:  # whatever the loader trips over, nobody else could load it either
         raise ExportError(
             f"What was written does not load again ({telling_line(error)}), so it was not kept. Export the prune set "

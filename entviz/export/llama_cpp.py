@@ -14,6 +14,7 @@ from entviz.errors import ExportError
 from entviz.export.order import Format, Order, Written, loading_lines, only_layers
 from entviz.models import CATALOG
 from entviz.progress import Progress
+from entviz.wording import listed
 
 FILE: Final = "prune-layers.txt"
 WEIGHTS: Final = "pruned.gguf"
@@ -72,10 +73,21 @@ def _write(order: Order, directory: Path, progress: Progress) -> Written:
 
             write_gguf(order, target, progress)
         from entviz.export.checking import compare
+        from entviz.models.gguf import misread_by_transformers
 
+        check = compare(order, target)
         lines = f'# llama.cpp: llama-cli -m "{{directory}}/{WEIGHTS}"\n'
-        lines += loading_lines(order, "", f'gguf_file="{WEIGHTS}"')
-        return Written(lines, check=compare(order, target), notes=notes)
+        misread = misread_by_transformers(target)
+        if not misread:
+            return Written(
+                lines + loading_lines(order, "", f'gguf_file="{WEIGHTS}"'), check=check, notes=notes
+            )
+        notes.insert(
+            0,
+            f"transformers' own reader of GGUF files drops what this one says about {listed(misread)}. Load it with "
+            "llama.cpp or entviz, or export a Transformers checkpoint.",
+        )
+        return Written(f'llama-cli -m "{{directory}}/{WEIGHTS}"', language="bash", check=check, notes=notes)
     except ExportError as error:  # the argument is of use by itself
         target.unlink(missing_ok=True)
         notes.insert(0, f"No GGUF file was written: {error}")

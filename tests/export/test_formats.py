@@ -16,8 +16,9 @@ from entviz.errors import ExportError
 from entviz.export import FORMATS, export
 from entviz.export.mergekit import kept_ranges
 from entviz.export.recipe import read_recipe
-from entviz.models import CATALOG, LoadedModel
+from entviz.models import CATALOG, LoadedModel, load
 from tests.export.conftest import LAYERS, plain_losses
+from tests.models.gguf_files import made, write
 from tests.tiny import build
 
 MIXED = PruneSet.parse("attn.0,layer.1,mlp.3")
@@ -168,14 +169,37 @@ def test_a_byte_level_tokenizer_goes_into_the_file(tmp_path, splitter, name):
     assert again(text).input_ids == tokenizer(text).input_ids
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "gemma3_text", "qwen3"])
+@pytest.mark.parametrize("architecture", ["gpt2", "gemma3_text"])
 def test_without_a_gguf_file_there_is_the_argument_and_the_reason(tiny, tmp_path, architecture):
-    """Qwen 3 with heads of 8 dimensions is written, but does not load: transformers takes their size for 128."""
     found = export(tiny(architecture), WHOLE, "llama.cpp", tmp_path / "out")
     assert set(found.files) == {"README.md", "recipe.json", "prune-layers.txt"}
     assert (tmp_path / "out" / "prune-layers.txt").read_text() == "--prune-layers 1,3\n"
     assert found.check is None
     assert "No GGUF file was written" in found.notes[0]
+
+
+def test_what_transformers_would_misread_is_said(tiny, tmp_path):
+    """Qwen 3 with heads of 8 dimensions: the file is right, and transformers' own reader takes their size for 128."""
+    found = export(tiny("qwen3"), WHOLE, "llama.cpp", tmp_path / "out")
+    assert found.check.difference < 1e-4
+    assert "drops what this one says about head_dim" in found.notes[0]
+    assert found.loading.startswith("llama-cli")
+
+
+def test_a_file_with_stretched_positions_is_copied_with_what_it_says(tmp_path, monkeypatch):
+    model = made("llama", rope_parameters={"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0})
+    says = {
+        "rope.scaling.type": "linear",
+        "rope.scaling.factor": 4.0,
+    }
+    path = write(tmp_path / "tiny.gguf", model, says=says)
+    monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path / "cache"))
+    found = export(load(str(path)), WHOLE, "llama.cpp", tmp_path / "out")
+    assert found.check.difference < 1e-4
+    fields = GGUFReader(tmp_path / "out" / "pruned.gguf").fields
+    assert fields["llama.block_count"].contents() == 2
+    assert fields["llama.rope.scaling.factor"].contents() == 4
+    assert "rope_parameters" in found.notes[0]
 
 
 @pytest.mark.slow

@@ -12,8 +12,10 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.models.files import TOKENS
+from tests.tiny import OPTIONS, build
 
 # transformers' model type, and llama.cpp's name for it.
 NAMES = {
@@ -23,6 +25,49 @@ NAMES = {
     "mistral": "llama",
 }
 _NORMS_PLUS_ONE = ("gemma2", "gemma3_text", "nemotron")
+
+
+_LLAMA = OPTIONS["llama"]
+_MOE = {**_LLAMA, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+# What transformers' reader knows and tests.tiny does not, and what files cannot say otherwise.
+FURTHER: dict[str, dict[str, Any]] = {
+    "qwen2": _LLAMA,
+    "phi3": {**_LLAMA, "original_max_position_embeddings": 128},
+    "starcoder2": _LLAMA,
+    "stablelm": _LLAMA,
+    "nemotron": {**_LLAMA, "head_dim": 8},
+    "qwen2_moe": {**_MOE, "shared_expert_intermediate_size": 40},
+    "qwen3_moe": {**_MOE, "head_dim": 8, "norm_topk_prob": True},
+    "lfm2": {
+        **_LLAMA,
+        "layer_types": ["conv", "full_attention", "conv", "full_attention"],
+        "block_auto_adjust_ff_dim": False,
+    },
+}
+
+
+def made(kind: str, **options: Any) -> Any:
+    """A tiny model of any kind, with weights that make every part of it count."""
+    if kind == "gemma3_text":
+        options.setdefault("query_pre_attn_scalar", OPTIONS[kind]["head_dim"])  # as llama.cpp has it
+    if kind in OPTIONS:
+        return build(kind, **options)
+    common = {
+        "vocab_size": 101,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        "num_hidden_layers": 4,
+    }
+    config = AutoConfig.for_model(kind, **{**common, **FURTHER[kind], **options})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.dim() == 1:
+                    weight.add_(torch.randn_like(weight) * 0.1)
+    return model.eval()
 
 
 def metadata(model: Any) -> dict[str, Any]:

@@ -9,6 +9,6 @@
 
 from entviz.models.gguf.converting import converted
 from entviz.models.gguf.parts import one_model
-from entviz.models.gguf.reading import read_gguf
+from entviz.models.gguf.reading import misread_by_transformers, read_gguf
 
-__all__ = ["converted", "one_model", "read_gguf"]
+__all__ = ["converted", "misread_by_transformers", "one_model", "read_gguf"]

@@ -132,7 +132,11 @@ def settings(header: Header, values: Mapping[str, Any], said: Turning) -> dict[s
     for key, value in header.own.items():
         if key in done:
             continue
-        value = _one_value(header, key, value)
+        if isinstance(value, list) and key != "attention.sliding_window_pattern":
+            raise ModelError(
+                f"{header.path} gives each of its layers a value of its own for {header.architecture}.{key} "
+                f"({str(value)[:60]}), which transformers cannot build. {_SAFETENSORS}"
+            )
         if key == "attention.sliding_window_pattern":
             found["layer_types"] = _layer_types(header, key, value, layers)
             continue
@@ -174,18 +178,6 @@ def _in_layer(name: str) -> bool:
 def _settable(config: Any, name: str) -> bool:
     derived = getattr(type(config), name, None)
     return hasattr(config, name) and not (isinstance(derived, property) and derived.fset is None)
-
-
-def _one_value(header: Header, key: str, value: Any) -> Any:
-    """A value a layer that is the same for all, as one value."""
-    if isinstance(value, list) and key != "attention.sliding_window_pattern":
-        if len(set(value)) != 1:
-            raise ModelError(
-                f"{header.path} gives its layers different values of {header.architecture}.{key} "
-                f"({str(value)[:60]}), which transformers cannot build here. {_SAFETENSORS}"
-            )
-        return value[0]
-    return value
 
 
 def _changes_nothing(header: Header, key: str, value: Any) -> bool:

@@ -27,7 +27,12 @@ from entviz.models.gguf.metadata import layer_count, settings
 from entviz.models.gguf.weights import check_weights
 from entviz.models.library_errors import telling_line
 from entviz.models.memory import check_memory, estimate
-from entviz.models.transformers_calls import gguf_config_values, read_gguf_model, read_gguf_tokenizer
+from entviz.models.transformers_calls import (
+    config_from,
+    gguf_config_values,
+    read_gguf_model,
+    read_gguf_tokenizer,
+)
 
 # What is replaced while a file is read is replaced for the whole process.
 _REPLACING: Final = threading.Lock()
@@ -67,6 +72,24 @@ def read_gguf(
         ) from error
 
 
+def misread_by_transformers(path: Path) -> list[str]:
+    """Names of config values that transformers' own reader sets otherwise than this file says.
+
+    Raises:
+        ModelError: as :func:`read_gguf`.
+    """
+    header = read_header(path)
+    check_header(header)
+    with frugal_reading():
+        plain = gguf_config_values(path)
+        right = check_config(settings(header, plain, _turning(header)), str(path)).to_dict()
+        try:
+            found = config_from(plain).to_dict()
+        except Exception:  # noqa: BLE001  a config that cannot be made of what it reads is wrong altogether
+            return ["config"]
+    return sorted(key for key, value in right.items() if found.get(key) != value)
+
+
 def check_header(header: Header) -> None:
     """Check that a file has weights for the layers that it says, and can be unpacked in the memory that is free.
 
@@ -81,8 +104,7 @@ def check_header(header: Header) -> None:
 
 def _read(header: Header, path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     name = str(header.path)
-    found = {tensor: header.tensors[tensor] for tensor in positions.TENSORS if tensor in header.tensors}
-    said = positions.turning(header, {tensor: _numbers(stored) for tensor, stored in found.items()})
+    said = _turning(header)
     values = gguf_config_values(path)
     check_config({"model_type": values.get("model_type")}, name)
     values = settings(header, values, said)
@@ -105,6 +127,11 @@ def _read(header: Header, path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     has_tokenizer = isinstance(tokens, Strings) and tokens.count > 0
     return model, read_gguf_tokenizer(path) if has_tokenizer else None
+
+
+def _turning(header: Header) -> positions.Turning:
+    found = {name: header.tensors[name] for name in positions.TENSORS if name in header.tensors}
+    return positions.turning(header, {name: _numbers(tensor) for name, tensor in found.items()})
 
 
 def _numbers(tensor: Stored) -> np.ndarray:
