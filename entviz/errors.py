@@ -39,5 +39,9 @@ class ExportError(EntvizError):
     """A pruned model cannot be written in the format or to the place asked for."""
 
 
+class StoreError(EntvizError):
+    """What was kept cannot be read: its database is locked, out of reach, or on a disk that is full."""
+
+
 class Cancelled(EntvizError):
     """Work was stopped on request; raised from inside a progress report."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.store.listing import as_csv, listing
-from pages.parts import frame, runs_compare, runs_filters, runs_one, runs_open
+from pages.parts import frame, runs_compare, runs_filters, runs_one, runs_open, runs_trouble
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ def draw() -> None:
         "the texts they measured, and can delete them."
     )
     found = runs_filters.draw()
+    runs_trouble.draw()
     if not found:
         _draw_empty()
         return
@@ -105,6 +106,8 @@ def _draw_delete(chosen: "list[Run]") -> None:
 
 
 def _draw_empty() -> None:
+    if runs_trouble.hides_runs():
+        return
     if runs_filters.narrowed():
         st.info("No run is like that. Take a filter away to see others.", icon=":material/filter_alt_off:")
         return

@@ -7,13 +7,14 @@
 
 A result is kept under the key that the dashboard gives it where it is the same function of the same options. What only
 the command line can ask for goes into the options under ``shell``, and so into the key: ``{"weights": "bfloat16"}``.
-A command computes anew whatever is kept, and a store that cannot be written is a line in the log.
+A command computes anew whatever is kept. Where nothing can be kept it says so on standard error, and does its work.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ class Keeper:
         from entviz.store import Store
 
         self._options = options
-        self._store = Store() if options.keep else None
+        self._store = Store(announce=note) if options.keep else None
         # Before the model is read: where its files change meanwhile, they must not lead to what it gave.
         from entviz.workbench.identity import model_identity
 
@@ -65,6 +66,8 @@ class Keeper:
     ) -> None:
         if self._store is not None:
             self._store.close()
+            if self._store.held:
+                note("What this command has found was not kept.")
 
     def request(self, subject: Subject) -> Request:
         """What was measured, as the dashboard asks for it; the text is empty for token ids."""
@@ -146,6 +149,11 @@ class Keeper:
         asked, identity = asked_key(task)
         if text is not None and identity is not None and identity == self._identity:
             store.link(asked, key)
+
+
+def note(sentence: str) -> None:
+    """Say something on standard error that stops no command."""
+    print(f"entviz: {sentence}", file=sys.stderr)
 
 
 def placed(model: str) -> str:

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from entviz.blocks import PruneSet
+from entviz.cli.keeping import note
 from entviz.cli.shared import print_json
-from entviz.errors import OptionError
+from entviz.errors import OptionError, StoreError
 
 _MOST = 10_000
 _FIELDS = ("key", "kind", "created", "model", "description", "options", "summary", "program")
@@ -35,7 +36,10 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """List the runs.
+
+    Raises ``StoreError`` where what was kept cannot be read now.
+    """
     from entviz.store import Store
     from entviz.store.listing import KIND_TITLES, as_csv, dropped, found, listing
 
@@ -44,7 +48,9 @@ def run(options: argparse.Namespace) -> None:
     if not 1 <= options.limit <= _MOST:
         raise OptionError(f"--limit is from 1 to {_MOST:,}, not {options.limit}.")
     drop = None if options.drop is None else PruneSet.parse("" if options.drop == "dense" else options.drop)
-    store = Store()
+    store = Store(
+        announce=lambda _: None
+    )  # nothing is written here; what keeps it from being read is said below
     runs = store.runs(
         kind=options.kind or list(KIND_TITLES),
         model=options.model,
@@ -52,7 +58,12 @@ def run(options: argparse.Namespace) -> None:
         drop=drop,
         limit=options.limit,
     )
+    unreadable = store.unreadable
     store.close()
+    if unreadable is not None:
+        raise StoreError(unreadable)
+    for notice in store.notices:
+        note(notice)
     if options.json:
         print_json({"runs": [{name: getattr(one, name) for name in _FIELDS} for one in runs]})
     elif options.csv:

@@ -106,8 +106,11 @@ def _write(speedups: dict[str, float]) -> None:
     try:
         _path().parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=_path().parent, suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(speedups, file)
-        Path(temporary).replace(_path())
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(speedups, file)
+            Path(temporary).replace(_path())
+        finally:
+            Path(temporary).unlink(missing_ok=True)  # where the disk was full
     except OSError:  # a cache that cannot be written is no reason to fail
         return

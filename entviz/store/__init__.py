@@ -7,7 +7,8 @@
     store.runs(kind="evaluation")                            # what there is, newest first
 
 A result is a function of the model's fingerprint, the token ids, the options and the program, and is kept under the
-hash of these. A store never raises for what it finds: what cannot be read is removed, and then computed again.
+hash of these. A store never raises for what it finds, and deletes a result only when it is asked to or its bound is
+reached. While the database cannot be used, results are kept in memory (``store.trouble`` says why) and written later.
 """
 
 from entviz.store.keys import program, request_key, result_key

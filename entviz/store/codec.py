@@ -63,21 +63,41 @@ def unpack(kind: str, data: bytes) -> tuple[Any, int]:
     Raises ``UnreadableError`` where the bytes are damaged, or of another kind or an older form of the result.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST:
-                raise UnreadableError("it is too large")
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        size = sum(array.nbytes for array in arrays.values())
-        header = json.loads(arrays.pop(_HEADER).tobytes())
-        if header["kind"] != kind:
-            raise UnreadableError(f"it is of the kind {header['kind']}")
+        header, arrays, size = _opened(kind, data)
         module, name = RESULTS[kind]
         fields = {key: _restored(value, arrays) for key, value in header["fields"].items()}
         return getattr(import_module(module), name)(**fields), size
     except Exception as error:
         # Damaged bytes fail in the archive, the arrays, the header, the blocks or the class, each in its own way.
         raise UnreadableError(str(error)) from error
+
+
+def is_intact(kind: str, data: bytes) -> bool:
+    """Whether the bytes are those that were packed, as the archive's checksums tell, whatever version packed them."""
+    try:
+        _opened(kind, data)
+    except Exception:  # noqa: BLE001 - as in unpack
+        return False
+    return True
+
+
+def _opened(kind: str, data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], int]:
+    """The header, the arrays by name, and the bytes that they take."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST:
+            raise UnreadableError("it is too large")
+        # Each is read to its end, where its checksum is compared; np.load may stop before.
+        arrays = {
+            name.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(name)), allow_pickle=False
+            )
+            for name in archive.namelist()
+        }
+    size = sum(array.nbytes for array in arrays.values())
+    header = json.loads(arrays.pop(_HEADER).tobytes())
+    if header["kind"] != kind:
+        raise UnreadableError(f"it is of the kind {header['kind']}")
+    return header, arrays, size
 
 
 def _fields(result: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

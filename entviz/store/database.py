@@ -1,143 +1,224 @@
-"""The tables that results are kept in, and opening the database that has them.
+"""Opening the database that results are kept in.
 
 ``ENTVIZ_DATABASE`` names any database that SQLAlchemy can open; without it, it is a SQLite file in the cache
-directory. That file is entviz's own and is made anew where it is damaged. A database that was named is never removed.
+directory. Where that file is spoilt it is set aside and what can be read is copied (``mending.py``). A database that
+was named is never touched so.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import (
-    JSON,
-    URL,
-    Column,
-    Engine,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    inspect,
-    select,
-    text,
-)
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchTableError
+from sqlalchemy.pool import StaticPool
 
 from entviz.models.cache import cache_directory
-
-log = logging.getLogger("entviz")
+from entviz.store import mending
+from entviz.store.faults import NO_ADDRESS, DamageError, Fault, FaultError, is_damage, is_locked
+from entviz.store.schema import metadata
 
 FILE = "runs.sqlite"
 _BUSY_SECONDS = 10.0  # how long one process waits for another's write
+_CONNECT_SECONDS = 10  # how long a server may take to answer
 # How a transaction makes others wait that begin in the same way, by dialect; the number is ours and means nothing.
 _ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(20250403794)"}
 
-metadata = MetaData()
 
-texts = Table(
-    "entviz_texts",
-    metadata,
-    Column("key", String(40), primary_key=True, comment="hash of the text"),
-    Column("text", Text, nullable=False),
-    Column("bytes", Integer, nullable=False),
+_SETTINGS = (
+    "auto_vacuum=FULL",  # what is removed makes the file smaller; takes effect in a new file only
+    "journal_mode=WAL",  # readers do not wait for the one who writes
+    "synchronous=NORMAL",
+    "journal_size_limit=16777216",
 )
 
-runs = Table(
-    "entviz_runs",
-    metadata,
-    Column("key", String(40), primary_key=True, comment="hash of all that the result depends on"),
-    Column("kind", String(40), nullable=False, index=True, comment="analysis, evaluation, ..."),
-    Column("created", Float, nullable=False, index=True, comment="seconds since 1970, UTC"),
-    Column("used", Float, nullable=False, comment="the same, when it was last asked for"),
-    Column("model", Text, nullable=False, comment="the name it was asked for by"),
-    Column("fingerprint", String(64), nullable=False, comment="of the model's config and weights"),
-    Column("description", Text, nullable=False, comment="of the text, in a few words"),
-    Column("options", JSON, nullable=False, comment="what was asked for"),
-    Column("summary", JSON, nullable=False, comment="the main numbers"),
-    Column("program", Text, nullable=False, comment="what computed it"),
-    Column("text_key", String(40), ForeignKey("entviz_texts.key"), nullable=True, index=True),
-    Column("bytes", Integer, nullable=False, comment="of the result"),
-    Column("result", LargeBinary, nullable=False),
-)
-# All that is asked to make room, so that it is read from the index and not past the results.
-Index("entviz_runs_by_use", runs.c.used, runs.c.created, runs.c.key, runs.c.bytes)
-
-requests = Table(
-    "entviz_requests",
-    metadata,
-    Column(
-        "key", String(40), primary_key=True, comment="hash of what was asked for, before a model was loaded"
-    ),
-    Column("run_key", String(40), ForeignKey("entviz_runs.key"), nullable=False, index=True),
-)
+Identity = tuple[int, ...]
 
 
-def open_database(url: str | None = None, *, suspected: bool = False) -> Engine | None:
-    """An engine with the tables in place, or None (and a line in the log) where the database cannot be used.
+@dataclass(frozen=True)
+class Opened:
+    """An engine with the tables in place.
 
-    With ``suspected`` all of entviz's own file is checked, which takes a while.
+    Attributes:
+        engine: to be disposed of by whoever has it.
+        path: of entviz's own file; None for a database that was named.
+        identity: of that file when it was opened, so that one in its place is told from it.
+        notice: what had to be mended, as a sentence; empty where nothing had.
+        refusal: why the file can only be read, as what was raised when it was opened to be written; None where it
+            can be written.
     """
-    named = url or os.environ.get("ENTVIZ_DATABASE")
-    if named:
+
+    engine: Engine
+    path: Path | None = None
+    identity: Identity | None = None
+    notice: str = ""
+    refusal: Exception | None = None
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the file was set aside or removed since, so that what is written would not be found again."""
+        if self.path is None:
+            return False
+        # What can only be read is read as if nobody wrote to it.
+        return identity(self.path, content=self.refusal is not None) != self.identity
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which database: the one with this URL, or entviz's own file. ``place`` names it without a password."""
+
+    url: URL | None
+    place: str
+
+
+def address(named: str | None = None) -> Address:
+    """The address that was named, or else the one in ``ENTVIZ_DATABASE``, or else of the file in the cache directory.
+
+    Raises ``FaultError`` where it is no address. What the parser says is not repeated, as that may be a part of a
+    password.
+    """
+    named = named or os.environ.get("ENTVIZ_DATABASE")
+    if not named:
+        return Address(None, str(cache_directory() / FILE))
+    try:
+        url = make_url(named)
+    except (ArgumentError, ValueError):
+        raise FaultError(NO_ADDRESS) from None
+    if url.host and "@" in url.host:  # else a part of the password would be taken for one of the host's name
+        raise FaultError(
+            Fault("ENTVIZ_DATABASE has two @", "write one that belongs to the user's name or password as %40")
+        )
+    if url.get_backend_name() != "sqlite":
+        return Address(url, f"the {url.get_backend_name()} database on {url.host or 'this computer'}")
+    if url.database in (None, "", ":memory:"):
+        return Address(url, "the database in memory")
+    path = str(url.database)
+    return Address(url, path if path.startswith("file:") else str(Path(path).absolute()))
+
+
+def open_database(named: str | None = None, *, suspect: Identity | None = None) -> Opened:
+    """The database, opened, with its tables in place.
+
+    Args:
+        named: its URL; see :func:`address`.
+        suspect: the identity of entviz's own file, if using it has just failed as if it were spoilt. All of it is
+            then looked through, which takes a while, unless another process has replaced it meanwhile.
+
+    Raises whatever SQLAlchemy, the driver or the system does; ``faults.explain`` says it in words.
+    """
+    where = address(named)
+    if where.url is not None:
+        return Opened(_ready(_engine_of(where.url)))
+    path = Path(where.place)
+    try:
+        return _open_file(path, suspect)
+    except Exception as error:
+        wal = Path(f"{path}-wal")
+        if (
+            is_damage(error)
+            or is_locked(error)
+            or not path.is_file()
+            or (wal.exists() and wal.stat().st_size)
+        ):
+            raise
         try:
-            return _opened(named)
-        except Exception as error:  # noqa: BLE001 - missing drivers, wrong addresses, refused connections, ...
-            # The address may hold a password, so it is not repeated.
-            log.warning("The database cannot be used (%s); results are kept in memory.", type(error).__name__)
-            return None
-    path = cache_directory() / FILE
-    for last_try in (False, True):
+            engine = _checked(_engine_of_file(path, "mode=ro&immutable=1", ()))
+        except Exception:  # noqa: BLE001 - it cannot be read either
+            raise error from None
+        return Opened(engine, path, identity(path, content=True), refusal=error)
+
+
+def _open_file(path: Path, suspect: Identity | None) -> Opened:
+    """Entviz's own file, which is made, or mended, where it has to be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mending.alone(path) as locked:
+        notice = mending.go_on(path) if locked else ""
+        path.touch()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return _opened(URL.create("sqlite", database=str(path)), suspected)
-        except (SQLAlchemyError, OSError) as error:
-            if last_try or not is_damage(error):
-                log.warning("%s cannot be used (%s); results are kept in memory.", path, error)
-                return None
-            log.warning("%s is damaged or from another version; it is made anew.", path)
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
-    return None
+            if suspect is not None and identity(path) == suspect:
+                mending.check(path)
+            engine = _ready(_engine_of_file(path))
+        except Exception as error:
+            if not is_damage(error) or not locked:
+                raise
+            notice = mending.mend(path)
+            engine = _ready(_engine_of_file(path))
+        return Opened(engine, path, identity(path), notice)
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether a database says that its file is spoilt, rather than busy, full or not ours to write."""
-    words = (
-        "not a database",
-        "malformed",
-        "no such column",
-        "no such table",
-        "disk i/o error",
-        "has no column",
-    )
-    return isinstance(error, DatabaseError) and any(word in str(error.orig).lower() for word in words)
+def in_memory() -> Engine:
+    """A database in memory, of one connection: whoever uses it sees to it that nobody else does meanwhile."""
+    options = {"check_same_thread": False}
+    return _ready(create_engine("sqlite://", poolclass=StaticPool, connect_args=options))
 
 
-def _opened(url: str | URL, suspected: bool = False) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True)
+def identity(path: Path, *, content: bool = False) -> Identity | None:
+    """What tells a file from another one in its place, and with ``content`` from itself before it was written to.
+
+    None where there is none.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    more = (status.st_size, status.st_mtime_ns) if content else ()
+    return status.st_dev, status.st_ino, *more
+
+
+def _engine_of(url: URL) -> Engine:
+    options: dict[str, Any] = {}
+    if (
+        url.get_driver_name() in ("psycopg", "psycopg2", "pymysql", "mysqldb")
+        and "connect_timeout" not in url.query
+    ):
+        options["connect_timeout"] = _CONNECT_SECONDS
+    engine = create_engine(url, pool_pre_ping=True, connect_args=options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _engine_of_file(path: Path, mode: str = "mode=rw", settings: tuple[str, ...] = _SETTINGS) -> Engine:
+    """An engine whose connections never create the file, so that none does while it is being replaced."""
+    place = f"file:{quote(str(path))}?{mode}"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(place, uri=True, check_same_thread=False)
+
+    engine = create_engine(URL.create("sqlite", database=str(path)), creator=connect, pool_pre_ping=True)
+    event.listen(engine, "connect", partial(_prepare_sqlite, settings=settings))
+    return engine
+
+
+def _ready(engine: Engine) -> Engine:
+    """The engine, with the tables that are missing created; raises as :func:`_checked` does."""
     try:
         _create_tables(engine)
-        with engine.connect() as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(select(table).limit(1)).fetchall()
-            if suspected:
-                found = connection.scalar(text("PRAGMA quick_check(1)"))
-                if found != "ok":
-                    raise DatabaseError("quick_check", None, Exception(f"malformed: {found}"))
+    except BaseException:
+        engine.dispose()
+        raise
+    return _checked(engine)
+
+
+def _checked(engine: Engine) -> Engine:
+    """The engine. Raises ``DamageError`` where a table is not as it should be."""
+    try:
+        inspector = inspect(engine)
+        for table in metadata.sorted_tables:
+            try:
+                there = {column["name"] for column in inspector.get_columns(table.name)}
+            except NoSuchTableError:
+                there = set()
+            missing = {column.name for column in table.columns} - there
+            if missing:
+                raise DamageError(f"{table.name} lacks {', '.join(sorted(missing))}")
     except BaseException:
         engine.dispose()
         raise
@@ -157,15 +238,9 @@ def _create_tables(engine: Engine) -> None:
         metadata.create_all(connection)
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, _record: Any, settings: tuple[str, ...] = _SETTINGS) -> None:
     cursor = connection.cursor()
-    for setting in (
-        f"busy_timeout={int(_BUSY_SECONDS * 1000)}",
-        "auto_vacuum=FULL",  # what is removed makes the file smaller; takes effect in a new file only
-        "journal_mode=WAL",  # readers do not wait for the one who writes
-        "synchronous=NORMAL",
-        "journal_size_limit=16777216",
-    ):
+    for setting in (f"busy_timeout={int(_BUSY_SECONDS * 1000)}", *settings):
         _set(cursor, setting)
     cursor.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     Text,
     and_,
     delete,
@@ -26,21 +24,21 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from entviz.blocks import PruneSet
 from entviz.limits import limit
+from entviz.store.access import RETRY_SECONDS, Access, remove_runs
 from entviz.store.codec import UnreadableError, pack, unpack
-from entviz.store.database import is_damage, open_database, requests, runs, texts
 from entviz.store.keys import program
 from entviz.store.memory import Memory
+from entviz.store.schema import requests, runs, texts
 
 T = TypeVar("T")
 log = logging.getLogger("entviz")
 
 _LISTED = [column for column in runs.c if column.name not in ("result", "used", "text_key")]
 _REQUEST_BYTES = 200  # roughly what a key that leads to another takes in memory
-_AT_ONCE = 500  # rows in one statement
+_AT_ONCE = 500  # runs that are looked at for room
 _USED_PRECISION = 60.0  # seconds; reading again within a minute is not worth a write
 
 
@@ -78,22 +76,59 @@ class Store:
         memory_bytes: what results in memory may take.
         disk_bytes: what results and texts in the database may take; the least recently used are removed. None for
             ``ENTVIZ_STORE_MB`` megabytes, or else 500 MB.
+        retry_seconds: how long to leave a database alone that has failed.
+        announce: is given a sentence when the database cannot be used, when it can again, and when it was mended.
 
     Raises:
         OptionError: where ``ENTVIZ_STORE_MB`` is not a whole number above 0.
     """
 
     def __init__(
-        self, url: str | None = None, *, memory_bytes: int = 64_000_000, disk_bytes: int | None = None
+        self,
+        url: str | None = None,
+        *,
+        memory_bytes: int = 64_000_000,
+        disk_bytes: int | None = None,
+        retry_seconds: float = RETRY_SECONDS,
+        announce: Callable[[str], None] = log.warning,
     ) -> None:
         # Every program that writes keeps to the bound, as each makes room down to its own.
         self.disk_bytes = limit("ENTVIZ_STORE_MB", 500) * 10**6 if disk_bytes is None else disk_bytes
-        self._url = url
         self._memory = Memory(memory_bytes)
         self._requests = Memory(2_000_000)  # request key -> result key
-        self._opening = threading.Lock()
-        self._engine: Engine | None = None
-        self._opened = False
+        self._access = Access(
+            url, _make_room, self.disk_bytes, retry_seconds=retry_seconds, announce=announce
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why results are in memory only, and what to do, as a sentence; None where they are in the database."""
+        fault = self._access.fault
+        return (
+            None
+            if fault is None
+            else f"Results are kept in memory only, until the program ends, because {fault}"
+        )
+
+    @property
+    def unreadable(self) -> str | None:
+        """Why what was kept before cannot be listed now, and what to do, as a sentence; None where it can."""
+        fault = self._access.fault
+        return (
+            None
+            if fault is None or self._access.readable
+            else f"What was kept cannot be read because {fault}"
+        )
+
+    @property
+    def notices(self) -> list[str]:
+        """What had to be mended since the program began, as sentences."""
+        return list(self._access.notices)
+
+    @property
+    def held(self) -> int:
+        """How many results are in memory only."""
+        return self._access.holds
 
     def get(self, key: str) -> Any:
         """The result kept under a key, or None."""
@@ -105,7 +140,7 @@ class Store:
         key = self._requests.get(request)
         if key is None:
             query = select(requests.c.run_key).where(requests.c.key == request)
-            key = self._attempt(lambda connection: connection.scalar(query), None)
+            key = self._first(lambda connection: connection.scalar(query))
         if key is None:
             return None
         self._requests.put(request, key, _REQUEST_BYTES)
@@ -122,7 +157,7 @@ class Store:
         if len(data) > self.disk_bytes:
             return
         now = time.time()
-        text_key = hashlib.sha256(text.encode()).hexdigest()[:40] if text is not None else None
+        text_key = _text_key(text) if text is not None else None
         row = {
             "key": key,
             "kind": run.kind,
@@ -140,15 +175,20 @@ class Store:
         }
 
         def write(connection: Connection) -> None:
+            kept = connection.execute(select(runs.c.kind, runs.c.result).where(runs.c.key == key)).first()
+            if kept is not None and _is_readable(kept.kind, kept.result):
+                return
             if text is not None:
                 # In one statement, as another process may keep the same text, or remove it, just now.
                 content = select(literal(text_key), literal(text, Text), literal(len(text.encode())))
                 missing = content.where(~exists().where(texts.c.key == text_key))
                 connection.execute(insert(texts).from_select(["key", "text", "bytes"], missing))
-            connection.execute(insert(runs).values(row))
-            self._make_room(connection)
+            if kept is None:
+                connection.execute(insert(runs).values(row))
+            else:
+                connection.execute(update(runs).where(runs.c.key == key).values(row))
 
-        self._attempt(write, None)
+        self._access.write(write)
 
     def link(self, request: str, key: str) -> None:
         """Remember that a request leads to the result under a key."""
@@ -158,7 +198,7 @@ class Store:
             connection.execute(delete(requests).where(requests.c.key == request))
             connection.execute(insert(requests).values(key=request, run_key=key))
 
-        self._attempt(write, None)
+        self._access.write(write)
 
     def runs(
         self,
@@ -193,106 +233,98 @@ class Store:
         def read(connection: Connection) -> list[Run]:
             return [Run(**row) for row in connection.execute(query).mappings()]
 
-        return self._attempt(read, [])
+        lists = self._access.read(read)
+        if len(lists) < 2:
+            return lists[0] if lists else []
+        merged = {run.key: run for several in lists for run in several}
+        return sorted(merged.values(), key=lambda run: run.created, reverse=True)[:limit]
 
     def models(self) -> list[str]:
         """The names of the models that there are runs of, in order."""
-        query = select(runs.c.model).distinct().order_by(runs.c.model)
-        return self._attempt(lambda connection: list(connection.scalars(query)), [])
+        query = select(runs.c.model).distinct()
+        return sorted(set().union(*self._access.read(lambda connection: list(connection.scalars(query)))))
 
     def text(self, key: str) -> str | None:
         """The text that the run under a key measured, or None."""
-        query = select(texts.c.text).join(runs, runs.c.text_key == texts.c.key).where(runs.c.key == key)
-        return self._attempt(lambda connection: connection.scalar(query), None)
+        query = select(texts.c.key, texts.c.text).join(runs, runs.c.text_key == texts.c.key)
+        row = self._first(lambda connection: connection.execute(query.where(runs.c.key == key)).first())
+        if row is None or row.key != _text_key(row.text):  # not what was written
+            return None
+        return str(row.text)
 
     def remove(self, *keys: str) -> None:
         """Remove results, from memory and from the database."""
         for key in keys:
             self._memory.forget(key)
-        self._attempt(lambda connection: _remove(connection, list(keys)), None)
+        self._access.change(lambda connection: remove_runs(connection, list(keys)))
 
     def forget_memory(self) -> None:
-        """Let go of what is in memory; the database keeps it."""
+        """Let go of what is in memory and in the database too."""
         self._memory.clear()
 
     def close(self) -> None:
-        """Close the database; it is opened again when needed."""
-        with self._opening:
-            if self._engine is not None:
-                self._engine.dispose()
-            self._engine, self._opened = None, False
+        """Close the database, once what is in memory only was tried to be written; it is opened again when needed."""
+        self._access.close()
 
     # Inside
 
     def _read(self, key: str) -> Any:
         query = select(runs.c.kind, runs.c.result, runs.c.used).where(runs.c.key == key)
-        row = self._attempt(lambda connection: connection.execute(query).first(), None)
+        row = self._first(lambda connection: connection.execute(query).first())
         if row is None:
             return None
         try:
             result, size = unpack(row.kind, row.result)
         except UnreadableError as error:
-            log.warning("a stored %s cannot be read (%s); it is computed again", row.kind, error)
-            self.remove(key)
+            # Damaged, or of another version. It stays until it is computed again, or room is made.
+            log.warning("a stored %s cannot be read (%s)", row.kind, error)
             return None
         self._memory.put(key, result, size)
         now = time.time()
-        if now - row.used > _USED_PRECISION:
+        if now - row.used > _USED_PRECISION and self._access.fault is None:
             used = update(runs).where(runs.c.key == key).values(used=now)
-            self._attempt(lambda connection: connection.execute(used), None)
+            self._access.change(lambda connection: connection.execute(used))
         return result
 
-    def _attempt(self, action: Callable[[Connection], T], otherwise: T) -> T:
-        """What ``action`` returns in a transaction of its own, or ``otherwise`` where the database fails."""
-        engine = self._connected()
-        if engine is None:
-            return otherwise
-        for _ in range(2):
-            try:
-                with engine.begin() as connection:
-                    return action(connection)
-            except IntegrityError:
-                # Another thread or process has written the same first: all of it, or only the same text, which a
-                # second try then finds.
-                continue
-            except SQLAlchemyError as error:
-                log.warning("the database failed (%s)", str(error).partition("\n")[0])
-                if is_damage(error):
-                    with self._opening:
-                        engine.dispose()
-                        if self._engine is engine:
-                            self._engine = open_database(self._url, suspected=True)
-                return otherwise
-        return otherwise
+    def _first(self, action: Callable[[Connection], T | None]) -> T | None:
+        """What ``action`` finds in the database, or else among what is in memory only."""
+        return next((found for found in self._access.read(action) if found is not None), None)
 
-    def _connected(self) -> Engine | None:
-        with self._opening:
-            if not self._opened:
-                self._engine, self._opened = open_database(self._url), True
-            return self._engine
 
-    def _make_room(self, connection: Connection) -> None:
-        """Remove the least recently used runs until runs and texts fit."""
-        while True:
-            total = sum(connection.scalar(select(func.sum(table.c.bytes))) or 0 for table in (runs, texts))
-            excess, keys = total - self.disk_bytes, []
+def _make_room(connection: Connection, most: int) -> None:
+    """Remove the least recently used runs until runs and texts take no more than ``most`` bytes."""
+    while True:
+        total = sum(connection.scalar(select(func.sum(table.c.bytes))) or 0 for table in (runs, texts))
+        excess, keys = total - most, []
+        if excess <= 0:
+            return
+        with_text = runs.c.bytes + func.coalesce(texts.c.bytes, 0)
+        oldest = (
+            select(runs.c.key, with_text.label("bytes"))
+            .outerjoin(texts, runs.c.text_key == texts.c.key)
+            .order_by(runs.c.used, runs.c.created)
+            .limit(_AT_ONCE)
+        )
+        for row in connection.execute(oldest):
+            keys.append(row.key)
+            excess -= row.bytes  # less comes free where others share the text; the next round sees that
             if excess <= 0:
-                return
-            with_text = runs.c.bytes + func.coalesce(texts.c.bytes, 0)
-            oldest = (
-                select(runs.c.key, with_text.label("bytes"))
-                .outerjoin(texts, runs.c.text_key == texts.c.key)
-                .order_by(runs.c.used, runs.c.created)
-                .limit(_AT_ONCE)
-            )
-            for row in connection.execute(oldest):
-                keys.append(row.key)
-                excess -= row.bytes  # less comes free where others share the text; the next round sees that
-                if excess <= 0:
-                    break
-            if not keys:
-                return
-            _remove(connection, keys)
+                break
+        if not keys:
+            return
+        remove_runs(connection, keys)
+
+
+def _text_key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def _is_readable(kind: str, data: bytes) -> bool:
+    try:
+        unpack(kind, data)
+    except UnreadableError:
+        return False
+    return True
 
 
 def _drops(drop: PruneSet) -> ColumnElement[bool]:
@@ -312,14 +344,6 @@ def _drops(drop: PruneSet) -> ColumnElement[bool]:
             for block in drop
         )
     )
-
-
-def _remove(connection: Connection, keys: list[str]) -> None:
-    for start in range(0, len(keys), _AT_ONCE):
-        some = keys[start : start + _AT_ONCE]
-        connection.execute(delete(requests).where(requests.c.run_key.in_(some)))
-        connection.execute(delete(runs).where(runs.c.key.in_(some)))
-    connection.execute(delete(texts).where(~exists().where(runs.c.text_key == texts.c.key)))
 
 
 def _finite(value: Any) -> Any:

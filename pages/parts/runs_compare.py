@@ -34,7 +34,11 @@ def draw(chosen: list[Run]) -> None:
     results = {name: workbench().store.get(run.key) for name, run in named.items()}
     results = {name: result for name, result in results.items() if result is not None}
     if len(results) < len(named):
-        st.warning("Some of these have been deleted meanwhile. Press Refresh.", icon=":material/delete:")
+        st.warning(
+            "Some of these cannot be read: they were deleted meanwhile, are damaged, or are of another version. "
+            "Press Refresh.",
+            icon=":material/delete:",
+        )
     if kinds == {"analysis"} and results:
         _draw_analyses(results)
     elif kinds == {"evaluation"} and results:

@@ -20,7 +20,8 @@ SPELLING_SECONDS: Final = (
     20.0  # a model that takes longer to load leaves the report without its coloured text
 )
 _MISSING: Final = (
-    "<!DOCTYPE html><title>entviz</title><p>This run has been deleted meanwhile. Compute it again.</p>"
+    "<!DOCTYPE html><title>entviz</title><p>This run cannot be read: it was deleted meanwhile, is "
+    "damaged, or is of another version. Compute it again.</p>"
 )
 
 

@@ -1,6 +1,10 @@
 """Where a result cannot be kept, the command does its work all the same; what bounds the store is kept to."""
 
+import contextlib
+import importlib.util
+import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -21,23 +25,69 @@ def refuses_writes(folder: Path) -> str:
     return f"sqlite:///file:{path}?mode=ro&uri=true"
 
 
+NOT_KEPT = "entviz: What this command has found was not kept.\n"
+
+
 @pytest.mark.parametrize("broken", [refuses_to_open, refuses_writes])
-def test_a_database_that_cannot_be_written_stops_no_command(answer, monkeypatch, tmp_path, caplog, broken):
+def test_a_database_that_cannot_be_written_stops_no_command(entviz, answer, monkeypatch, tmp_path, broken):
     address = broken(tmp_path)
     monkeypatch.setenv("ENTVIZ_DATABASE", address)
     command = ("evaluate", "--text", TEXT, *CUT, "--drop", "attn.1")
-    found = answer(*command)
-    assert "database" in caplog.text
+    status, output, errors = entviz(*command, "--json")
+    assert status == 0
+    assert "entviz: Results are kept in memory only, until the program ends, because " in errors
+    assert errors.endswith(NOT_KEPT)
     monkeypatch.setenv("ENTVIZ_DATABASE", f"sqlite:///{tmp_path}/good.sqlite")
-    assert answer(*command) == found
+    assert answer(*command) == json.loads(output)
 
 
-def test_a_cache_that_cannot_be_written_stops_no_command(answer, monkeypatch, tmp_path, caplog):
+def test_a_cache_that_cannot_be_written_stops_no_command(entviz, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.delenv("ENTVIZ_DATABASE")
     monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path / "file" / "below"))
-    assert answer("analyze", "--text", TEXT, *CUT, "--metric", "bucket")["windows"] == 3
-    assert "cannot be used" in caplog.text
+    status, output, errors = entviz("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--json")
+    assert (status, json.loads(output)["windows"]) == (0, 3)
+    assert "lies under a file that is no folder: move that file away" in errors
+    assert errors.endswith(NOT_KEPT)
+    assert entviz("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--no-keep")[2] == ""
+
+
+def test_runs_that_cannot_be_read_are_not_said_to_be_none(wrong, monkeypatch, tmp_path):
+    monkeypatch.setenv("ENTVIZ_DATABASE", refuses_to_open(tmp_path))
+    assert "What was kept cannot be read because the folder of" in wrong("runs")
+    monkeypatch.setenv("ENTVIZ_DATABASE", "postgresql+psycopg2://me:hunter2@127.0.0.1:1/x")
+    if importlib.util.find_spec("psycopg2") is None:
+        assert 'is missing: pip install "psycopg2-binary"' in wrong("runs")
+    monkeypatch.setenv("ENTVIZ_DATABASE", "mysql+pymysql://me:hunter2@127.0.0.1:1/x")
+    assert "hunter2" not in wrong("runs")
+
+
+def test_a_locked_database_is_called_locked(entviz, wrong, monkeypatch, tmp_path):
+    monkeypatch.delenv("ENTVIZ_DATABASE")
+    monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path))
+    monkeypatch.setattr("entviz.store.database._BUSY_SECONDS", 0.2)
+    assert entviz("evaluate", "--text", TEXT, *CUT)[0] == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "runs.sqlite", isolation_level=None)) as database:
+        database.execute("pragma locking_mode=exclusive")
+        database.execute("begin exclusive")
+        database.execute("update entviz_runs set used = used")
+        for arguments in ((), ("--json",), ("--csv",)):
+            assert f"another program has locked {tmp_path / 'runs.sqlite'}" in wrong("runs", *arguments)
+        database.execute("rollback")
+    status, output, errors = entviz("runs", "--json")
+    assert (status, len(json.loads(output)["runs"]), errors) == (0, 1, "")
+
+
+def test_a_command_says_what_it_had_to_mend(entviz, monkeypatch, tmp_path):
+    monkeypatch.delenv("ENTVIZ_DATABASE")
+    monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path))
+    (tmp_path / "runs.sqlite").write_bytes(b"no database " * 1000)
+    status, _, errors = entviz("runs")
+    assert status == 0
+    assert "entviz: " in errors
+    assert "is kept as" in errors
+    (aside,) = tmp_path.glob("runs.sqlite.damaged-*")
+    assert aside.read_bytes() == b"no database " * 1000
 
 
 def test_a_name_that_is_no_unicode_stops_no_command(entviz, store, tmp_path, caplog):

@@ -45,6 +45,18 @@ def test_a_damaged_note_is_made_again(cache, damage):
     assert json.loads(cache.read_text())
 
 
+def test_a_place_that_takes_nothing_is_left_as_it_was(cache):
+    """A real limit on the size of files, which is met as a full disk is."""
+    resource = pytest.importorskip("resource")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))
+    try:
+        precision._write({"cpu": 2.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert list(cache.parent.iterdir()) == []
+
+
 def test_only_a_clear_gain_is_taken(cache, monkeypatch):
     for gain, dtype in ((0.4, "float32"), (1.1, "float32"), (1.9, "bfloat16")):
         cache.write_text(json.dumps({precision._name(CPU): gain}))

@@ -12,7 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from entviz.store import Store
-from entviz.store.database import open_database, requests
+from entviz.store.database import open_database
+from entviz.store.schema import requests
 from tests.store.results import an_evaluation, assert_same, put
 
 
@@ -61,7 +62,7 @@ def test_tables_are_created_all_or_none(tmp_path):
         event.remove(requests, "before_create", fails)
     with sqlite3.connect(tmp_path / "half.sqlite") as database:
         assert database.execute("select name from sqlite_master").fetchall() == []
-    open_database(url).dispose()
+    open_database(url).engine.dispose()
     with sqlite3.connect(tmp_path / "half.sqlite") as database:
         names = {name for (name,) in database.execute("select name from sqlite_master")}
     assert {"entviz_runs", "entviz_runs_by_use", "entviz_requests", "entviz_texts"} <= names
@@ -115,7 +116,7 @@ def test_a_run_is_kept_whatever_another_does_with_its_text_at_that_moment(store,
                 other.remove("old")
 
     store.runs()  # opens the database
-    event.listen(store._engine, "before_cursor_execute", act)
+    event.listen(store._access._opened.engine, "before_cursor_execute", act)
     put(store, "a", text="A text.")
     assert busy
     other.close()
@@ -134,7 +135,7 @@ def test_what_another_was_first_to_write_is_tried_once_more(store):
             raise IntegrityError(statement, {}, Exception("UNIQUE constraint failed"))
 
     store.runs()
-    event.listen(store._engine, "before_cursor_execute", fail_once)
+    event.listen(store._access._opened.engine, "before_cursor_execute", fail_once)
     put(store, "a", text="A text.")
     assert failed
     assert [run.key for run in store.runs()] == ["a"]

@@ -1,0 +1,193 @@
+"""Why a database cannot be used, told by the type of its error and said in words.
+
+    fault = explain(error, place)
+    print(f"The runs cannot be listed because {fault}")
+
+SQLite answers a full disk, a quota, a limit on file sizes and a share without locks alike, with "disk I/O error". None
+of them is damage: only the result codes CORRUPT and NOTADB are (https://www.sqlite.org/rescode.html).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy import URL
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
+
+_PROBE_BYTES = 262_144  # enough to meet a full disk where SQLite met one
+_ELSEWHERE = "or set ENTVIZ_CACHE to a folder that can be written"
+# What pip installs a driver by, where that is not the name it is imported by.
+_PACKAGES = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "pymysql": "PyMySQL",
+    "mysql": "mysql-connector-python",
+    "cx_Oracle": "cx-Oracle",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong and what to do: ``the disk of /x/runs.sqlite is full`` and ``free some room``."""
+
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.remedy}."
+
+
+NO_ADDRESS = Fault(
+    "ENTVIZ_DATABASE is no address of a database that SQLAlchemy knows",
+    "write it like postgresql+psycopg://user:password@host/name, with %40 for an @ in the password",
+)
+
+
+class FaultError(Exception):
+    """A database cannot be used, for a reason that is known already."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class DamageError(Exception):
+    """A file is no database of entviz's: spoilt, or with other tables."""
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says that the file itself is spoilt, rather than busy, full or not ours to write."""
+    return isinstance(error, DamageError) or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_doubtful(error: BaseException) -> bool:
+    """Whether the file may be spoilt: what is in a row is not what was written, say, invalid JSON or UTF-8."""
+    cause = _cause(error)
+    return isinstance(cause, ValueError) or (
+        isinstance(cause, sqlite3.Error) and _code(cause) in (None, sqlite3.SQLITE_ERROR)
+    )
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether another program has the file for itself."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+
+
+def is_of_value(error: BaseException) -> bool:
+    """Whether a database refuses what it was given, so that it would refuse it again: a NUL in a text, say."""
+    return isinstance(error, DataError | ValueError) or _code(error) == sqlite3.SQLITE_TOOBIG
+
+
+def explain(error: BaseException, place: str, url: URL | None = None) -> Fault:
+    """What is wrong with the database at ``place``, a path or an address without a password.
+
+    With ``url`` it is one that a person named; nothing secret in it is ever in the words.
+    """
+    cause = _cause(error)
+    if isinstance(error, FaultError):
+        return error.fault
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = _PACKAGES.get(error.name.partition(".")[0], error.name.partition(".")[0])
+        return Fault(
+            f"the package {package}, which talks to this database, is missing", f'pip install "{package}"'
+        )
+    if isinstance(error, ArgumentError):  # NoSuchModuleError too: a kind of database that it does not know
+        return NO_ADDRESS
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause, place, url)
+    if isinstance(error, DamageError):
+        if url is None:
+            return Fault(
+                f"{place} is damaged and no file can be written beside it", f"move it away, {_ELSEWHERE}"
+            )
+        return Fault(f"{place} has tables of another version of entviz ({error})", "name an empty database")
+    if isinstance(cause, OSError) and url is None:
+        return _of_system(cause, place)
+    return Fault(f"{place} cannot be used ({_quoted(cause, url)})", "start it, or correct ENTVIZ_DATABASE")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The driver's own error."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _code(error: BaseException) -> int | None:
+    """SQLite's primary result code, the low byte of what it says."""
+    code: int | None = getattr(_cause(error), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _of_sqlite(error: sqlite3.Error, place: str, url: URL | None) -> Fault:
+    code, name = _code(error), getattr(error, "sqlite_errorname", type(error).__name__)
+    elsewhere = _ELSEWHERE if url is None else "or name another one"
+    if is_locked(error):
+        return Fault(f"another program has locked {place}", "wait until it is done, or end it")
+    if is_damage(error):
+        return Fault(f"{place} is damaged or no database", f"move it away, {elsewhere}")
+    if code == sqlite3.SQLITE_FULL:
+        return Fault(f"the disk of {place} is full", f"free some room, {elsewhere}")
+    # SQLite does not say which of the system's errors it met; writing a little beside the file meets it again.
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        met = _probed(Path(place)) if Path(place).is_absolute() else None
+        if met is not None:
+            return _of_system(met, place, elsewhere)
+    if code == sqlite3.SQLITE_READONLY:
+        return Fault(f"{place} cannot be written", f"make it writable, {elsewhere}")
+    return Fault(f"{place} cannot be used ({error}, {name})", f"look after its disk, {elsewhere}")
+
+
+def _of_system(error: OSError, place: str, elsewhere: str = _ELSEWHERE) -> Fault:
+    words = {
+        errno.ENOSPC: ("the disk of {} is full", "free some room"),
+        errno.EDQUOT: ("the quota for the disk of {} is used up", "free some room"),
+        errno.EFBIG: ("{} has reached a limit on the size of files", "raise it (ulimit -f)"),
+        errno.EROFS: ("the disk of {} is read-only", "make it writable"),
+        errno.EACCES: ("writing {} is not permitted", "give yourself the permission"),
+        errno.EPERM: ("writing {} is not permitted", "give yourself the permission"),
+        errno.ENOENT: ("the folder of {} does not exist", "make it"),
+        errno.EISDIR: ("{} is a folder", "move it away"),
+        errno.ENOTDIR: ("{} lies under a file that is no folder", "move that file away"),
+        errno.EEXIST: ("{} lies under a file that is no folder", "move that file away"),
+    }
+    reason, remedy = words.get(
+        error.errno or 0, (f"{{}} cannot be used ({error.strerror or error})", "look after its disk")
+    )
+    return Fault(reason.format(place), f"{remedy}, {elsewhere}")
+
+
+def _probed(path: Path) -> OSError | None:
+    """The system's error when something is written beside a file and to it, if there is one."""
+    try:
+        if path.exists():
+            os.close(os.open(path, os.O_RDWR))
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(b"x" * _PROBE_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
+
+
+def _quoted(error: BaseException, url: URL | None) -> str:
+    """The first line of a driver's error, with nothing secret in it."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    for secret in _secrets(url):
+        for written in (secret, quote(secret), quote_plus(secret), repr(secret)[1:-1]):
+            line = line.replace(written, "***")
+    return line[:200]
+
+
+def _secrets(url: URL | None) -> list[str]:
+    """The password, and whatever the address has after its question mark."""
+    if url is None:
+        return []
+    values = [value for several in url.normalized_query.values() for value in several]
+    return [secret for secret in (url.password, *values) if secret]

@@ -1,0 +1,171 @@
+"""Reading what can be read of a damaged SQLite file, row by row.
+
+    saved, total = copy(source, target, most_rows=10**6)
+
+A row is found by walking its table and each of its indexes, from both ends, until damage stops the walk; then each row
+is read by itself. It is copied only if it is what was written: a result's archive has checksums, a text its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import JSON, Float, Integer, LargeBinary, Table
+
+from entviz.store import codec
+from entviz.store.faults import is_damage
+from entviz.store.schema import requests, runs, texts
+
+Row = dict[str, Any]
+
+_GAP = 100_000  # between rows that were found, how many more are tried
+_AT_ONCE = 50  # rows in one transaction
+# What a row of another version may lack, by what stands in for it.
+_INSTEAD: Mapping[str, Any] = {
+    **dict.fromkeys(("model", "fingerprint", "description", "program"), ""),
+    **dict.fromkeys(("options", "summary"), "{}"),
+    **dict.fromkeys(("created", "used"), 0.0),
+    "text_key": None,
+}
+
+
+def copy(source: sqlite3.Connection, target: sqlite3.Connection, *, most_rows: int) -> tuple[int, int]:
+    """Copy all rows that can be read and are not in ``target``, which has the tables.
+
+    Args:
+        most_rows: at most so many are looked for, as a damaged tree may go round in a circle.
+
+    Returns:
+        How many results could be read, and how many there are.
+
+    Raises:
+        sqlite3.Error: where not even the list of tables can be read, for another reason than damage, or where the
+            copy cannot be written.
+    """
+    counts: dict[str, tuple[int, int]] = {}
+    for table in (texts, runs, requests):
+        names = [column.name for column in table.columns]
+        put = (
+            f"INSERT OR IGNORE INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        )
+        found, total = _rowids(source, table, most_rows)
+        saved = 0
+        for row in _readable(source, table, found):
+            target.execute(put, [row[name] for name in names])
+            saved += 1
+            if saved % _AT_ONCE == 0:
+                target.commit()
+        target.commit()
+        counts[table.name] = saved, max(saved, total)
+    # A text or a run that was lost is no longer pointed to.
+    target.execute(
+        "UPDATE entviz_runs SET text_key = NULL WHERE text_key NOT IN (SELECT key FROM entviz_texts)"
+    )
+    target.execute("DELETE FROM entviz_requests WHERE run_key NOT IN (SELECT key FROM entviz_runs)")
+    target.commit()
+    return counts[runs.name]
+
+
+def all_rows(connection: sqlite3.Connection, table: Table, *, without: str) -> Iterator[Row]:
+    """Every row of a table that is not damaged, leaving one column out."""
+    names = [column.name for column in table.columns if column.name != without]
+    for values in connection.execute(f"SELECT {', '.join(names)} FROM {table.name}"):  # noqa: S608
+        yield dict(zip(names, values, strict=True))
+
+
+def is_sound(table: Table, row: Row) -> bool:
+    """Whether the values are of the types that the table has, and are what was written where that can be told."""
+    for name, value in row.items():
+        kind = table.c[name].type
+        if value is None:
+            good = bool(table.c[name].nullable)
+        elif isinstance(kind, Float):
+            good = isinstance(value, int | float) and math.isfinite(value)
+        elif isinstance(kind, Integer):
+            good = isinstance(value, int)
+        elif isinstance(kind, LargeBinary):
+            good = isinstance(value, bytes)
+        else:
+            good = isinstance(value, str) and (not isinstance(kind, JSON) or _is_object(value))
+        if not good:
+            return False
+    if table is texts:
+        return hashlib.sha256(row["text"].encode()).hexdigest()[:40] == row["key"]
+    return "result" not in row or codec.is_intact(row["kind"], row["result"])
+
+
+def _readable(source: sqlite3.Connection, table: Table, rowids: list[int]) -> Iterator[Row]:
+    there = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table.name})")}
+    names = [column.name for column in table.columns if column.name in there]
+    if not names:
+        return
+    query = f"SELECT {', '.join(names)} FROM {table.name} NOT INDEXED WHERE rowid = ?"  # noqa: S608
+    for rowid in rowids:
+        try:
+            values = source.execute(query, (rowid,)).fetchone()
+        except sqlite3.Error as error:
+            if _stops(error):
+                raise
+            continue
+        if values is None:
+            continue
+        row = dict(zip(names, values, strict=True))
+        for column in table.columns:
+            if column.name == "bytes":
+                content = row.get("result", row.get("text", b""))
+                row["bytes"] = len(content.encode() if isinstance(content, str) else content or b"")
+            elif column.name not in row:
+                row[column.name] = _INSTEAD.get(column.name)
+        if set(row) == set(table.columns.keys()) and is_sound(table, row):
+            yield row
+
+
+def _rowids(source: sqlite3.Connection, table: Table, most: int) -> tuple[list[int], int]:
+    """The numbers of the rows that there may be, in order, and how many there are."""
+    walks = [("NOT INDEXED", "rowid")]
+    for _, index, *_ in source.execute(f"PRAGMA index_list({table.name})").fetchall():
+        quoted = '"' + str(index).replace('"', '""') + '"'
+        walks += [
+            (f"INDEXED BY {quoted}", first) for *_, first in source.execute(f"PRAGMA index_info({quoted})")
+        ][:1]
+    found: set[int] = set()
+    whole: list[int] = []
+    parts = [0]
+    for how, order in walks:
+        seen: set[int] = set()
+        for direction in ("ASC", "DESC"):
+            query = f"SELECT rowid FROM {table.name} {how} ORDER BY {order} {direction}"  # noqa: S608
+            try:
+                for (rowid,) in islice(source.execute(query), most):
+                    seen.add(rowid)
+            except sqlite3.Error as error:
+                if _stops(error):
+                    raise
+            else:
+                whole.append(len(seen))
+                break  # it was walked to its end
+        parts.append(len(seen))
+        found |= seen
+    if found and max(found) - min(found) <= _GAP:
+        tried = range(min(found), max(found) + 1)
+        return list(tried), max(whole or parts)
+    return sorted(found), max(whole or parts)
+
+
+def _stops(error: sqlite3.Error) -> bool:
+    """Whether an error is about more than the row that was read: a full disk, a lock, an interrupted read."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and not is_damage(error) and code & 0xFF != sqlite3.SQLITE_ERROR
+
+
+def _is_object(written: str) -> bool:
+    try:
+        return isinstance(json.loads(written), dict)
+    except (ValueError, RecursionError):
+        return False
