@@ -4,7 +4,7 @@
     loaded = entviz.load("smollm2-135m")
     windows = entviz.windows_from_text(text, loaded.tokenizer, windows=4, window_length=128)
     analysis = entviz.analyze(loaded, windows)
-    ranking = entviz.rank(analysis, "entrodrop", estimator="knn", level="attn", budget=8)
+    ranking = entviz.rank(loaded, windows, "entrodrop", estimator="knn", level="attn", budget=8, analysis=analysis)
     entviz.evaluate(loaded, windows, ranking.drop).perplexity
     entviz.generate(loaded, "Once upon a time", ranking.drop).text
 
@@ -22,11 +22,12 @@ from entviz.errors import EntvizError
 if TYPE_CHECKING:
     from entviz.analysis import Analysis, analyze
     from entviz.corpus import Windows, windows_from_text, windows_from_token_ids
+    from entviz.criteria.choosing import rank
+    from entviz.criteria.ranking import Ranking
     from entviz.evaluation.generation import Generation, generate
     from entviz.evaluation.loss import Evaluation, evaluate
     from entviz.models.loaded import LoadedModel
     from entviz.models.loading import load
-    from entviz.pruning.criteria import Ranking, rank
     from entviz.pruning.states import StateCache
 
 # Threads of OpenMP, which torch computes with, by default spin while they wait for one another. Beside another process
@@ -48,8 +49,8 @@ _HOMES = {
     "evaluate": "entviz.evaluation.loss",
     "LoadedModel": "entviz.models.loaded",
     "load": "entviz.models.loading",
-    "Ranking": "entviz.pruning.criteria",
-    "rank": "entviz.pruning.criteria",
+    "Ranking": "entviz.criteria.ranking",
+    "rank": "entviz.criteria.choosing",
     "StateCache": "entviz.pruning.states",
 }
 

@@ -68,7 +68,7 @@ def _draw_board(
         if ranked.fresh and ranked.result is not None:
             ranking = ranked.result
             rankings = [*criteria.other_rankings(chosen, choice), ranking]
-    metric = choice.estimator if choice.criterion == "entrodrop" else "knn"
+    metric = choice.estimator if criteria.has_estimator(choice.criterion) else "knn"
     cells = grid.table(rankings, analyzed.result, metric, ticks.current(), choice.unit)
     board.draw_grid(cells, choice)
     board.draw_buttons(choice, ranking, analyzed.result.layers)

@@ -13,6 +13,12 @@ from entviz.comparison.grid import compare
 from entviz.comparison.interactions import interactions
 from entviz.comparison.pair import contrast
 from entviz.comparison.trust import trust
+from entviz.criteria import rank
+from entviz.criteria.angular import angular_distances
+from entviz.criteria.greedy import greedy
+from entviz.criteria.leave_one_out import leave_one_out
+from entviz.criteria.prune_set_search import search
+from entviz.criteria.trial import Trial
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.generation import generate
 from entviz.evaluation.loss import evaluate
@@ -21,12 +27,7 @@ from entviz.evaluation.tasks import evaluate_task
 from entviz.export import export
 from entviz.models import load
 from entviz.models.loaded import LoadedModel
-from entviz.pruning.angular import angular_distances
-from entviz.pruning.choose import choose
-from entviz.pruning.greedy import greedy, leave_one_out
-from entviz.pruning.search import search
 from entviz.pruning.states import StateCache
-from entviz.pruning.trial import Trial
 from entviz.tasks import Item, Task
 from tests.comparison.windows import random_windows
 from tests.models.files import tokenizer
@@ -75,7 +76,10 @@ EVERYTHING = {
     "two sets": lambda loaded: contrast(loaded, WINDOWS, PruneSet.parse("attn.1"), PruneSet.parse("attn.2")),
     "compare": lambda loaded: compare(loaded, WINDOWS, WINDOWS, ["cosine", "random"], ["1"]),
     **{
-        criterion: partial(lambda name, loaded: choose(loaded, WINDOWS, name, budget=1, seconds=1), criterion)
+        criterion: partial(
+            lambda name, loaded: rank(loaded, WINDOWS, CRITERIA[name]().with_options(seconds=1), budget=1),
+            criterion,
+        )
         for criterion in (
             *("entrodrop", "cosine", "block-influence", "angular-distance"),
             *("leave-one-out", "sleb", "finercut", "search"),
@@ -285,7 +289,7 @@ def test_numbers_of_others_are_not_touched_by_it(delicate):
 
 def test_leave_one_out_ranks_it_last_and_says_why(delicate):
     half = delicate.in_dtype("float16")
-    ranking = choose(half, WINDOWS, "leave-one-out", level="mlp", budget=1, dtype="float16")
+    ranking = rank(half, WINDOWS, "leave-one-out", level="mlp", budget=1, dtype="float16")
     assert ranking.order[-1] == Block("mlp", 2)
     assert ranking.overflowing == ["mlp.2"]
     plain = ranking.to_json()
@@ -336,8 +340,7 @@ def test_a_comparison_leaves_it_out_with_a_note(delicate):
         dtype="float16",
     )
     drawn = [
-        str(choose(delicate, WINDOWS, "random", level="mlp", budget=1, seed=seed).drop)
-        for seed in range(seeds)
+        str(rank(delicate, WINDOWS, "random", level="mlp", budget=1, seed=seed).drop) for seed in range(seeds)
     ]
     out = drawn.count("mlp.2")
     assert 0 < out < seeds

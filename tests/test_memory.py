@@ -14,7 +14,7 @@ from entviz.corpus import windows_from_token_ids
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel
-from entviz.pruning.angular import angular_distances
+from entviz.criteria.angular import angular_distances
 from entviz.pruning.states import StateCache
 from tests.tiny import build
 

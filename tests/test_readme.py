@@ -8,7 +8,7 @@ import pytest
 
 from entviz.cli import COMMANDS as CLI
 from entviz.cli import _parser
-from entviz.pruning.catalog import CRITERIA
+from entviz.criteria import CRITERIA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

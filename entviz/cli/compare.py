@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+from entviz.comparison.contenders import timed
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
 
     if options.limit is not None and options.task is None:
         raise OptionError("--limit is for the items of a --task: name one, or leave it out.")
-    if options.search_windows is not None and "search" not in words(options.criteria):
+    if options.search_windows is not None and not timed(words(options.criteria)):
         raise OptionError(
             "--search-windows are for the criterion search: add it to --criteria, or leave them out."
         )
@@ -124,7 +125,7 @@ def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split]:
     text = read_text(options.calibration_text_file, options.encoding)
     every = windows_from_text(text, subject.loaded.tokenizer, window_length=subject.length)
     chosen_by, searched = spread(every, count), None
-    if "search" in words(options.criteria):
+    if timed(words(options.criteria)):
         most = min(4 * len(chosen_by.token_ids), len(every.token_ids))
         searched = spread(every, most if options.search_windows is None else options.search_windows)
         if searched.fingerprint == chosen_by.fingerprint:
@@ -147,7 +148,7 @@ def _asked(
         words(options.level),
         options.seeds,
         # Nothing but the search depends on it.
-        float(options.seconds) if "search" in criteria else Compare.seconds,
+        float(options.seconds) if timed(criteria) else Compare.seconds,
         (other,) if options.calibration_text_file is not None else (),
         task,
         options.limit if task is not None else None,

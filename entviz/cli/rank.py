@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject
+from entviz.criteria import CRITERIA, ByAnalysis, known, rank
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
-    from entviz.pruning.ranking import Ranking
+    from entviz.criteria.ranking import Ranking
     from entviz.workbench.rankings import Choice
 
 
@@ -23,8 +24,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--criterion",
         default="entrodrop",
-        help="entrodrop, cosine, block-influence, angular-distance, leave-one-out, sleb, finercut, last, random or "
-        "search (default: %(default)s)",
+        help=f"{', '.join(CRITERIA)} (default: %(default)s)",
     )
     command.add_argument("--estimator", default="knn", help="entropy for entrodrop (default: %(default)s)")
     command.add_argument("--level", help="layer, attn, mlp or attn+mlp (default: the criterion's own)")
@@ -48,13 +48,11 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do it, print what came of it, and keep it."""
-    from entviz.pruning.choose import choose
-
     choice = _choice(options)
     with Keeper(options) as keeper:
         subject = read_subject(options)
         with progress_bar("rank") as progress:
-            ranking = choose(
+            ranking = rank(
                 subject.loaded, subject.windows, choice.criterion, **choice.settings, progress=progress
             )
         if options.json:
@@ -71,15 +69,15 @@ def run(options: argparse.Namespace) -> None:
 
 def _choice(options: argparse.Namespace) -> Choice:
     """What is ranked by, with the budget as it is written."""
-    from entviz.pruning.catalog import criterion
     from entviz.workbench.rankings import Choice
 
-    if options.stage is not None and options.criterion != "entrodrop":
-        raise OptionError(f"--stage is for entrodrop: leave it out for {options.criterion[:60]}.")
+    criterion = known(options.criterion)
+    if options.stage is not None and "stage" not in criterion.options():
+        raise OptionError(f"--stage is for entrodrop: leave it out for {criterion.name}.")
     return Choice(
         options.criterion,
         options.estimator,
-        options.level or criterion(options.criterion).level,
+        options.level or criterion.level,
         options.budget,
         options.protect,
         options.stage,
@@ -90,24 +88,23 @@ def _choice(options: argparse.Namespace) -> Choice:
 
 def _keep(keeper: Keeper, subject: Subject, choice: Choice, ranking: Ranking) -> None:
     """Keep it as the dashboard does: of an order that took trying and that no budget changes, one for all budgets."""
-    from entviz.pruning.budget import Budget
-    from entviz.pruning.catalog import FROM_ANALYSIS
-    from entviz.pruning.ranking import in_order
+    from entviz.criteria.budget import Budget
+    from entviz.criteria.ranking import ranking_in_order
 
     wanted = Budget.parse(choice.budget)
     budget: int | str = int(wanted.amount) if wanted.unit == "blocks" else str(choice.budget).strip()
-    choice = replace(choice, budget=str(budget) if choice.criterion in FROM_ANALYSIS else budget)
+    choice = replace(
+        choice, budget=str(budget) if issubclass(known(choice.criterion), ByAnalysis) else budget
+    )
     if choice.cut_later:
-        ranking = in_order(ranking.criterion, ranking.order, ranking.scores, 0)
+        ranking = ranking_in_order(ranking.criterion, ranking.order, ranking.scores, 0)
     task = choice.task(keeper.request(subject))
     keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
 
 
 def _print(ranking: Ranking, where: str) -> None:
-    from entviz.pruning.catalog import CRITERIA
-
-    known = CRITERIA[ranking.criterion]
-    print(where, f"{known.title}: {known.source}")
+    criterion = known(ranking.criterion)
+    print(where, f"{criterion.title}: {criterion.source}")
     table = ranking.scores.set_index("block")
     print(f"\n{'rank':>4}  {'block':<10} score")
     for place, block in enumerate(ranking.order, start=1):

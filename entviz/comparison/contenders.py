@@ -1,9 +1,9 @@
-"""Who takes part in a comparison: a criterion, at a level, with what it needs besides.
+"""Who takes part in a comparison: a criterion, at a level, with its options.
 
     entries, notes = contenders(["entrodrop:knn", "cosine", "random"], ["attn"], seeds=3)
     [entry.title for entry in entries]       # ["EntroDrop (KNN)", "Cosine", "Random", "Random", "Random"]
 
-Names are those of :data:`entviz.pruning.catalog.CRITERIA`; ``entrodrop`` takes the estimator after a colon, and after
+Names are those of :data:`entviz.criteria.CRITERIA`; ``entrodrop`` takes the estimator after a colon, and after
 another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the turning point, and
 ``entrodrop:knn:unprotected`` may drop any.
 """
@@ -11,49 +11,57 @@ another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the tur
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from entviz.criteria import CRITERIA, Criterion
+from entviz.criteria.ranking import kinds_of
 from entviz.errors import OptionError
-from entviz.pruning.catalog import CRITERIA
-from entviz.pruning.ranking import kinds_of
 
 ESTIMATORS = {"bucket": "Bucket", "knn": "KNN", "renyi": "Rényi", "matrix": "Matrix"}
-# Of entrodrop: the arguments of entviz.pruning.choose.choose that make each.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "stage-2": {"stage": 2},
-    "unprotected": {"protect": (0, 0)},
-}
-_VARIANT_TITLES = {"stage-2": ", stage 2", "unprotected": ", unprotected"}
-NAMES = (*(f"entrodrop:{estimator}" for estimator in ESTIMATORS), *(n for n in CRITERIA if n != "entrodrop"))
+# Of those with an estimator: further options, and which layers are protected.
+VARIANTS: dict[str, dict[str, Any]] = {"stage-2": {"stage": 2}, "unprotected": {}}
+_VARIANT_TITLES = {"": "", "stage-2": ", stage 2", "unprotected": ", unprotected"}
+NAMES = tuple(
+    name
+    for criterion in CRITERIA.values()
+    for name in (
+        [f"{criterion.name}:{estimator}" for estimator in ESTIMATORS]
+        if "estimator" in criterion.options()
+        else [criterion.name]
+    )
+)
 MOST_SEEDS = 50
-TITLES = {
-    "cosine": "Cosine",
-    "block-influence": "Block Influence",
-    "angular-distance": "Angular distance",
-    "leave-one-out": "Leave-one-out",
-    "sleb": "Greedy by loss",
-    "finercut": "Greedy by divergence",
-    "last": "Last",
-    "random": "Random",
-    "search": "Search",
-}
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A criterion at a level. ``estimator`` and ``variant`` are entrodrop's, ``seed`` random's; else empty or 0."""
+    """A criterion at a level, under the name it was asked for by.
 
-    criterion: str
+    Attributes:
+        criterion: the rule, with its options.
+        level: layer, attn, mlp, or attn+mlp.
+        variant: one of :data:`VARIANTS`, or empty.
+    """
+
+    criterion: Criterion
     level: str
-    estimator: str = ""
-    seed: int = 0
     variant: str = ""
+
+    @property
+    def estimator(self) -> str:
+        """The criterion's estimator; empty where it has none."""
+        return str(getattr(self.criterion, "estimator", ""))
+
+    @property
+    def seed(self) -> int:
+        """The criterion's seed; 0 where it has none."""
+        return int(getattr(self.criterion, "seed", 0))
 
     @property
     def name(self) -> str:
         """As it is written: ``entrodrop:knn``, ``cosine``."""
-        return ":".join(part for part in (self.criterion, self.estimator, self.variant) if part)
+        return ":".join(part for part in (self.criterion.name, self.estimator, self.variant) if part)
 
     @property
     def title(self) -> str:
@@ -61,38 +69,35 @@ class Contender:
         return title(self.name)
 
     @property
-    def tries(self) -> bool:
-        """Whether it runs the model without blocks, which takes much longer than measuring."""
-        return CRITERIA[self.criterion].tries
-
-    @property
-    def by_order(self) -> bool:
-        """Whether its prune set for a budget is the start of that for a larger one."""
-        return self.criterion not in ("angular-distance", "search")
+    def protect(self) -> tuple[int, int]:
+        """How many layers at the start and at the end are left alone."""
+        return (0, 0) if self.variant == "unprotected" else self.criterion.protection
 
 
 def title(name: str) -> str:
     """The title of a contender's name."""
     criterion, _, rest = name.partition(":")
     estimator, _, variant = rest.partition(":")
-    if criterion == "entrodrop":
-        return f"EntroDrop ({ESTIMATORS.get(estimator, estimator)}{_VARIANT_TITLES.get(variant, '')})"
-    return TITLES.get(criterion, criterion)
+    known = CRITERIA[criterion].short_title if criterion in CRITERIA else criterion
+    if not estimator:
+        return known
+    return f"{known} ({ESTIMATORS.get(estimator, estimator)}{_VARIANT_TITLES.get(variant, '')})"
 
 
 def contenders(
-    names: Sequence[str], levels: Sequence[str] = (), *, seeds: int = 3
+    names: Sequence[str], levels: Sequence[str] = (), *, seeds: int = 3, seconds: float | None = None
 ) -> tuple[list[Contender], list[str]]:
     """Every named criterion at every level where it makes sense, and a sentence about each that was left out.
 
     Args:
-        names: some of :data:`NAMES`, those of entrodrop also with one of :data:`VARIANTS`; ``entrodrop`` alone means
-            the k-nearest-neighbour estimator.
+        names: some of :data:`NAMES`, those with an estimator also with one of :data:`VARIANTS`; ``entrodrop`` alone
+            means the k-nearest-neighbour estimator.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
-        seeds: random takes part so many times.
+        seeds: how often a criterion that draws at random takes part.
+        seconds: how long a criterion that runs for a given time may take for a budget; None for its usual time.
 
     Raises:
-        OptionError: for an unknown criterion or estimator, or where nobody would take part.
+        OptionError: for an unknown criterion or estimator, or where none would take part.
         BlockError: for an unknown level.
     """
     if not 1 <= seeds <= MOST_SEEDS:
@@ -102,22 +107,40 @@ def contenders(
     found: list[Contender] = []
     notes: list[str] = []
     for name in dict.fromkeys(names):
-        criterion, _, rest = name.partition(":")
-        estimator, colon, variant = rest.partition(":")
-        if name == "entrodrop":
-            estimator = "knn"
-        plain = f"{criterion}:{estimator}" if estimator else criterion
-        if plain not in NAMES or (colon and (criterion != "entrodrop" or variant not in VARIANTS)):
-            raise OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(NAMES)}.")
-        for level in levels or [CRITERIA[criterion].level]:
-            if level not in CRITERIA[criterion].levels:
-                known = ", ".join(CRITERIA[criterion].levels)
+        entry = _entry(name)
+        if seconds is not None:
+            entry = replace(entry, criterion=entry.criterion.with_options(seconds=seconds))
+        for level in levels or [entry.criterion.level]:
+            if level not in entry.criterion.levels:
+                known = ", ".join(entry.criterion.levels)
                 notes.append(
-                    f"{title(name)} is left out at level {level}: it makes sense at level {known} only."
+                    f"{entry.title} is left out at level {level}: it makes sense at level {known} only."
                 )
                 continue
-            repeats = range(seeds if criterion == "random" else 1)
-            found += [Contender(criterion, level, estimator, seed, variant) for seed in repeats]
+            drawn = [entry.criterion.with_options(seed=seed) for seed in range(seeds)]
+            found += [replace(entry, criterion=criterion, level=level) for criterion in drawn]
     if not found:
         raise OptionError("Nothing to compare: choose at least one criterion that has the level asked for.")
     return list(dict.fromkeys(found)), notes
+
+
+def timed(names: Sequence[str]) -> bool:
+    """Whether one of these names is of a criterion that runs for a given time."""
+    return any("seconds" in CRITERIA[name].options() for name in names if name in CRITERIA)
+
+
+def _entry(name: str) -> Contender:
+    word, _, rest = name.partition(":")
+    estimator, colon, variant = rest.partition(":")
+    unknown = OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(NAMES)}.")
+    if word not in CRITERIA:
+        raise unknown
+    kind = CRITERIA[word]
+    options: dict[str, Any] = {}
+    if "estimator" in kind.options():
+        if (rest and estimator not in ESTIMATORS) or (colon and variant not in VARIANTS):
+            raise unknown
+        options = ({"estimator": estimator} if estimator else {}) | VARIANTS.get(variant, {})
+    elif ":" in name:
+        raise unknown
+    return Contender(kind(**options), kind.level, variant)

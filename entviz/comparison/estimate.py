@@ -24,7 +24,6 @@ def estimated_seconds(
     measured_tokens: int,
     window_length: int,
     seconds_per_token: float,
-    search_seconds: float = 0.0,
     items: int = 0,
 ) -> float:
     """Seconds that :func:`entviz.comparison.grid.compare` will take, if nothing is kept from before.
@@ -34,20 +33,18 @@ def estimated_seconds(
         budgets: how many budgets; ``largest`` is how many blocks the largest drops.
         calibration_tokens, measured_tokens: how many tokens the criteria choose by, and prune sets are measured on.
         seconds_per_token: of a pass through the whole model.
-        search_seconds: what the search may take for each budget.
         items: of the multiple-choice task.
     """
     tokens = 0.0
     for entry in entries:
         blocks = layers * (2 if entry.level == "attn+mlp" else 1)
-        steps = {"leave-one-out": 1, "sleb": largest, "finercut": largest}.get(entry.criterion, 0)
-        tokens += sum(max(0, blocks - step) for step in range(steps)) * _SHARED * calibration_tokens
-        if entry.criterion == "angular-distance":
+        tokens += entry.criterion.evaluations(blocks, largest) * _SHARED * calibration_tokens
+        if entry.criterion.needs == "model":
             tokens += budgets * calibration_tokens
     cells = len(entries) * budgets
     tokens += cells * (_SHARED * measured_tokens + _TIMINGS * window_length + _TOKENS_AN_ITEM * items)
-    searched = sum(entry.criterion == "search" for entry in entries) * budgets * search_seconds
-    return tokens * seconds_per_token + searched
+    timed = sum(entry.criterion.seconds_a_budget for entry in entries) * budgets
+    return tokens * seconds_per_token + timed
 
 
 def in_words(seconds: float) -> str:

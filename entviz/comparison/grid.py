@@ -25,11 +25,15 @@ import pandas as pd
 
 from entviz.analysis import DEFAULT_METRICS, Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.contenders import VARIANTS, Contender, contenders
+from entviz.comparison.contenders import Contender, contenders
 from entviz.comparison.kept import Kept, NothingKept
 from entviz.comparison.result import Cell, Comparison, empty_rows, row_of
 from entviz.comparison.speed import paired_seconds
 from entviz.corpus import Windows
+from entviz.criteria import rank
+from entviz.criteria.budget import Budget
+from entviz.criteria.ranking import Ranking
+from entviz.criteria.trial import Tried
 from entviz.errors import EntvizError, ModelError, OptionError
 from entviz.evaluation.many import Cost, evaluate_many
 from entviz.evaluation.precision import resolved
@@ -37,12 +41,7 @@ from entviz.evaluation.tasks import evaluate_task
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.budget import Budget
-from entviz.pruning.catalog import FROM_ANALYSIS
-from entviz.pruning.choose import check_seconds, choose
-from entviz.pruning.ranking import Ranking
 from entviz.pruning.states import StateCache
-from entviz.pruning.trial import Tried
 from entviz.tasks import Task
 
 MOST_BUDGETS = 20
@@ -84,7 +83,7 @@ def compare(
         calibration: what the criteria choose by.
         measured: what the prune sets are measured on; text that the criteria have not seen, where there is any.
         criteria: names, see :data:`entviz.comparison.contenders.NAMES`.
-        budgets: what :meth:`entviz.pruning.budget.Budget.parse` reads, each above nothing.
+        budgets: what :meth:`entviz.criteria.budget.Budget.parse` reads, each above nothing.
         searched: what the search chooses by, if not ``calibration``. It tries few sets on many windows, so that in
             the same time it can heed more text than criteria that try many sets.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
@@ -103,15 +102,13 @@ def compare(
         ModelError: where the dense model's numbers are not finite, saying why. A prune set whose numbers are not is
             left out, with a note.
     """
-    check_seconds(seconds)
     return _Run(
         loaded,
         calibration,
         measured,
-        contenders(criteria, levels, seeds=seeds),
+        contenders(criteria, levels, seeds=seeds, seconds=seconds),
         _checked(budgets),
         searched=searched,
-        seconds=seconds,
         task=None if task is None else task.first(limit),
         dtype=resolved(dtype, loaded.device),
         analysis=analysis,
@@ -133,7 +130,6 @@ class _Run:
         budgets: tuple[str, ...],
         *,
         searched: Windows | None,
-        seconds: float,
         task: Task | None,
         dtype: str,
         analysis: Analysis | None,
@@ -144,10 +140,12 @@ class _Run:
         self.loaded, self.calibration, self.measured = loaded, calibration, measured
         self.entries, self.notes = entries
         self.searched = calibration if searched is None else searched
-        if self.searched is not calibration and any(entry.criterion == "search" for entry in self.entries):
+        if self.searched is not calibration and any(
+            entry.criterion.seconds_a_budget for entry in self.entries
+        ):
             count, others = len(self.searched.token_ids), len(calibration.token_ids)
             self.notes.append(f"Search chose by {count} windows, the other criteria by {others}.")
-        self.budgets, self.seconds, self.task, self.dtype = budgets, seconds, task, dtype
+        self.budgets, self.task, self.dtype = budgets, task, dtype
         self.analysis, self.cache, self.kept = analysis, cache, kept
         self._progress = progress
         self._from, self._to = 0.0, 0.0  # the part of the whole that the present piece of work is
@@ -160,21 +158,21 @@ class _Run:
 
     def run(self) -> Comparison:
         # Trying takes by far the longest, so what only measures is all there before it starts.
-        quick = [entry for entry in self.entries if not entry.tries]
-        slow = [entry for entry in self.entries if entry.tries]
+        quick = [entry for entry in self.entries if not entry.criterion.tries()]
+        slow = [entry for entry in self.entries if entry.criterion.tries()]
         self._to = 0.03
         self._measure([PruneSet()])
         self._from, self._to = self._to, 0.1
-        if any(entry.criterion in FROM_ANALYSIS for entry in quick):
+        if any(entry.criterion.needs == "analysis" for entry in quick):
             self.analysis = self._analysis()
         pieces: list[tuple[float, list[Contender]]] = [(1.0, quick)] if quick else []
-        pieces += [(2.0 + 3.0 * (entry.criterion == "search"), [entry]) for entry in slow]
+        pieces += [(5.0 if entry.criterion.seconds_a_budget else 2.0, [entry]) for entry in slow]
         whole, begun = sum(weight for weight, _ in pieces), 0.0
         for weight, group in pieces:
             start, end = 0.1 + 0.9 * begun / whole, 0.1 + 0.9 * (begun + weight) / whole
             begun += weight
             chosen = []
-            self._from, self._to = start, start + 0.7 * (end - start) if group[0].tries else start
+            self._from, self._to = start, start + 0.7 * (end - start) if group[0].criterion.tries() else start
             for entry in group:
                 chosen += self._choose(entry)
             self.choices += chosen
@@ -197,7 +195,7 @@ class _Run:
         """The contender's prune sets; a budget that it cannot reach becomes a note."""
         found = []
         parsed = [(text, Budget.parse(text)) for text in self.budgets]
-        if entry.by_order:
+        if entry.criterion.order != "none":
             for _, group in groupby(sorted(parsed, key=_by_unit), key=lambda each: each[1].unit):
                 same_unit = list(group)
                 try:
@@ -222,7 +220,7 @@ class _Run:
 
     def _whole_order(self, entry: Contender, budgets: Sequence[tuple[str, Budget]]) -> Ranking:
         """The order that every one of these budgets, all of one unit and sorted, is the start of."""
-        if entry.criterion not in ("sleb", "finercut"):
+        if entry.criterion.order == "all":
             return self._ranking(entry, "0")
         # The largest that can be reached: of what lies beyond it, cut() then says so.
         for text, _ in reversed(budgets[1:]):
@@ -234,33 +232,34 @@ class _Run:
 
     def _ranking(self, entry: Contender, budget: str) -> Ranking:
         options: dict[str, Any] = {
-            "criterion": entry.criterion,
+            "criterion": entry.criterion.name,
             "level": entry.level,
             "budget": budget,
             "dtype": self.dtype,
         }
         windows, analysis = self.calibration, self.analysis
-        if entry.criterion == "search":
-            options["seconds"] = self.seconds
+        if entry.criterion.seconds_a_budget:
+            options["seconds"] = entry.criterion.seconds_a_budget
             if self.searched is not self.calibration:
                 windows, analysis = self.searched, None
         tokens = windows.fingerprint
-        known: Ranking | None = self.kept.get("choice", tokens, options) if entry.tries else None
+        known: Ranking | None = self.kept.get("choice", tokens, options) if entry.criterion.tries() else None
         if known is not None:
             return known
-        ranking = choose(
+        ranking = rank(
             self.loaded,
             windows,
-            **options,
-            **VARIANTS.get(entry.variant, {}),
-            estimator=entry.estimator or "knn",
-            seed=entry.seed,
+            entry.criterion,
+            level=entry.level,
+            budget=budget,
+            protect=entry.protect,
+            dtype=self.dtype,
             analysis=analysis,
             cache=self.cache,
             tried=self.tried,
             progress=self._report,
         )
-        if entry.tries:
+        if entry.criterion.tries():
             self.kept.put("choice", tokens, options, ranking)
         return ranking
 
@@ -390,7 +389,7 @@ class _Run:
         rows = [
             row_of(
                 each.contender.name,
-                each.contender.criterion,
+                each.contender.criterion.name,
                 each.contender.estimator,
                 each.contender.seed,
                 each.contender.level,

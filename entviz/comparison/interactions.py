@@ -19,11 +19,11 @@ import pandas as pd
 from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.comparison.records import records
 from entviz.corpus import Windows
+from entviz.criteria.ranking import JOINT, kinds_of
 from entviz.errors import OptionError
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.ranking import JOINT, kinds_of
 from entviz.pruning.states import StateCache
 
 DAMAGES = ("loss", "kl")

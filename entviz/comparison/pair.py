@@ -39,7 +39,7 @@ class Contrast:
 
 @dataclass(frozen=True, eq=False)
 class Angles:
-    """Angular distances of :func:`entviz.pruning.angular.angular_distances`, as a result that can be stored."""
+    """Angular distances of :func:`entviz.criteria.angular.angular_distances`, as a result that can be stored."""
 
     distances: pd.DataFrame
 

@@ -23,12 +23,12 @@ from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.comparison.rank_correlation import CONFIDENCE, interval, kendall, resample, spearman
 from entviz.comparison.records import records
 from entviz.corpus import Windows
+from entviz.criteria import EntroDrop
+from entviz.criteria.angular import angular_distances
+from entviz.criteria.ranking import kinds_of
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.angular import angular_distances
-from entviz.pruning.criteria import AUTHORS_PROTECTION
-from entviz.pruning.ranking import kinds_of
 from entviz.pruning.states import StateCache
 
 ESTIMATORS = ("bucket", "knn", "renyi")
@@ -148,7 +148,7 @@ def trust(
         "loss": np.array([cost.window_nll - costs[0].window_nll for cost in costs[1:]]),
         "kl": np.array([cost.window_kl for cost in costs[1:]]),
     }
-    first, last = AUTHORS_PROTECTION
+    first, last = EntroDrop.protection
     inner = np.array([first <= block.index < loaded.layers - last for block in blocks])
     correlations, differences = _judged(scores, damage, inner, resamples)
     return Trust(

@@ -19,6 +19,7 @@ import plotly.graph_objects as go
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
 from entviz.comparison.result import pareto_front
+from entviz.criteria import CRITERIA
 from entviz.figures import theme, tokens
 from entviz.figures.reading import number
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from entviz.comparison.result import Comparison
     from entviz.evaluation.loss import Evaluation
 
-# Colour, symbol and dash of each contender; the estimators keep the colours they have everywhere.
+# Colour, symbol and dash of contenders; the estimators keep the colours they have everywhere. Others take their turn
+# among what is left, in the order of the registry.
 STYLES: Final[dict[str, tuple[str, str, str]]] = {
     "entrodrop:bucket": (theme.BLUE, "circle", "solid"),
     "entrodrop:knn": (theme.ORANGE, "square", "solid"),
@@ -43,6 +45,13 @@ STYLES: Final[dict[str, tuple[str, str, str]]] = {
     "last": (theme.GREY, "triangle-left", "dash"),
     "random": (theme.GREY, "circle-open", "dot"),
 }
+_MORE: Final = (
+    (theme.GREEN, "star-diamond"),
+    (theme.BLUE, "hourglass"),
+    (theme.ORANGE, "bowtie"),
+    (theme.VERMILION, "hexagram"),
+    (theme.PURPLE, "star-square"),
+)
 QUALITY_TITLES: Final = {
     "perplexity": "Perplexity",
     "kl": "KL from dense (nats)",
@@ -111,7 +120,9 @@ def style_of(name: str) -> tuple[str, str, str]:
     estimator, _, variant = rest.partition(":")
     known = STYLES.get(f"{criterion}:{estimator}" if estimator else criterion)
     if known is None:
-        return theme.GREY, "circle", "solid"
+        others = [other for other in CRITERIA if other not in STYLES]
+        turn = others.index(criterion) if criterion in others else 0
+        known = (*_MORE[turn % len(_MORE)], "dashdot")
     if not variant:
         return known
     return known[0], f"{known[1]}-open", "dot" if variant == "stage-2" else "dash"

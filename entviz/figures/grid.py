@@ -26,22 +26,12 @@ from entviz.figures.reading import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.pruning.ranking import Ranking
+    from entviz.criteria.ranking import Ranking
 
 BAND: Final = 10  # layers side by side at most
 SCALE: Final = "Cividis"  # reads the same with and without colour vision (Nunez et al. 2018)
 OUTER: Final = 0.05  # share of the scores at each end that the colours do not tell apart
 CELL: Final = 24  # pixels, of a cell in a file
-# What a criterion's score is, with its unit; criteria that rank whole sets have none.
-SCORES: Final = {
-    "entrodrop": ("Entropy increase", "nats"),
-    "cosine": ("1 − cosine similarity", ""),
-    "block-influence": ("Block Influence: 1 − cosine similarity", ""),
-    "angular-distance": ("Angular distance of input and output", ""),
-    "leave-one-out": ("Loss without the block alone", "nats a token"),
-    "sleb": ("Loss once the block was dropped too", "nats a token"),
-    "finercut": ("KL from dense once the block was dropped too", "nats"),
-}
 
 
 def table(

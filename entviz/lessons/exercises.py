@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from entviz.blocks import PruneSet
+from entviz.criteria import Cosine, EntroDrop, rank_by_analysis
 from entviz.figures.reading import number
-from entviz.pruning.criteria import AUTHORS_PROTECTION, rank
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -136,8 +136,8 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
     protect = (first, analysis.layers - 1 - last)
     budget = min(budget, last - first + 1)
     found = {
-        name: rank(analysis, name, estimator="knn", level="attn", budget=budget, protect=protect)
-        for name in ("entrodrop", "cosine")
+        criterion.name: rank_by_analysis(analysis, criterion, level="attn", budget=budget, protect=protect)
+        for criterion in (EntroDrop("knn"), Cosine())
     }
     entropy, cosine = (PruneSet(ranking.order[:budget]) for ranking in found.values())
     shared = len(entropy.attention & cosine.attention)
@@ -226,5 +226,5 @@ def _rows(analysis: "Analysis", metric: str, kind: str) -> pd.DataFrame:
 
 def _free_layers(layers: int) -> tuple[int, int]:
     """The first and last layer that the authors' code may drop from; all where that would leave none."""
-    first, last = AUTHORS_PROTECTION
+    first, last = EntroDrop.protection
     return (first, layers - 1 - last) if layers > first + last else (0, layers - 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from entviz.comparison.contenders import timed
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on, windows_of
@@ -102,7 +103,7 @@ def _stopped(comparison: Comparison) -> str:
 
 
 def _timed(asked: Mapping[str, Any]) -> bool:
-    return "search" in asked.get("criteria", ()) or any("latency" in one for one in asked.get("budgets", ()))
+    return timed(asked.get("criteria", ())) or any("latency" in one for one in asked.get("budgets", ()))
 
 
 def _again(comparison: Comparison, about: About, asked: Mapping[str, Any]) -> str:
@@ -129,7 +130,7 @@ def _again(comparison: Comparison, about: About, asked: Mapping[str, Any]) -> st
             "--budgets": ",".join(asked["budgets"]),
             "--level": ",".join(asked["levels"]),
             "--seeds": asked["seeds"],
-            "--seconds": asked["seconds"] if "search" in asked["criteria"] else None,
+            "--seconds": asked["seconds"] if timed(asked["criteria"]) else None,
             "--task": comparison.task,
             "--limit": asked["limit"],
             "--dtype": comparison.dtype,

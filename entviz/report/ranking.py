@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from entviz.criteria import known
 from entviz.figures import grid, theme
-from entviz.pruning.catalog import CRITERIA
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
 
 if TYPE_CHECKING:
-    from entviz.pruning.ranking import Ranking
+    from entviz.criteria.ranking import Ranking
 
 
 def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
@@ -25,9 +25,9 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
 
     ``asked`` are the options of :class:`entviz.workbench.tasks.Rank`, with the windows and their length.
     """
-    known = CRITERIA[ranking.criterion]
+    criterion = known(ranking.criterion)
     sections = [
-        Section("Criterion", f"{known.title}: {known.source}."),
+        Section("Criterion", f"{criterion.title}: {criterion.source}."),
         Section("Dropped", code=str(ranking.drop) or "nothing: no budget was given"),
         Section("Every block by its score", _LEGEND, html=_board(ranking, asked)),
         Section("Order", table=_order(ranking)),
@@ -50,7 +50,7 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
             "--window-length": asked["window_length"],
         },
     )
-    timed = ranking.criterion == "search" or "latency" in str(asked["budget"])
+    timed = "seconds" in criterion.options() or "latency" in str(asked["budget"])
     note = "What it chooses depends on how fast the machine is, and may differ." if timed else ""
     subtitle = measured_on(about, asked["windows"], asked["window_length"])
     return document("Blocks ranked", subtitle, [*sections, *ending(about, again, note)])
@@ -63,8 +63,9 @@ _LEGEND = (
 
 
 def _board(ranking: Ranking, asked: Mapping[str, Any]) -> str:
-    title, unit = grid.SCORES.get(ranking.criterion, ("", ""))
-    if ranking.criterion == "entrodrop":
+    criterion = known(ranking.criterion)
+    title, unit = criterion.score_title, criterion.score_unit
+    if "estimator" in criterion.options():
         title += f", {theme.metric_title(asked['estimator'])}"
     kinds = [kind for kind in ("layer", "attn", "mlp") if kind in set(ranking.scores["kind"])]
     drawn = grid.picture(grid.table([ranking], None, "", ranking.drop, unit), ranked=kinds)

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from entviz.comparison.plan import Plan
     from entviz.comparison.result import Comparison
     from entviz.comparison.trust import Trust
+    from entviz.criteria.ranking import Ranking
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
     from entviz.export import Exported
-    from entviz.pruning.ranking import Ranking
     from entviz.tasks import Task as ChoiceTask
 
 INTERACTIVE, BACKGROUND = 1, -1  # before other work, and after a session's other jobs
@@ -89,7 +89,7 @@ class Workbench:
         seed: int = 0,
         seconds: float = 60.0,
     ) -> Job[Ranking]:
-        """Blocks in the order in which any criterion of ``entviz.pruning.choose`` drops them.
+        """Blocks in the order in which any criterion of ``entviz.criteria`` drops them.
 
         A criterion that only measures shares the analysis of the same text, and one whose order does not depend on
         the budget is computed once for all numbers of blocks. A search's partial result is its best ranking so far.

@@ -160,7 +160,7 @@ class MeasureAngles(OnText):
 
     def compute(self, material: Material, progress: Progress) -> Angles:
         from entviz.comparison.pair import Angles
-        from entviz.pruning.angular import angular_distances
+        from entviz.criteria.angular import angular_distances
 
         return Angles(angular_distances(material.loaded, material.windows, progress=progress))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from entviz.criteria.ranking import kinds_of
 from entviz.progress import Progress
-from entviz.pruning.ranking import kinds_of
 from entviz.workbench.tasks import Material, OnText, explored
 
 if TYPE_CHECKING:

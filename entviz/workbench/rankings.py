@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from entviz.criteria import ByAnalysis, known, rank_by_analysis
 from entviz.jobs import Derived, Job
-from entviz.pruning.catalog import FROM_ANALYSIS
 from entviz.workbench.tasks import MEASURED, Rank, Request
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.pruning.ranking import Ranking
-
-# Criteria that order blocks whatever the budget.
-ORDERED = (*FROM_ANALYSIS, "leave-one-out", "last", "random")
+    from entviz.criteria.ranking import Ranking
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What blocks are ranked by: the arguments of ``entviz.pruning.choose`` by their names."""
+    """What blocks are ranked by: the arguments of :func:`entviz.criteria.rank` by their names."""
 
     criterion: str
     estimator: str
@@ -36,38 +33,42 @@ class Choice:
 
         It is the one that all pages share, unless the estimator is in that one not measured.
         """
-        if self.criterion not in FROM_ANALYSIS or not isinstance(self.budget, int):
+        chosen = known(self.criterion)
+        if not issubclass(chosen, ByAnalysis) or not isinstance(self.budget, int):
             return None
-        metric = self.estimator if self.criterion == "entrodrop" else "cosine"
+        metric = chosen(**self.options).metric
         return MEASURED if metric in MEASURED else (metric,)
 
     @property
     def cut_later(self) -> bool:
         """Whether one order serves all numbers of blocks."""
-        return self.criterion in ORDERED and isinstance(self.budget, int)
+        return known(self.criterion).order == "all" and isinstance(self.budget, int)
 
     def of_analysis(self, analysis: Job[Analysis]) -> Job[Ranking]:
         """The ranking that an analysis of ``metrics`` gives."""
 
         def make(found: Analysis) -> Ranking:
-            from entviz.pruning.criteria import rank
-
-            options: dict[str, Any] = {"level": self.level, "budget": self.budget}
-            options |= {"protect": self.protect, "stage": self.stage, "estimator": self.estimator}
-            return rank(found, self.criterion, **options)
+            return rank_by_analysis(
+                found,
+                self.criterion,
+                level=self.level,
+                budget=int(self.budget),
+                protect=self.protect,
+                **self.options,
+            )
 
         return Derived(analysis, make)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments of ``choose`` that the ranking depends on, by their names."""
-        own: dict[str, dict[str, Any]] = {  # what only one criterion depends on
-            "entrodrop": {"estimator": self.estimator, "stage": self.stage},
-            "random": {"seed": self.seed},
-            "search": {"seconds": self.seconds},
-        }
+        """The arguments of :func:`entviz.criteria.rank` that the ranking depends on, by their names."""
         budget = str(0 if self.cut_later else self.budget)
-        return {"level": self.level, "budget": budget, "protect": self.protect} | own.get(self.criterion, {})
+        return {"level": self.level, "budget": budget, "protect": self.protect} | self.options
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The criterion's own options: what others depend on is left out."""
+        return {name: getattr(self, name) for name in known(self.criterion).options()}
 
     def task(self, request: Request) -> Rank:
         """The task that ranks."""
@@ -79,8 +80,8 @@ class Choice:
             return ranked
 
         def cut(ranking: Ranking) -> Ranking:
-            from entviz.pruning.ranking import in_order
+            from entviz.criteria.ranking import ranking_in_order
 
-            return in_order(self.criterion, ranking.order, ranking.scores, int(self.budget))
+            return ranking_in_order(self.criterion, ranking.order, ranking.scores, int(self.budget))
 
         return Derived(ranked, cut)

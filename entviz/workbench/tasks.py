@@ -17,11 +17,11 @@ from entviz.workbench.keys import kept_key
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.corpus import Windows
+    from entviz.criteria.ranking import Ranking
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
     from entviz.models import LoadedModel
-    from entviz.pruning.ranking import Ranking
     from entviz.pruning.states import StateCache
     from entviz.store import Store
     from entviz.tasks import Task as ChoiceTask
@@ -219,7 +219,7 @@ class Generate:
 
 @dataclass(frozen=True)
 class Rank(OnText):
-    """Rank blocks by a criterion. ``settings`` are the arguments of ``choose`` that it depends on."""
+    """Rank blocks by a criterion. ``settings`` are the arguments of :func:`entviz.criteria.rank` that it depends on."""
 
     criterion: str
     settings: tuple[tuple[str, Any], ...]
@@ -229,9 +229,9 @@ class Rank(OnText):
         return self.request.options() | {"criterion": self.criterion, **dict(self.settings)}
 
     def compute(self, material: Material, progress: Progress) -> Ranking:
-        from entviz.pruning.choose import choose
+        from entviz.criteria import rank
 
-        return choose(
+        return rank(
             material.loaded,
             material.windows,
             self.criterion,

@@ -9,8 +9,8 @@ import pytest
 import entviz
 from entviz.blocks import PruneSet
 from entviz.corpus import passages
+from entviz.criteria import rank
 from entviz.evaluation.loss import evaluate
-from entviz.pruning.choose import choose
 from entviz.workbench import Request, workbench
 from pages.parts.comparing import choices, two
 from tests.app.conftest import figures, settle, words
@@ -71,7 +71,7 @@ def test_criteria_by_budgets_with_the_right_numbers(open_app, smollm2, halves):
     calibration, measured = halves
     for row in table.iloc[1:].itertuples():
         criterion = "cosine" if row.title == "Cosine" else "entrodrop"
-        chosen = choose(smollm2, calibration, criterion, level="attn", budget=row.budget)
+        chosen = rank(smollm2, calibration, criterion, level="attn", budget=row.budget)
         assert row.drop == str(chosen.drop)
         assert row.perplexity == pytest.approx(evaluate(smollm2, measured, chosen.drop).perplexity, rel=1e-4)
     said = words(app).replace("\\", "")

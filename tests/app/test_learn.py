@@ -10,9 +10,9 @@ import pytest
 import entviz
 from entviz.blocks import PruneSet
 from entviz.corpus import passages
+from entviz.criteria import rank_by_analysis
 from entviz.estimators import estimator
 from entviz.lessons import exercises, samples
-from entviz.pruning.criteria import rank
 from pages.parts import learn_estimators, selection
 from tests.app.conftest import figures, settle, words
 
@@ -160,7 +160,7 @@ def test_links_carry_prune_sets_chosen_by_the_measurement(page, analysis):
         query["model"] == [selection.DEFAULT_MODEL] and query["windows"] == ["2"] for _, query in found
     )
     app.segmented_control(key="learn.budget").set_value(4).run()
-    chosen = rank(analysis, "entrodrop", estimator="knn", level="attn", budget=4).drop
+    chosen = rank_by_analysis(analysis, "entrodrop", estimator="knn", level="attn", budget=4).drop
     assert links(app)[-2][1]["drop"] == [str(chosen)]
 
 

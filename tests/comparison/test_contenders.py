@@ -4,8 +4,8 @@ import pytest
 
 from entviz.comparison.contenders import contenders
 from entviz.comparison.grid import compare
+from entviz.criteria import rank
 from entviz.errors import BlockError, OptionError
-from entviz.pruning.choose import choose
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_variants_of_entrodrop_choose_as_they_say(tiny, calibration, measured):
     for options, name in (({}, names[0]), ({"stage": 2}, names[1]), ({"protect": (0, 0)}, names[2])):
         row = found.rows[found.rows["name"] == name]
         try:
-            alone = choose(tiny, calibration, "entrodrop", level="mlp", budget=1, **options)
+            alone = rank(tiny, calibration, "entrodrop", level="mlp", budget=1, **options)
         except OptionError:  # no block after the turning point
             assert row.empty
         else:

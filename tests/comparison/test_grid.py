@@ -10,9 +10,9 @@ from entviz.blocks import PruneSet
 from entviz.comparison import grid
 from entviz.comparison.grid import compare
 from entviz.corpus import windows_from_token_ids
+from entviz.criteria import rank
 from entviz.errors import OptionError
 from entviz.evaluation.loss import evaluate
-from entviz.pruning.choose import choose
 from entviz.tasks import Item, Task
 from tests.altered import without
 from tests.comparison.windows import random_windows
@@ -36,7 +36,7 @@ def test_there_is_a_row_for_everyone_level_and_budget(comparison):
 
 def test_rows_are_what_evaluating_and_choosing_give(comparison, tiny, calibration, measured):
     for row in comparison.rows.itertuples():
-        chosen = choose(
+        chosen = rank(
             tiny,
             calibration,
             row.criterion,
@@ -97,13 +97,13 @@ def test_greedy_runs_once_for_all_budgets(tiny, calibration, measured, monkeypat
 
     def counted(*arguments, **options):
         asked.append((arguments[2] if len(arguments) > 2 else options["criterion"], options["budget"]))
-        return choose(*arguments, **options)
+        return rank(*arguments, **options)
 
     monkeypatch.setattr(grid, "choose", counted)
     found = compare(tiny, calibration, measured, ["sleb"], ["1", "3", "2"], levels=["attn"])
     assert asked == [("sleb", "3")]
     for row in found.rows.itertuples():
-        alone = choose(tiny, calibration, "sleb", level="attn", budget=row.budget)
+        alone = rank(tiny, calibration, "sleb", level="attn", budget=row.budget)
         assert str(alone.drop) == row.drop
 
 
@@ -150,7 +150,7 @@ def test_the_search_can_choose_by_more_text(tiny, calibration, measured):
     found = compare(
         tiny, calibration, measured, ["search", "last"], ["2"], searched=more, levels=["attn"], seconds=60
     )
-    wanted = choose(tiny, more, "search", level="attn", budget=2, seconds=60)
+    wanted = rank(tiny, more, "search", level="attn", budget=2, seconds=60)
     drops = found.table().set_index("name")["drop"]
     assert drops["search"] == str(wanted.drop)
     assert "Search chose by 6 windows, the other criteria by 3." in found.notes
@@ -162,7 +162,7 @@ def test_windows_too_short_for_one_estimator_do_not_keep_others_from_comparing(t
     ]
     found = compare(tiny, *short, ["cosine", "entrodrop:bucket"], ["1"], levels=["attn"])
     for row in found.rows.itertuples():
-        chosen = choose(tiny, short[0], row.criterion, level="attn", budget=1, estimator="bucket").drop
+        chosen = rank(tiny, short[0], row.criterion, level="attn", budget=1, estimator="bucket").drop
         assert row.drop == str(chosen)
         assert row.nll == pytest.approx(evaluate(tiny, short[1], chosen).nll, abs=1e-5)
     with pytest.raises(OptionError, match="knn estimator needs at least 26 tokens"):

@@ -11,9 +11,9 @@ from entviz.analysis import analyze
 from entviz.comparison.trust import Trust, trust
 from entviz.comparison.trust_verdict import gap, verdict
 from entviz.corpus import windows_from_token_ids
+from entviz.criteria.angular import angular_distances
 from entviz.errors import BlockError, OptionError
 from entviz.models import LoadedModel
-from entviz.pruning.angular import angular_distances
 from entviz.store.codec import pack, unpack
 from tests.comparison.damage import damage
 from tests.tiny import build

@@ -9,9 +9,9 @@ import pytest
 
 from entviz.analysis import Analysis
 from entviz.blocks import PruneSet
+from entviz.criteria.ranking import ranking_by_score, score_table
 from entviz.figures import grid
 from entviz.figures.reading import number
-from entviz.pruning.ranking import ranked, score_table
 
 LAYERS = 24
 
@@ -29,7 +29,7 @@ def analysis() -> Analysis:
 
 def ranking(protect=(2, 1)):
     scores = {f"attn.{i}": float((7 * i) % LAYERS) for i in range(LAYERS)}
-    return ranked("entrodrop", score_table(LAYERS, "attn", scores, protect), 0)
+    return ranking_by_score("entrodrop", score_table(LAYERS, "attn", scores, protect), 0)
 
 
 def cells(drop=""):

@@ -15,12 +15,12 @@ from random import Random
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.contenders import contenders
 from entviz.corpus import decode_text, read_text, read_token_ids, windows_from_token_ids
+from entviz.criteria.budget import Budget
 from entviz.errors import EntvizError
 from entviz.export.recipe import read_recipe
 from entviz.limits import limit
 from entviz.models.checks import check_config, check_directory, read_json, safetensors_header
 from entviz.models.loading import locate
-from entviz.pruning.budget import Budget
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.tasks import parse_jsonl
 from pages.parts import address

@@ -16,11 +16,11 @@ from entviz.comparison.pair import Angles, contrast
 from entviz.comparison.texts import split
 from entviz.comparison.trust import trust
 from entviz.comparison.trust_verdict import verdict
+from entviz.criteria import rank
+from entviz.criteria.angular import angular_distances
 from entviz.evaluation.tasks import TaskResult, evaluate_task
 from entviz.figures import trust as drawn
 from entviz.models import LoadedModel
-from entviz.pruning.angular import angular_distances
-from entviz.pruning.choose import choose
 from entviz.report import About
 from entviz.store import Run
 from entviz.tasks import Item, Task
@@ -71,7 +71,7 @@ def results(tiny, windows, comparison, damage, pairs):
     """A result of each kind, with the options of its run."""
     task = Task(HOSTILE, (Item.ask("one, two,", ["three", "nine"], 0), Item.ask("a, b,", ["x", "c"], 1)))
     analysis = entviz.analyze(tiny, windows, ("bucket", "cosine"))
-    ranking = choose(tiny, windows, "entrodrop", estimator="bucket", budget=2, protect=(1, 1))
+    ranking = rank(tiny, windows, "entrodrop", estimator="bucket", budget=2, protect=(1, 1))
     asked = {"criteria": ["cosine"], "budgets": ["1"], "levels": ["attn"], "seeds": 3, "seconds": 60.0}
     asked |= {"measure_on": "", "task": "", "task_fingerprint": "", "limit": None}
     settings = {"criterion": "entrodrop", "estimator": "bucket", "level": "attn", "budget": "2"}
@@ -259,7 +259,7 @@ def test_a_ranking_s_board_shows_what_goes_and_what_is_protected(results):
 
 
 def test_dropped_layers_are_marked(tiny, windows):
-    ranking = choose(tiny, windows, "last", level="layer", budget=2)
+    ranking = rank(tiny, windows, "last", level="layer", budget=2)
     options = CUT | {"level": "layer", "budget": "2", "protect": None}
     html = report.of_ranking(ranking, ABOUT, options)
     cells = dict(re.findall(r'role="img" title="([^",]*)[^"]*"[^>]*>(.?)</span>', html))

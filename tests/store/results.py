@@ -11,10 +11,10 @@ from entviz.comparison.interactions import Interactions
 from entviz.comparison.pair import Angles, Contrast
 from entviz.comparison.result import Cell, Comparison
 from entviz.comparison.trust import Trust
+from entviz.criteria.ranking import Ranking
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
 from entviz.evaluation.tasks import TaskResult
-from entviz.pruning.ranking import Ranking
 from entviz.store import Run
 
 

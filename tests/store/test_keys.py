@@ -31,7 +31,7 @@ def test_keys_depend_on_the_program(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("file", "computes"), [("pruning/search.py", True), ("kernels/rows.py", True), ("cli/rank.py", False)]
+    ("file", "computes"), [("criteria/search.py", True), ("kernels/rows.py", True), ("cli/rank.py", False)]
 )
 def test_the_program_is_another_once_a_source_that_computes_is(tmp_path, monkeypatch, file, computes):
     """So that no search by what was minimized before is taken for one by what is minimized now."""

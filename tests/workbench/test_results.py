@@ -6,11 +6,10 @@ import pytest
 
 from entviz.analysis import analyze
 from entviz.blocks import PruneSet
+from entviz.criteria import rank, rank_by_analysis
 from entviz.evaluation import generation, loss
 from entviz.evaluation.tasks import evaluate_task
 from entviz.jobs import Worker
-from entviz.pruning.choose import choose
-from entviz.pruning.criteria import rank
 from entviz.tasks import read_task
 from entviz.workbench import Request
 from tests.workbench.asking import MODEL, REQUEST, TEXT, result_of
@@ -52,7 +51,7 @@ def test_sessions_with_different_prune_sets_at_once_each_get_their_own_numbers(m
 
 
 def test_rankings_by_criteria_that_try_prune_sets(here, smollm2, windows):
-    alone = choose(smollm2, windows, "leave-one-out", level="mlp", budget=3, protect=(22, 0))
+    alone = rank(smollm2, windows, "leave-one-out", level="mlp", budget=3, protect=(22, 0))
     found = result_of(here.rank(REQUEST, "leave-one-out", "knn", "mlp", 3, "a", protect=(22, 0)))
     assert found.order == alone.order
     assert found.drop == alone.drop
@@ -61,7 +60,7 @@ def test_rankings_by_criteria_that_try_prune_sets(here, smollm2, windows):
     assert other.finished  # at once: neither the budget nor the estimator changes the order
     assert len(other.result.drop) == 5
     last = result_of(here.rank(REQUEST, "last", "knn", "attn", "10% parameters", "a"))
-    assert last.drop == choose(smollm2, windows, "last", level="attn", budget="10% parameters").drop
+    assert last.drop == rank(smollm2, windows, "last", level="attn", budget="10% parameters").drop
 
 
 def test_scores_of_tasks(here, smollm2):
@@ -83,8 +82,9 @@ def test_an_analysis_and_rankings_of_it(here, smollm2, windows, runs):
     same = ["site", "metric", "depth"]
     pd.testing.assert_frame_equal(found.sites[same], alone.sites[same])
     np.testing.assert_allclose(found.sites["value"], alone.sites["value"], rtol=1e-6)
-    assert result_of(by_knn).order == rank(alone, "entrodrop", estimator="knn", level="attn", budget=4).order
-    expected = rank(alone, "cosine", level="layer", budget=3, protect=(1, 1))
+    expected = rank_by_analysis(alone, "entrodrop", estimator="knn", level="attn", budget=4)
+    assert result_of(by_knn).order == expected.order
+    expected = rank_by_analysis(alone, "cosine", level="layer", budget=3, protect=(1, 1))
     assert result_of(by_cosine).drop == expected.drop
     assert runs["analyze"] == 1, "the analysis and both rankings are one computation"
     too_many = here.rank(REQUEST, "entrodrop", "knn", "attn", 400, "a")

@@ -16,7 +16,9 @@ def sentence(asked: Asked) -> str:
     """How many prune sets there are and, where this model has been measured before, how long they take here."""
     choices = asked.choices
     try:
-        entries, _ = contenders(choices.criteria, choices.levels, seeds=choices.seeds)
+        entries, _ = contenders(
+            choices.criteria, choices.levels, seeds=choices.seeds, seconds=choices.seconds
+        )
     except EntvizError as error:
         return escape(str(error))
     sets = f"{len(entries) * max(1, len(choices.budgets))} prune sets"
@@ -33,7 +35,6 @@ def sentence(asked: Asked) -> str:
             measured_tokens=(OTHER_WINDOWS if choices.others else windows) * length,
             window_length=length,
             seconds_per_token=known.seconds / (known.windows * known.window_length),
-            search_seconds=choices.seconds,
             items=choices.limit if choices.task else 0,
         )
         sets = f"{sets}, {in_words(seconds)} on this machine"

@@ -16,7 +16,7 @@ from pages.parts.pruning import criteria, ticks
 if TYPE_CHECKING:
     import pandas as pd
 
-    from entviz.pruning.ranking import Ranking
+    from entviz.criteria.ranking import Ranking
 
 WIDTH: Final = 360  # pixels of the grid, what a narrow phone has
 _HTML: Final = f"""

@@ -5,18 +5,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
+from entviz.criteria import CRITERIA
 from entviz.figures import theme
-from entviz.figures.grid import SCORES
-from entviz.pruning.catalog import CRITERIA
 from entviz.workbench import workbench
 from pages.parts import selection, working
 
 if TYPE_CHECKING:
-    from entviz.pruning.ranking import Ranking
+    from entviz.criteria.ranking import Ranking
 
 LEVEL_TITLES: Final = {"layer": "Layers", "attn": "Attention", "mlp": "MLPs", "attn+mlp": "Both"}
-FOR_ALL_KINDS: Final = ("entrodrop", "cosine", "block-influence")  # measured at every level at once
-SETS: Final = ("angular-distance", "sleb", "finercut", "search")  # choose a set for a number of blocks
 MOST: Final = 200  # blocks to tick, where it is not known yet how many there are
 USUAL_COUNT: Final = 4
 _COUNT: Final = "prune.count"
@@ -41,13 +38,13 @@ class Choice:
 
     @property
     def unit(self) -> str:
-        return SCORES.get(self.criterion, ("", ""))[1]
+        return CRITERIA[self.criterion].score_unit
 
     @property
     def score_title(self) -> str:
         """The score's name with its unit, for the colour bar."""
-        name, unit = SCORES.get(self.criterion, ("", ""))
-        estimator = f", {theme.metric_title(self.estimator)}" if self.criterion == "entrodrop" else ""
+        name, unit = CRITERIA[self.criterion].score_title, self.unit
+        estimator = f", {theme.metric_title(self.estimator)}" if has_estimator(self.criterion) else ""
         return f"{name}{estimator} ({unit})" if unit else f"{name}{estimator}"
 
 
@@ -74,7 +71,7 @@ def choose() -> Choice:
             persist_state="session",
         )
         estimator: str | None = "knn"
-        if criterion == "entrodrop":
+        if has_estimator(criterion):
             estimator = st.segmented_control(
                 "Entropy",
                 selection.ENTROPY_METRICS,
@@ -88,6 +85,11 @@ def choose() -> Choice:
     return Choice(criterion, estimator or "knn", level or levels[0], count, protect, stage)
 
 
+def has_estimator(criterion: str) -> bool:
+    """Whether a criterion ranks by an entropy that is chosen."""
+    return "estimator" in CRITERIA[criterion].options()
+
+
 def show_ranking(chosen: selection.Selection, choice: Choice) -> "working.Shown[Ranking]":
     """The ranking at the chosen level, as a job on the screen."""
     return working.show(
@@ -96,21 +98,21 @@ def show_ranking(chosen: selection.Selection, choice: Choice) -> "working.Shown[
             choice.criterion,
             choice.estimator,
             choice.level,
-            choice.count if choice.criterion in SETS else 0,
+            choice.count if CRITERIA[choice.criterion].order != "all" else 0,
             working.session(),
             protect=choice.protect,
             stage=choice.stage,
             seconds=SEARCH_SECONDS,
         ),
         place="prune.ranking",
-        label="Trying blocks" if CRITERIA[choice.criterion].tries else "Ranking blocks",
+        label="Trying blocks" if CRITERIA[choice.criterion].tries() else "Ranking blocks",
         about=(chosen, choice),
     )
 
 
 def other_rankings(chosen: selection.Selection, choice: Choice) -> "list[Ranking]":
     """Rankings of the kinds of block that were measured along with those of the chosen level."""
-    if choice.criterion not in FOR_ALL_KINDS:
+    if CRITERIA[choice.criterion].needs != "analysis":
         return []
     jobs = [
         workbench().rank(
@@ -144,7 +146,7 @@ def _draw_limits(criterion: str) -> tuple[tuple[int, int] | None, int | None]:
             last = st.number_input("Last layers", 0, 50, 1, key="prune.last", persist_state="session")
             protect = (int(first), int(last))
         stage = None
-        if criterion == "entrodrop" and st.toggle(
+        if "stage" in CRITERIA[criterion].options() and st.toggle(
             "Only after the turning point (stage 2)",
             key="prune.stage",
             persist_state="session",

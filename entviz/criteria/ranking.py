@@ -90,13 +90,13 @@ def free_blocks(scores: pd.DataFrame) -> list[Block]:
     return [Block.parse(name) for name in scores.loc[~scores["protected"], "block"]]
 
 
-def ranked(criterion: str, scores: pd.DataFrame, budget: int) -> Ranking:
+def ranking_by_score(criterion: str, scores: pd.DataFrame, budget: int) -> Ranking:
     """Rank by score, lowest first; ties go by depth. Raises ``OptionError`` for a budget that is not possible."""
     free = scores[~scores["protected"]].sort_values(["score", "index"], kind="stable")
-    return in_order(criterion, [Block.parse(name) for name in free["block"]], scores, budget)
+    return ranking_in_order(criterion, [Block.parse(name) for name in free["block"]], scores, budget)
 
 
-def in_order(criterion: str, order: Sequence[Block], scores: pd.DataFrame, budget: int) -> Ranking:
+def ranking_in_order(criterion: str, order: Sequence[Block], scores: pd.DataFrame, budget: int) -> Ranking:
     """A ranking whose order is already known.
 
     Raises ``OptionError`` for a budget that is not possible, and ``BlockError`` for one that leaves nothing.

@@ -33,8 +33,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from entviz.blocks import Block, PruneSet
+from entviz.criteria.trial import Trial
 from entviz.progress import Progress, silent
-from entviz.pruning.trial import Trial
 
 _BEAM = 3
 _FINALISTS = 3

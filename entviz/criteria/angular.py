@@ -6,14 +6,50 @@ distances.loc[distances["size"] == 8].nsmallest(1, "distance")
 
 from __future__ import annotations
 
-import pandas as pd
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from entviz.batching import batches, windows_per_batch
-from entviz.corpus import Windows
-from entviz.finite import check
-from entviz.models.loaded import LoadedModel
+from entviz.blocks import Block
+from entviz.criteria.criterion import Criterion
 from entviz.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from entviz.corpus import Windows
+    from entviz.criteria.calibration import Calibration
+    from entviz.criteria.candidates import Candidates
+    from entviz.criteria.ranking import Ranking
+    from entviz.models.loaded import LoadedModel
+
+
+@dataclass(frozen=True)
+class AngularDistance(Criterion):
+    """The run of consecutive layers across which hidden states turn least (Gromov et al. 2024, algorithm 1)."""
+
+    name = "angular-distance"
+    title = "Angular distance"
+    short_title = "Angular distance"
+    source = "Gromov et al. 2024, arXiv:2403.17887"
+    level = "layer"
+    levels = ("layer",)
+    needs = "model"
+    order = "none"
+    score_title = "Angular distance of input and output"
+
+    def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
+        distances = angular_distances(calibration.loaded, calibration.windows, progress=progress)
+        free = candidates.free
+        size = candidates.count(free)
+        start = closest_run(distances, size, free[0].index, free[-1].index) if size else 0
+        single = distances[distances["size"] == 1]
+        alone = {
+            f"layer.{layer}": float(distance)
+            for layer, distance in zip(single["start"], single["distance"], strict=True)
+        }
+        chosen = [Block("layer", i) for i in range(start, start + size)]
+        return candidates.whole(self.name, chosen, alone)
 
 
 def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progress = silent) -> pd.DataFrame:
@@ -29,6 +65,12 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
     Raises:
         ModelError: where hidden states are not finite, saying why.
     """
+    import pandas as pd
+    import torch
+
+    from entviz.batching import batches, windows_per_batch
+    from entviz.finite import check
+
     anatomy = loaded.anatomy
     layers, length = anatomy.layers, windows.token_ids.shape[1]
     # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
@@ -65,4 +107,6 @@ def closest_run(distances: pd.DataFrame, size: int, first: int, last: int) -> in
 
 def _directions(hidden: torch.Tensor) -> torch.Tensor:
     """Unit vectors (tokens, width) of hidden states (windows, tokens, width)."""
+    import torch
+
     return torch.nn.functional.normalize(hidden.float().flatten(0, 1), dim=-1)

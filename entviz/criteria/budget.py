@@ -9,7 +9,7 @@ Budget.parse("15% latency")       # ... that took at least 15% of the time of a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -69,7 +69,7 @@ class Budget:
             saved[block] = whole[self.unit]
         return saved
 
-    def cut(self, order: Sequence[Block], weights: dict[Block, float]) -> int:
+    def cut(self, order: Sequence[Block], weights: Mapping[Block, float]) -> int:
         """How many blocks from the start of ``order`` reach the budget.
 
         Raises ``OptionError`` where all of them together do not.

@@ -8,13 +8,13 @@ import torch
 
 from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.corpus import windows_from_token_ids
+from entviz.criteria import rank
+from entviz.criteria.greedy import greedy
+from entviz.criteria.prune_set_search import Found, search
+from entviz.criteria.trial import Trial
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
-from entviz.pruning.choose import choose
-from entviz.pruning.greedy import greedy
-from entviz.pruning.search import Found, search
-from entviz.pruning.trial import Trial
 from tests.tiny import VOCABULARY_SIZE, build
 
 LAYERS = 6
@@ -89,7 +89,9 @@ def test_little_time_ends_races_on_fewer_windows_but_finishes_a_set(tiny, monkey
     """On a machine a thousand times slower the greedy stage is still done; a clock that counts evaluations says so."""
     ids = torch.randint(3, VOCABULARY_SIZE, (32, 16), generator=torch.Generator().manual_seed(5))
     trial = Trial(tiny, windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE))
-    monkeypatch.setattr("entviz.pruning.search.time.perf_counter", lambda: float(trial.tried.evaluated))
+    monkeypatch.setattr(
+        "entviz.criteria.prune_set_search.time.perf_counter", lambda: float(trial.tried.evaluated)
+    )
     poor = PruneSet.parse("attn.0,attn.1,attn.2")
     found = search(trial, all_blocks(LAYERS, ["attn"]), attentions(3), seeds=[poor], seconds=400.0)
     assert found.drop != poor
@@ -119,15 +121,15 @@ def test_it_can_be_stopped_and_what_it_had_found_stands(tiny, windows):
             raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        choose(tiny, windows, "search", level="attn", budget=2, seconds=PLENTY, progress=stop)
+        rank(tiny, windows, "search", level="attn", budget=2, seconds=PLENTY, progress=stop)
     assert len(latest[-1].drop.attention) == 2
 
 
 def test_it_mixes_sizes_where_the_budget_is_a_share(tiny, windows):
-    found = choose(tiny, windows, "search", level="attn+mlp", budget="15%", seconds=PLENTY)
+    found = rank(tiny, windows, "search", level="attn+mlp", budget="15%", seconds=PLENTY)
     gone = tiny.anatomy.parameters(found.drop).values()
     assert sum(weight.numel() for weight in gone) >= 0.15 * tiny.parameters
-    by_greed = choose(tiny, windows, "sleb", level="attn+mlp", budget="15%")
+    by_greed = rank(tiny, windows, "sleb", level="attn+mlp", budget="15%")
     costs = (
         Trial(tiny, windows, by="both")
         .costs([found.drop, by_greed.drop], len(windows.token_ids))
@@ -138,7 +140,7 @@ def test_it_mixes_sizes_where_the_budget_is_a_share(tiny, windows):
 
 def test_no_block_is_left_to_nothing(tiny, windows):
     """All layers but one: the search leaves something of the model."""
-    found = choose(tiny, windows, "search", level="layer", budget=LAYERS - 1, seconds=PLENTY)
+    found = rank(tiny, windows, "search", level="layer", budget=LAYERS - 1, seconds=PLENTY)
     kept = [i for i in range(LAYERS) if Block("layer", i) not in found.drop]
     assert len(kept) == 1
     assert np.isfinite(evaluate(tiny, windows, found.drop).nll)
@@ -146,10 +148,10 @@ def test_no_block_is_left_to_nothing(tiny, windows):
 
 def test_a_search_goes_on_from_what_one_for_a_smaller_budget_ran(tiny, windows):
     alone, together = {}, {}
-    found = choose(tiny, windows, "search", level="attn", budget=3, seconds=PLENTY, tried=alone)
-    choose(tiny, windows, "search", level="attn", budget=2, seconds=PLENTY, tried=together)
+    found = rank(tiny, windows, "search", level="attn", budget=3, seconds=PLENTY, tried=alone)
+    rank(tiny, windows, "search", level="attn", budget=2, seconds=PLENTY, tried=together)
     before = _evaluated(together)
-    after = choose(tiny, windows, "search", level="attn", budget=3, seconds=PLENTY, tried=together)
+    after = rank(tiny, windows, "search", level="attn", budget=3, seconds=PLENTY, tried=together)
     assert before > 0
     assert _evaluated(together) - before < _evaluated(alone)
     assert after.drop == found.drop  # so few sets that both have looked at all that matter
@@ -158,10 +160,10 @@ def test_a_search_goes_on_from_what_one_for_a_smaller_budget_ran(tiny, windows):
 def test_criteria_that_try_do_not_run_what_another_has_run(tiny, windows):
     tried = {}
     for criterion in ("leave-one-out", "sleb", "finercut"):
-        choose(tiny, windows, criterion, level="attn", budget=1, tried=tried)
+        rank(tiny, windows, criterion, level="attn", budget=1, tried=tried)
         assert _evaluated(tried) == LAYERS * len(windows.token_ids)
-    apart = choose(tiny, windows, "finercut", level="attn", budget=2)
-    assert choose(tiny, windows, "finercut", level="attn", budget=2, tried=tried).drop == apart.drop
+    apart = rank(tiny, windows, "finercut", level="attn", budget=2)
+    assert rank(tiny, windows, "finercut", level="attn", budget=2, tried=tried).drop == apart.drop
 
 
 def _evaluated(tried):

@@ -1,0 +1,95 @@
+"""Rank blocks by any criterion, and choose a prune set for a budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from entviz.criteria.candidates import Candidates
+from entviz.criteria.criterion import ByAnalysis, Criterion
+from entviz.criteria.registry import criterion as criterion_of
+from entviz.criteria.registry import level_of
+from entviz.errors import OptionError
+from entviz.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.corpus import Windows
+    from entviz.criteria.budget import Budget
+    from entviz.criteria.ranking import Ranking
+    from entviz.criteria.trial import Tried
+    from entviz.models.loaded import LoadedModel
+    from entviz.pruning.states import StateCache
+
+
+def rank(
+    loaded: LoadedModel,
+    windows: Windows,
+    criterion: str | Criterion,
+    *,
+    level: str | None = None,
+    budget: int | str | Budget = 0,
+    protect: tuple[int, int] | None = None,
+    dtype: str = "float32",
+    analysis: Analysis | None = None,
+    cache: StateCache | None = None,
+    tried: dict[str, Tried] | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Ranking:
+    """Rank blocks by a criterion, and choose a prune set for a budget. The model is not changed.
+
+    Args:
+        criterion: a name of :data:`entviz.criteria.CRITERIA`, with the criterion's own options as keyword arguments
+            (``estimator`` and ``stage`` of entrodrop, ``seed`` of random, ``seconds`` of search); or such an object.
+        level: layer, attn, mlp, or attn+mlp; by default the one the criterion was published for.
+        budget: a number of blocks, or what :meth:`entviz.criteria.budget.Budget.parse` reads.
+        protect: how many layers at the start and at the end are left alone; by default as the criterion was published.
+        dtype, analysis, cache, tried: as for :class:`entviz.criteria.calibration.Calibration`.
+        progress: a search reports its best :class:`Ranking` so far as partial result.
+
+    Raises:
+        OptionError: for an unknown criterion or option, a level it does not have, or a budget that cannot be reached.
+        BlockError: for an unknown level, and for a budget that leaves nothing of the model.
+    """
+    from entviz.criteria.budget import Budget
+    from entviz.criteria.calibration import Calibration
+
+    chosen = criterion_of(criterion, **options) if isinstance(criterion, str) else criterion
+    level = level_of(chosen, level)
+    calibration = Calibration(loaded, windows, dtype, analysis, cache, tried if tried is not None else {})
+    protect = chosen.protection if protect is None else protect
+    candidates = Candidates.of(calibration, level, protect, Budget.parse(budget))
+    return chosen.rank(calibration, candidates, progress)
+
+
+def rank_by_analysis(
+    analysis: Analysis,
+    criterion: str | ByAnalysis = "entrodrop",
+    *,
+    level: str = "attn",
+    budget: int = 0,
+    protect: tuple[int, int] | None = None,
+    **options: Any,
+) -> Ranking:
+    """Rank blocks by what an analysis measured of them, where that is all that the criterion needs.
+
+    Args:
+        budget: a number of blocks.
+        criterion, level, protect, options: as for :func:`rank`.
+
+    Raises:
+        OptionError: for a criterion that needs more than an analysis or a metric that was not measured, and as
+            :func:`rank` does.
+        BlockError: for an unknown level, and for a budget that leaves nothing of the model.
+    """
+    from entviz.criteria.budget import Budget
+    from entviz.criteria.ranking import free_blocks, ranking_in_order, score_table
+
+    chosen = criterion_of(criterion, **options) if isinstance(criterion, str) else criterion
+    if not isinstance(chosen, ByAnalysis):
+        raise OptionError(f"{chosen.name} needs more than an analysis: rank with a model and windows.")
+    protect = chosen.protection if protect is None else protect
+    free = free_blocks(score_table(analysis.layers, level_of(chosen, level), {}, protect))
+    every = Candidates(analysis.layers, level, protect, Budget(0), dict.fromkeys(free, 1.0))
+    found = chosen.rank_by(analysis, every)
+    return ranking_in_order(chosen.name, found.order, found.scores, budget)

@@ -1,0 +1,55 @@
+"""EntroDrop: drop the blocks that add least entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entviz.criteria.criterion import ByAnalysis
+from entviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+
+
+@dataclass(frozen=True)
+class EntroDrop(ByAnalysis):
+    """The lowest entropy increase first (Yang et al. 2025, arXiv 2504.03794, section 3).
+
+    Args:
+        estimator: which entropy.
+        stage: 2 keeps to blocks after the turning point of the estimator's curve, as the paper describes.
+
+    Raises:
+        OptionError: for an unknown estimator or stage.
+    """
+
+    estimator: str = "knn"
+    stage: int | None = None
+
+    name = "entrodrop"
+    title = "EntroDrop"
+    short_title = "EntroDrop"
+    source = "Yang et al. 2025, arXiv:2504.03794"
+    protection = (2, 1)  # the first two layers and the last, as in the authors' code
+    score_title = "Entropy increase"
+    score_unit = "nats"
+
+    def __post_init__(self) -> None:
+        from entviz.analysis import METRICS
+
+        if self.estimator not in METRICS or self.estimator == "cosine":
+            raise OptionError(
+                f"'{self.estimator}' is not an entropy: choose from {', '.join(m for m in METRICS if m != 'cosine')}."
+            )
+        if self.stage not in (None, 2):
+            raise OptionError(
+                f"Stage {self.stage} is not known: use 2 to keep to blocks after the turning point."
+            )
+
+    @property
+    def metric(self) -> str:
+        return self.estimator
+
+    def first_layer(self, analysis: Analysis) -> int:
+        return analysis.turning_point(self.estimator) + 1 if self.stage == 2 else 0

@@ -1,0 +1,52 @@
+"""Leave-one-out: drop the blocks that cost least on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from entviz.blocks import Block, PruneSet
+from entviz.criteria.criterion import Criterion
+from entviz.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from entviz.criteria.calibration import Calibration
+    from entviz.criteria.candidates import Candidates
+    from entviz.criteria.ranking import Ranking
+    from entviz.criteria.trial import Trial
+
+
+@dataclass(frozen=True)
+class LeaveOneOut(Criterion):
+    """The block whose absence alone costs the least loss first."""
+
+    name = "leave-one-out"
+    title = "Leave-one-out loss"
+    short_title = "Leave-one-out"
+    source = "the damage of each block alone"
+    needs = "trials"
+    score_title = "Loss without the block alone"
+    score_unit = "nats a token"
+
+    def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
+        damage = leave_one_out(calibration.trial("nll"), candidates.free, progress=progress)
+        return candidates.by_score(self.name, {str(block): cost for block, cost in damage.items()})
+
+    def evaluations(self, blocks: int, largest: int) -> int:
+        return blocks
+
+
+def leave_one_out(
+    trial: Trial, blocks: Sequence[Block], *, progress: Progress = silent
+) -> dict[Block, float]:
+    """The mean cost (nats a token) of dropping each block alone, on all of the trial's windows.
+
+    It is infinite for a block without which the model overflows. Raises ``ModelError`` where it does so without any.
+    """
+    costs = trial.costs([PruneSet([block]) for block in blocks], trial.window_count, progress)
+    if len(costs) and not np.isfinite(costs).all(axis=1).any():
+        raise trial.cause(PruneSet([blocks[0]]))
+    return dict(zip(blocks, (float(cost) for cost in costs.mean(axis=1)), strict=True))

@@ -1,0 +1,68 @@
+"""The criteria by name. A new one is a line here."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from entviz.criteria.angular import AngularDistance
+from entviz.criteria.baselines import Last, Random
+from entviz.criteria.cosine import BlockInfluence, Cosine
+from entviz.criteria.criterion import Criterion
+from entviz.criteria.entropy import EntroDrop
+from entviz.criteria.greedy import GreedyByDivergence, GreedyByLoss
+from entviz.criteria.leave_one_out import LeaveOneOut
+from entviz.criteria.ranking import kinds_of
+from entviz.criteria.search import Search
+from entviz.errors import OptionError
+
+CRITERIA: MappingProxyType[str, type[Criterion]] = MappingProxyType(
+    {
+        criterion.name: criterion
+        for criterion in (
+            EntroDrop,
+            Cosine,
+            BlockInfluence,
+            AngularDistance,
+            LeaveOneOut,
+            GreedyByLoss,
+            GreedyByDivergence,
+            Last,
+            Random,
+            Search,
+        )
+    }
+)
+
+
+def known(name: str) -> type[Criterion]:
+    """The criterion of that name; raises ``OptionError`` where there is none."""
+    if name not in CRITERIA:
+        raise OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(CRITERIA)}.")
+    return CRITERIA[name]
+
+
+def criterion(name: str, **options: Any) -> Criterion:
+    """The criterion of that name with its options.
+
+    Raises ``OptionError`` for an unknown name, an option that it does not have, or a value that it does not take.
+    """
+    kind = known(name)
+    for option in options:
+        if option not in kind.options():
+            owners = [other.name for other in CRITERIA.values() if option in other.options()]
+            hint = f": it is for {' and '.join(owners)}" if owners else ""
+            raise OptionError(f"{name} has no option '{option[:40]}'{hint}. Leave it out.")
+    return kind(**options)
+
+
+def level_of(criterion: Criterion, level: str | None) -> str:
+    """The level to rank at: the one asked for, or else the criterion's own.
+
+    Raises ``BlockError`` for an unknown level, and ``OptionError`` for one at which the criterion makes no sense.
+    """
+    wanted = criterion.level if level is None else level
+    kinds_of(wanted)
+    if wanted not in criterion.levels:
+        raise OptionError(f"{criterion.name} works at level {', '.join(criterion.levels)}, not {wanted}.")
+    return wanted
