@@ -10,7 +10,7 @@ another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the tur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,16 +22,23 @@ ESTIMATORS = {"bucket": "Bucket", "knn": "KNN", "renyi": "Rényi", "matrix": "Ma
 # Of those with an estimator: further options, and which layers are protected.
 VARIANTS: dict[str, dict[str, Any]] = {"stage-2": {"stage": 2}, "unprotected": {}}
 _VARIANT_TITLES = {"": "", "stage-2": ", stage 2", "unprotected": ", unprotected"}
-NAMES = tuple(
-    name
-    for criterion in CRITERIA.values()
-    for name in (
-        [f"{criterion.name}:{estimator}" for estimator in ESTIMATORS]
-        if "estimator" in criterion.options()
-        else [criterion.name]
-    )
-)
 MOST_SEEDS = 50
+
+
+def names_of(criteria: Mapping[str, type[Criterion]]) -> tuple[str, ...]:
+    """The names that criteria take part under: one for each estimator where they have one."""
+    return tuple(
+        name
+        for criterion in criteria.values()
+        for name in (
+            [f"{criterion.name}:{estimator}" for estimator in ESTIMATORS]
+            if "estimator" in criterion.options()
+            else [criterion.name]
+        )
+    )
+
+
+NAMES = names_of(CRITERIA)
 
 
 @dataclass(frozen=True)

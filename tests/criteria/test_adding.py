@@ -1,0 +1,87 @@
+"""A criterion that is put into the registry is everywhere: shell, rankings, comparisons and their charts."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pytest
+
+from entviz import cli
+from entviz.blocks import PruneSet
+from entviz.comparison import contenders as comparing
+from entviz.comparison.grid import compare
+from entviz.corpus import windows_from_token_ids
+from entviz.criteria import CRITERIA, Criterion, rank, registry
+from entviz.errors import OptionError
+from entviz.figures.comparison import quality_chart, style_of
+from entviz.models import LoadedModel
+from tests.tiny import VOCABULARY_SIZE, build
+
+IDS = [[(7 * window + 3 * token) % 90 + 3 for token in range(30)] for window in range(2)]
+
+
+@dataclass(frozen=True)
+class Every(Criterion):
+    """Every other block first, from a start."""
+
+    start: int = 0
+
+    name = "every-other"
+    title = "Every other block"
+    short_title = "Every other"
+    source = "a test"
+    needs = "nothing"
+
+    def rank(self, calibration, candidates, progress=None):
+        free = candidates.free
+        return candidates.in_order(self.name, (*free[self.start :: 2], *free[1 - self.start :: 2]))
+
+
+@pytest.fixture
+def added(monkeypatch):
+    """The registry with one more line."""
+    more = MappingProxyType({**CRITERIA, Every.name: Every})
+    for module in ("registry", "choosing"):
+        monkeypatch.setattr(f"entviz.criteria.{module}.CRITERIA", more, raising=False)
+    for module in ("cli.rank", "comparison.contenders", "figures.comparison"):
+        monkeypatch.setattr(f"entviz.{module}.CRITERIA", more, raising=False)
+    monkeypatch.setattr(comparing, "NAMES", comparing.names_of(more))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return LoadedModel.of(build("llama", 4))
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return windows_from_token_ids(IDS, VOCABULARY_SIZE)
+
+
+def test_it_ranks_with_its_own_option(added, tiny, windows):
+    assert rank(tiny, windows, "every-other", level="mlp", budget=2).drop == PruneSet.parse("mlp.0,mlp.2")
+    assert rank(tiny, windows, "every-other", level="mlp", budget=2, start=1).drop == PruneSet.parse(
+        "mlp.1,mlp.3"
+    )
+    with pytest.raises(OptionError, match="no option 'start': it is for every-other"):
+        rank(tiny, windows, "cosine", start=1)
+
+
+def test_the_shell_names_it(added, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["rank", "--help"])
+    assert "every-other" in capsys.readouterr().out
+
+
+def test_it_takes_part_in_a_comparison_with_a_look_of_its_own(added, tiny, windows):
+    found = compare(tiny, windows, windows, ["every-other", "cosine"], ["1"], levels=["attn"])
+    row = found.rows[found.rows["name"] == "every-other"].iloc[0]
+    assert (row["title"], row["drop"]) == ("Every other", "attn.0")
+    assert len({style_of(name) for name in ("every-other", *CRITERIA)}) > len(CRITERIA) - 1
+    assert "Every other" in {trace.name for trace in quality_chart(found, "kl", "parameters_kept").data}
+
+
+def test_no_criterion_is_unfinished():
+    for criterion in registry.CRITERIA.values():
+        for attribute in ("name", "title", "short_title", "source", "level", "levels", "needs"):
+            assert getattr(criterion, attribute), (criterion, attribute)
+        assert criterion.level in criterion.levels
