@@ -13,7 +13,7 @@ from entviz.comparison.grid import compare
 from entviz.comparison.interactions import interactions
 from entviz.comparison.pair import contrast
 from entviz.comparison.trust import trust
-from entviz.criteria import rank
+from entviz.criteria import CRITERIA, rank
 from entviz.criteria.angular import angular_distances
 from entviz.criteria.greedy import greedy
 from entviz.criteria.leave_one_out import leave_one_out

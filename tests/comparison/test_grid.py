@@ -10,7 +10,7 @@ from entviz.blocks import PruneSet
 from entviz.comparison import grid
 from entviz.comparison.grid import compare
 from entviz.corpus import windows_from_token_ids
-from entviz.criteria import rank
+from entviz.criteria import CRITERIA, rank
 from entviz.errors import OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.tasks import Item, Task
@@ -39,11 +39,9 @@ def test_rows_are_what_evaluating_and_choosing_give(comparison, tiny, calibratio
         chosen = rank(
             tiny,
             calibration,
-            row.criterion,
+            CRITERIA[row.criterion]().with_options(estimator=row.estimator, seed=row.seed),
             level=row.level,
             budget=row.budget,
-            estimator=row.estimator or "knn",
-            seed=row.seed,
         )
         assert str(chosen.drop) == row.drop
         alone = evaluate(tiny, measured, chosen.drop)
@@ -96,10 +94,10 @@ def test_greedy_runs_once_for_all_budgets(tiny, calibration, measured, monkeypat
     asked = []
 
     def counted(*arguments, **options):
-        asked.append((arguments[2] if len(arguments) > 2 else options["criterion"], options["budget"]))
+        asked.append((arguments[2].name, options["budget"]))
         return rank(*arguments, **options)
 
-    monkeypatch.setattr(grid, "choose", counted)
+    monkeypatch.setattr(grid, "rank", counted)
     found = compare(tiny, calibration, measured, ["sleb"], ["1", "3", "2"], levels=["attn"])
     assert asked == [("sleb", "3")]
     for row in found.rows.itertuples():
@@ -162,7 +160,8 @@ def test_windows_too_short_for_one_estimator_do_not_keep_others_from_comparing(t
     ]
     found = compare(tiny, *short, ["cosine", "entrodrop:bucket"], ["1"], levels=["attn"])
     for row in found.rows.itertuples():
-        chosen = rank(tiny, short[0], row.criterion, level="attn", budget=1, estimator="bucket").drop
+        rule = CRITERIA[row.criterion]().with_options(estimator="bucket")
+        chosen = rank(tiny, short[0], rule, level="attn", budget=1).drop
         assert row.drop == str(chosen)
         assert row.nll == pytest.approx(evaluate(tiny, short[1], chosen).nll, abs=1e-5)
     with pytest.raises(OptionError, match="knn estimator needs at least 26 tokens"):
