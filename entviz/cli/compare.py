@@ -174,6 +174,7 @@ def _print(found: Comparison) -> None:
     import pandas as pd
 
     from entviz.comparison.verdict import verdict
+    from entviz.evaluation.perplexity import in_words
 
     print(
         f"{found.model}: chosen by {found.calibration_windows} windows, measured on {found.windows} "
@@ -183,5 +184,6 @@ def _print(found: Comparison) -> None:
     columns += ["accuracy", "accuracy_normalized"] if found.task else []
     dense = found.dense.assign(title="Dense", level="", budget="")
     table = pd.concat([dense, found.table()], ignore_index=True)[[*columns, "drop"]]
+    table["perplexity"] = [in_words(value, ".4g") for value in table["perplexity"]]
     print(table.to_string(index=False, float_format="{:.4g}".format, max_colwidth=60))
     print("", *(f"- {sentence}" for sentence in [*verdict(found), *found.notes]), sep="\n")

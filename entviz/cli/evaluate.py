@@ -66,10 +66,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _print(found: Evaluation, where: str) -> None:
+    from entviz.evaluation.perplexity import in_words
+
     print(where, f"{found.tokens} tokens scored, in {found.dtype}.", sep="\n")
     print(f"Dropped: {found.drop or 'nothing'}\n")
     print(f"{'':<28}{'dense':>14}{'pruned':>14}")
-    print(f"{'perplexity':<28}{found.dense_perplexity:>14.4f}{found.perplexity:>14.4f}")
+    dense, pruned = (in_words(value, ".4f") for value in (found.dense_perplexity, found.perplexity))
+    print(f"{'perplexity':<28}{dense:>14}{pruned:>14}")
     print(f"{'loss per token (nats)':<28}{found.dense_nll:>14.4f}{found.nll:>14.4f}")
     print(f"{'KL from dense (nats)':<28}{0:>14.4f}{found.kl:>14.4f}")
     print(f"{'top-1 agreement with dense':<28}{1:>14.1%}{found.top1_agreement:>14.1%}")

@@ -77,7 +77,12 @@ def run(options: argparse.Namespace) -> None:
         return
     print(f"Written to {found.directory}, {found.bytes / 1e6:.1f} MB: {', '.join(found.files)}.")
     if evaluation is not None:
-        print(f"Perplexity {evaluation.dense_perplexity:.4f} dense, {evaluation.perplexity:.4f} pruned.")
+        from entviz.evaluation.perplexity import in_words
+
+        dense, pruned = (
+            in_words(value, ".4f") for value in (evaluation.dense_perplexity, evaluation.perplexity)
+        )
+        print(f"Perplexity {dense} dense, {pruned} pruned.")
     if found.check is not None:
         print(found.check.sentence)
     print(f"\n{found.loading}")

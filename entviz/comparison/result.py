@@ -17,6 +17,7 @@ import pandas as pd
 from entviz.blocks import PruneSet
 from entviz.comparison.contenders import title
 from entviz.comparison.records import records
+from entviz.evaluation.perplexity import MOST, perplexity
 
 # How good a pruned model is, and whether more of it is better.
 QUALITIES = {
@@ -28,7 +29,6 @@ QUALITIES = {
 }
 # What is saved, and whether more of it is better.
 COSTS = {"parameters_kept": False, "speedup": True}
-_MOST_NLL = 700.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Cell:
         return {
             "drop": str(self.drop),
             "blocks": len(list(self.drop)),
-            "perplexity": math.exp(min(nll, _MOST_NLL)),
+            "perplexity": perplexity(nll),
             "nll": nll,
             "kl": float(self.window_kl.mean()),
             "top1_agreement": float(self.window_agreement.mean()),
@@ -143,7 +143,10 @@ class Comparison:
         return pd.DataFrame([_together(group) for _, group in groups]).reset_index(drop=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: what was measured on, dense, rows, notes and the verdict."""
+        """Plain data: what was measured on, dense, rows, notes and the verdict.
+
+        A perplexity is None where the loss is from 700 nats on.
+        """
         from entviz.comparison.verdict import verdict
 
         return {
@@ -155,8 +158,8 @@ class Comparison:
             "task": self.task or None,
             "items": self.items,
             "dtype": self.dtype,
-            "dense": records(self.dense)[0],
-            "rows": records(self.rows),
+            "dense": records(_without_bounds(self.dense))[0],
+            "rows": records(_without_bounds(self.rows)),
             "notes": list(self.notes),
             "verdict": verdict(self),
         }
@@ -199,7 +202,7 @@ def _together(group: pd.DataFrame) -> dict[str, Any]:
             "tokens_per_second",
         ):
             found[column] = float(group[column].mean())
-        found["perplexity"] = math.exp(min(found["nll"], _MOST_NLL))
+        found["perplexity"] = perplexity(found["nll"])
         for column in ("window_nll", "window_kl", "window_agreement"):
             found[column] = tuple(np.mean(group[column].tolist(), axis=0).tolist())
     return found
@@ -221,6 +224,13 @@ def row_of(name: str, criterion: str, estimator: str, seed: int, level: str, bud
         "level": level,
         "budget": budget,
     }
+
+
+def _without_bounds(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the perplexities that are only a bound."""
+    if "perplexity" not in table:
+        return table
+    return table.assign(perplexity=table["perplexity"].where(table["perplexity"] < MOST))
 
 
 def _share(right: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from torch import Tensor
 from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
+from entviz.evaluation.perplexity import or_none, perplexity
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
 from entviz.finite import check
@@ -79,8 +80,8 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss."""
-        return math.exp(min(self.nll, 700.0))
+        """exp of the mean loss; of a loss from 700 nats on, exp(700)."""
+        return perplexity(self.nll)
 
     @property
     def per_window_nll(self) -> list[float]:
@@ -95,7 +96,7 @@ class Evaluation:
     @property
     def dense_perplexity(self) -> float:
         """exp of the dense model's mean loss."""
-        return math.exp(min(self.dense_nll, 700.0))
+        return perplexity(self.dense_nll)
 
     @property
     def kl(self) -> float:
@@ -113,14 +114,17 @@ class Evaluation:
         return float(self.agrees.mean())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: drop, nll, perplexity, per_window_nll, dense, kl, top1_agreement, parameters, and more."""
+        """Plain data: drop, nll, perplexity, per_window_nll, dense, kl, top1_agreement, parameters, and more.
+
+        A perplexity is None where the loss is from 700 nats on.
+        """
         return {
             "drop": [str(block) for block in self.drop],
             "nll": self.nll,
-            "perplexity": self.perplexity,
+            "perplexity": or_none(self.perplexity),
             "per_window_nll": self.per_window_nll,
             "nll_standard_error": self.nll_standard_error,
-            "dense": {"nll": self.dense_nll, "perplexity": self.dense_perplexity},
+            "dense": {"nll": self.dense_nll, "perplexity": or_none(self.dense_perplexity)},
             "kl": self.kl,
             "top1_agreement": self.top1_agreement,
             "parameters": {"dense": self.parameters_dense, "pruned": self.parameters_pruned},

@@ -25,6 +25,7 @@ from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
 from entviz.evaluation.loss import dense_on, scored_positions, text_key
+from entviz.evaluation.perplexity import perplexity
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
 from entviz.finite import check
@@ -59,8 +60,8 @@ class Cost:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss."""
-        return math.exp(min(self.nll, 700.0))
+        """exp of the mean loss; of a loss from 700 nats on, exp(700)."""
+        return perplexity(self.nll)
 
     @property
     def kl(self) -> float:

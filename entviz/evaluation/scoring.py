@@ -122,7 +122,11 @@ def _dense_by_tiles(
         # What was added before was scaled by an earlier maximum.
         expected *= (before - running.maxima).exp_().nan_to_num_(0)[:, None]
         weights = logits.float().sub_(running.maxima[:, None]).exp_()
-        expected += weights.to(weight.dtype) @ weight
+        if weight.dtype == torch.float16:  # whose range a mean of unembeddings never leaves, and a sum may
+            sums = weights.sum(-1, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)
+            expected += sums * ((weights / sums).to(weight.dtype) @ weight)
+        else:
+            expected += weights.to(weight.dtype) @ weight
         after_tile()
     expected = (expected.double() / running.totals[:, None]).float()
     log_total = running.log_total(unembedding, normed)

@@ -6,6 +6,7 @@ import json
 import re
 
 from entviz import __version__
+from entviz.evaluation.perplexity import in_words
 from entviz.export.order import Format, Order, Written, hub_name
 from entviz.models import CATALOG
 
@@ -68,7 +69,7 @@ def _what_it_costs(order: Order) -> str:
     if found is None:
         return "## What it costs\n\nNot measured."
     rows = [
-        ("Perplexity", f"{found.dense_perplexity:.2f}", f"{found.perplexity:.2f}"),
+        ("Perplexity", in_words(found.dense_perplexity, ".2f"), in_words(found.perplexity, ".2f")),
         ("Loss a token (nats)", f"{found.dense_nll:.4f}", f"{found.nll:.4f}"),
         ("KL from dense (nats)", "0", f"{found.kl:.4f}"),
         ("Top-1 agreement with dense", "100%", f"{found.top1_agreement:.1%}"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from entviz.evaluation.perplexity import MOST_NLL, in_words
 from entviz.figures.reading import number
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def cards(evaluation: "Evaluation") -> list[Card]:
     return [
         Card(
             "Perplexity",
-            number(evaluation.perplexity),
-            number(evaluation.dense_perplexity),
-            _share(math.expm1(min(more, 700.0))),
+            _perplexity(evaluation.perplexity),
+            _perplexity(evaluation.dense_perplexity),
+            _share(math.expm1(min(more, MOST_NLL))),
             more > 0,
             "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better.",
         ),
@@ -129,9 +130,15 @@ def difference(rough: "Evaluation", exact: "Evaluation") -> str:
     )
 
 
+def _perplexity(value: float) -> str:
+    return number(value) if value < 1e6 else in_words(value, ".3g")
+
+
 def _share(value: float) -> str:
     sign = "−" if value < 0 else "+"
-    return f"{sign}{abs(value):,.1%}" if abs(value) < 10 else f"× {1 + value:,.0f}"
+    if abs(value) < 10:
+        return f"{sign}{abs(value):,.1%}"
+    return f"× {1 + value:,.0f}" if value < 1e6 else f"× {in_words(value, '.3g')}"
 
 
 def _error(value: float) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from entviz.evaluation.perplexity import in_words
+
 if TYPE_CHECKING:
     from entviz.store.runs import Run
 
@@ -39,6 +41,7 @@ _TITLES = {  # of the main numbers that a line has room for
     "first": "first",
     "pairs": "pairs",
 }
+_PERPLEXITIES = ("perplexity", "dense_perplexity")
 _SHARES = ("top1_agreement", "accuracy", "accuracy_normalized")
 # Numbers that have a column of their own.
 NUMBERS = ("perplexity", "dense_perplexity", "kl", "top1_agreement", "accuracy")
@@ -110,6 +113,8 @@ def number_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
             rows += [(f"{name} {inner}", words) for inner, words in number_rows(value)]
         elif isinstance(value, Sequence) and not isinstance(value, str):
             rows.append((name, ", ".join(map(str, value))))
+        elif name in _PERPLEXITIES and isinstance(value, float):
+            rows.append((name, in_words(value, ".4g")))
         elif name in _SHARES and isinstance(value, float):
             rows.append((name, f"{value:.1%}"))
         else:

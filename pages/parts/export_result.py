@@ -6,6 +6,7 @@ from typing import Final
 import streamlit as st
 
 from entviz.errors import EntvizError
+from entviz.evaluation.perplexity import in_words
 from entviz.export import Exported
 from entviz.export.folder import MOST_ZIPPED, archive
 from pages.parts.markdown import escape
@@ -46,10 +47,8 @@ def _facts(found: Exported) -> list[str]:
         facts.append(f"Set to zero, for the same numbers but no speed: {escape(some)}")
     if found.recipe.measured is not None:
         cost = found.recipe.measured
-        facts.append(
-            f"Perplexity {cost.dense_perplexity:.2f} dense, {cost.perplexity:.2f} pruned, in {cost.dtype}, on "
-            f"{escape(cost.text)}."
-        )
+        dense, pruned = in_words(cost.dense_perplexity, ".2f"), in_words(cost.perplexity, ".2f")
+        facts.append(f"Perplexity {dense} dense, {pruned} pruned, in {cost.dtype}, on {escape(cost.text)}.")
     return facts
 
 
