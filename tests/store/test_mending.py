@@ -212,13 +212,15 @@ def test_a_process_that_has_the_file_open_goes_on_in_the_new_one(cache, good):
 
 
 _MEND = """
-import sys
+import sys, time
 from pathlib import Path
 from entviz.store import mending
 path = Path(sys.argv[1])
 with mending.alone(path):
+    begun = time.monotonic()
     print("begun", flush=True)
     mending.mend(path)
+    print(time.monotonic() - begun)
 """
 
 
@@ -227,23 +229,24 @@ def test_a_process_that_is_killed_while_it_mends_loses_nothing(good, cache):
     content, _ = good
     cache.mkdir(parents=True)
     (cache / FILE).write_bytes(content)
-    begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", _MEND, cache / FILE], check=True, capture_output=True)
-    longest = time.monotonic() - begun
+    done = subprocess.run(
+        [sys.executable, "-c", _MEND, cache / FILE], check=True, capture_output=True, text=True
+    )
+    longest = float(done.stdout.split()[1])
     unfinished = 0
-    for number in range(60):
+    for number in range(24):
         for path in cache.iterdir():
             path.unlink()
         (cache / FILE).write_bytes(content)
         process = subprocess.Popen([sys.executable, "-c", _MEND, cache / FILE], stdout=subprocess.PIPE)
         process.stdout.readline()
-        time.sleep(longest * 0.3 * number / 60)
+        time.sleep(longest * number / 24)
         process.kill()
         process.communicate()
         unfinished += any(".saving-" in path.name for path in cache.iterdir())
         assert used(cache)[0] == set(KEYS)
         assert not any(".saving-" in path.name for path in cache.iterdir())
-    assert unfinished > 5, "it was killed too late to show anything"
+    assert unfinished > 2, "it was killed too late to show anything"
 
 
 @pytest.mark.exhaustive
@@ -253,7 +256,8 @@ def test_any_one_damaged_page(good, cache, how):
     content, pages = good
     cache.mkdir(parents=True)
     kept = {}
-    for page in range(1, len(pages) + 2):
+    long = [page for page, what in pages.items() if what == "entviz_runs overflow"]  # most, and all alike
+    for page in sorted({1, *pages} - set(long)) + long[::8]:
         for path in cache.iterdir():
             path.unlink()
         spoilt = spoil(content, page, how)
@@ -263,5 +267,7 @@ def test_any_one_damaged_page(good, cache, how):
         if len(found) < 39:
             (aside,) = mending.set_aside(cache / FILE)
             assert page_of(aside.read_bytes(), page) == page_of(spoilt, page)
-    several = [page for page, count in kept.items() if count >= 32]
-    assert len(several) / len(kept) > 0.9
+    roots = {
+        page for page, what in pages.items() if "internal" in what
+    }  # all that is below them is out of reach
+    assert all(count >= 32 for page, count in kept.items() if page > 2 and page not in roots), kept
