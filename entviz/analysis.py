@@ -25,6 +25,7 @@ from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
+from entviz.text.notes import notes_on
 
 METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")
 DEFAULT_METRICS = ("bucket", "knn", "renyi", "cosine")
@@ -37,13 +38,14 @@ class Analysis:
     Attributes:
         model: the name the model was loaded by.
         layers: number of transformer layers L.
-        windows, window_length: how many windows of how many tokens were measured.
+        windows, window_length: how many windows of how many tokens of the text were measured.
         sites: a row for each site and entropy metric, in order of depth. Columns: site, kind (embed, attn, layer),
             depth (0 for embed, i + 0.5 for attn.i, i + 1 for layer.i), metric, value (mean over windows, nats),
             per_window (tuple of floats).
         blocks: a row for each block and metric. Columns: block, kind, index, metric, value, per_window. For entropies
             the entropy increase in nats; for cosine the importance, 1 - mean cosine similarity (no unit).
         seconds: how long the measuring took.
+        notes: sentences about how the text was read; what begins a window is measured with it.
     """
 
     model: str
@@ -53,6 +55,7 @@ class Analysis:
     sites: pd.DataFrame
     blocks: pd.DataFrame
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def turning_point(self, metric: str) -> int:
         """The layer whose output has the lowest entropy: before it the model compresses, after it enriches.
@@ -65,11 +68,12 @@ class Analysis:
         return int(curve["depth"].iloc[int(curve["value"].to_numpy().argmin())]) - 1
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: model, windows, window_length, sites and blocks, the latter two with per-window values."""
+        """Plain data: model, windows, window_length, notes, and sites and blocks with per-window values."""
         return {
             "model": self.model,
             "windows": self.windows,
             "window_length": self.window_length,
+            "notes": list(self.notes),
             "sites": _records(self.sites, "site"),
             "blocks": _records(self.blocks, "block"),
         }
@@ -133,11 +137,11 @@ def analyze(
             "float32, which cannot hold their squares. Leave this metric out."
         )
 
-    size = windows_per_batch(loaded, windows.token_ids.shape[1])
+    size = windows_per_batch(loaded, windows.inputs.shape[1])
     count = len(windows.token_ids)
     progress(0, count * anatomy.layers)
     with torch.inference_mode():
-        for first, token_ids in batches(windows.token_ids, size):
+        for first, token_ids in batches(windows.inputs, size):
             hidden, calls = anatomy.begin(token_ids.to(loaded.device))
             visit("embed", hidden)
             for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
@@ -159,6 +163,7 @@ def analyze(
         sites=_site_table(anatomy.layers, entropies, entropy_names),
         blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, metrics),
         seconds=time.perf_counter() - started,
+        notes=notes_on(loaded, windows),
     )
 
 

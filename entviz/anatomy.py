@@ -98,8 +98,15 @@ class Anatomy:
         """Embed token ids (windows, tokens); return what enters layer 0 and each layer's :class:`Call`.
 
         With a KV ``cache``, the token ids are those that follow what the cache holds. Raises ``TextError`` where there
-        are more tokens than the model has positions.
+        are more tokens than the model has positions, and for an id that it has no embedding for.
         """
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        lowest, highest = (int(value) for value in token_ids.aminmax())
+        if lowest < 0 or highest >= vocabulary:
+            raise TextError(
+                f"Token id {lowest if lowest < 0 else highest} is outside the vocabulary: the model knows ids 0 to "
+                f"{vocabulary - 1}. Were the ids made by another model's tokenizer?"
+            )
         if self.most_tokens is not None and token_ids.shape[1] > self.most_tokens:
             raise TextError(
                 f"This model reads at most {self.most_tokens} tokens at once, and {token_ids.shape[1]} were given: "

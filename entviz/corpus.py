@@ -3,21 +3,25 @@
     windows = windows_from_text(passages()["story"].text, loaded.tokenizer, windows=4, window_length=128)
     windows.token_ids.shape                  # (4, 128)
 
-Windows are consecutive, from the start of the text, and always whole. No special tokens are added.
+Windows are consecutive, from the start of the text, and always whole. Each is a text of its own: where the tokenizer
+puts a token before a text (``<bos>``), the model reads it before every window. A window of 128 tokens is 128 tokens of
+the text and what begins it; the same 127 tokens are predicted, and scored, with a beginning token and without.
 """
 
 from __future__ import annotations
 
 import codecs
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entviz.errors import OptionError, TextError
+from entviz.errors import OptionError, TextError, TooShortError
 from entviz.reading import parse_json, read_bytes
+from entviz.text.beginning import tokenize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,17 +31,46 @@ MOST_WINDOWS = 100_000
 _ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")  # in the order in which they are offered
 
 
+def _ignored(_note: str) -> None:
+    """Who does not ask for notes gets none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Windows:
     """Token ids in windows of equal length.
 
     Attributes:
-        token_ids: int64 (windows, tokens), in the processor's memory.
-        fingerprint: a hash of their shape and values.
+        token_ids: int64 (windows, tokens) of the text, in the processor's memory.
+        fingerprint: a hash of their shape and values, and of what begins them.
+        beginning: the ids that the model reads before each window; they are no targets.
     """
 
     token_ids: Tensor
     fingerprint: str
+    beginning: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], beginning: tuple[int, ...] = ()) -> Windows:
+        """Windows of equally long rows of token ids."""
+        import torch
+
+        token_ids = torch.tensor(rows, dtype=torch.long)
+        digest = hashlib.sha256(f"{tuple(token_ids.shape)}".encode() + token_ids.numpy().tobytes())
+        if beginning:
+            digest.update(f"after {beginning}".encode())
+        return cls(token_ids, digest.hexdigest(), beginning)
+
+    @property
+    def inputs(self) -> Tensor:
+        """What goes through the model: int64 (windows, beginning + tokens)."""
+        import torch
+
+        before = torch.tensor(self.beginning, dtype=torch.long).expand(len(self.token_ids), -1)
+        return torch.cat([before, self.token_ids], dim=1)
+
+    def take(self, places: slice | Sequence[int]) -> Windows:
+        """Some of these windows, by their numbers."""
+        return Windows.of(self.token_ids[places].tolist(), self.beginning)
 
 
 @dataclass(frozen=True)
@@ -68,17 +101,26 @@ def passages() -> dict[str, Passage]:
 
 
 def windows_from_text(
-    text: str, tokenizer: Any, *, windows: int | None = None, window_length: int = 256
+    text: str,
+    tokenizer: Any,
+    *,
+    windows: int | None = None,
+    window_length: int = 256,
+    begin: bool = True,
+    vocabulary_size: int | None = None,
 ) -> Windows:
     """Cut a text into consecutive windows from its start, leaving out what does not fill one.
 
     Args:
         tokenizer: a transformers tokenizer.
         windows: how many; by default as many whole ones as there are, up to 100,000.
-        window_length: tokens in each.
+        window_length: tokens of the text in each.
+        begin: False leaves out what the tokenizer puts before a text.
+        vocabulary_size: how many token ids the model knows, to name one that it does not. ``loaded.windows(text)``
+            gives it; without it the model says so when it runs.
 
     Raises:
-        TextError: for an empty text, or one with too few tokens.
+        TextError: for an empty text, one with too few tokens, or one with a token that the model does not know.
         OptionError: for a number of windows below 1 or a length below 2.
     """
     if windows is not None and not 1 <= windows <= MOST_WINDOWS:
@@ -88,30 +130,30 @@ def windows_from_text(
             f"A window needs at least 2 tokens, not {window_length}: one to read and one to predict."
         )
     if not text.strip():
-        raise TextError("The text is empty: write or choose a few paragraphs.")
-    token_ids = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        raise TooShortError("The text is empty: write or choose a few paragraphs.")
+    found = tokenize(text, tokenizer, begin=begin, vocabulary_size=vocabulary_size)
+    token_ids = found.text
     whole = min(len(token_ids) // window_length, MOST_WINDOWS)
     if whole == 0:
-        raise TextError(
+        raise TooShortError(
             f"The text has {len(token_ids)} tokens, fewer than one window of {window_length}: give more text or "
             "shorter windows."
         )
     if windows is not None and windows > whole:
-        raise TextError(
+        raise TooShortError(
             f"The text has {len(token_ids)} tokens, enough for {whole} windows of {window_length} but not for "
             f"{windows}: give more text, or fewer or shorter windows."
         )
     count = whole if windows is None else windows
-    return _windows([token_ids[i * window_length : (i + 1) * window_length] for i in range(count)])
+    rows = [token_ids[i * window_length : (i + 1) * window_length] for i in range(count)]
+    return Windows.of(rows, found.beginning)
 
 
-def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int, *, fewest: int = 2) -> Windows:
+def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int) -> Windows:
     """Windows of token ids that were made elsewhere.
 
-    ``fewest`` is how many a window needs: two where something is predicted within it, one for a prompt.
-
     Raises:
-        TextError: unless it is a list of equally long lists (of at least ``fewest``) of ids from 0 to
+        TextError: unless it is a list of equally long lists (of at least two) of ids from 0 to
             ``vocabulary_size`` - 1.
     """
     if (
@@ -138,24 +180,31 @@ def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int, *, 
                     f"Token id {token_id} in window {number} is outside the vocabulary: the model knows ids 0 to "
                     f"{vocabulary_size - 1}. Were the ids made by another model's tokenizer?"
                 )
-    if length < fewest:
-        reason = ": one to read and one to predict" if fewest == 2 else ""
-        raise TextError(f"A window needs at least {fewest} token ids{reason}.")
-    return _windows(token_ids)
+    if length < 2:
+        raise TextError("A window needs at least 2 token ids: one to read and one to predict.")
+    return Windows.of(token_ids)
 
 
-def read_text(path: str | Path, encoding: str = "utf-8") -> str:
-    """Read a text file.
+def read_text(path: str | Path, encoding: str = "utf-8", *, note: Callable[[str], None] = _ignored) -> str:
+    """Read a text file, as :func:`decode_text` does.
 
     Raises:
         TextError: where there is no such file, it is too large, or it is not text in that encoding; the message names
             an encoding that works.
     """
-    return decode_text(_read_bytes(path), encoding, name=str(path))
+    return decode_text(_read_bytes(path), encoding, name=str(path), note=note)
 
 
-def decode_text(data: bytes, encoding: str | None = None, *, name: str = "The file") -> str:
-    """Decode the bytes of a text file, as UTF-8 unless told otherwise. A byte order mark is taken off.
+def decode_text(
+    data: bytes,
+    encoding: str | None = None,
+    *,
+    name: str = "The file",
+    note: Callable[[str], None] = _ignored,
+) -> str:
+    """Decode the bytes of a text file, as UTF-8 unless told otherwise.
+
+    A byte order mark is taken off, and line ends are read as :func:`plain_line_ends` says.
 
     Raises:
         TextError: where they are not text in that encoding; the message names an encoding that works.
@@ -181,7 +230,19 @@ def decode_text(data: bytes, encoding: str | None = None, *, name: str = "The fi
         works = _encoding_that_works(data)
         hint = f" It looks like {works}: choose that encoding (--encoding {works})." if works else ""
         raise TextError(f"{name} holds NUL characters, so it is not {wanted} text.{hint}")
-    return text
+    return plain_line_ends(text, name=name, note=note)
+
+
+def plain_line_ends(text: str, *, name: str = "The text", note: Callable[[str], None] = _ignored) -> str:
+    """The text with every line ended by LF alone, as in the texts that models are trained on.
+
+    CRLF and CR are other tokens, and change every number. ``note`` gets a sentence where there were any.
+    """
+    if "\r" not in text:
+        return text
+    found = "CRLF" if "\r\n" in text else "CR"
+    note(f"{name} ends its lines with {found}; they are read as ended with LF.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_token_ids(path: str | Path) -> Any:
@@ -223,11 +284,3 @@ def _read_bytes(path: str | Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise TextError(f"{path} cannot be read: {reason}.") from None
-
-
-def _windows(rows: list[list[int]]) -> Windows:
-    import torch
-
-    token_ids = torch.tensor(rows, dtype=torch.long)
-    digest = hashlib.sha256(f"{tuple(token_ids.shape)}".encode() + token_ids.numpy().tobytes())
-    return Windows(token_ids, digest.hexdigest())

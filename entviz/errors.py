@@ -27,6 +27,10 @@ class TextError(EntvizError):
     """The text cannot be read, is empty, or is too short to fill a window."""
 
 
+class TooShortError(TextError):
+    """The text is empty, or too short to fill the windows asked for."""
+
+
 class BlockError(EntvizError):
     """A block, level or prune set does not exist in the model, or nothing would be left of it."""
 

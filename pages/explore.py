@@ -41,6 +41,7 @@ def draw() -> None:
         st.markdown(f"**{reading.headline(analysis, metrics)}**")
         on = measured.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
         st.caption(measured.sentence(on, shown.fresh))
+        measured.draw_notes(analysis.notes)
     if not metrics or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return
@@ -128,7 +129,7 @@ def _draw_numbers(
     with st.container(horizontal=True, gap="small"):
         for name, label, table in (("sites", "Sites as CSV", sites), ("blocks", "Blocks as CSV", blocks)):
             files.draw_csv(label, table, f"entviz-{name}.csv", key=f"explore.csv.{name}")
-        told = report.About(analysis.model, about.text, about.text_title)
+        told = report.About(analysis.model, about.text, about.text_title, begin=about.begin)
         runs_report.draw_button(
             lambda: report.of_analysis(analysis, told, metrics, kinds),
             report.file_name("analysis", analysis.model),

@@ -145,6 +145,7 @@ def _draw_curve(analysis: "Analysis", about: selection.Selection, fresh: bool) -
         st.info(cliff.sentence(steep), icon=":material/search:")
     on = measured.on(analysis.model, about.text_title, analysis.windows, analysis.window_length)
     st.caption(measured.sentence(on, fresh))
+    measured.draw_notes(analysis.notes)
 
 
 draw()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from entviz.blocks import KINDS
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, print_table, progress_bar, read_subject, words
+from entviz.cli.shared import add_command, print_json, print_table, progress_bar, read_subject, tell, words
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -41,9 +41,10 @@ def run(options: argparse.Namespace) -> None:
         with progress_bar("analyze") as progress:
             analysis = analyze(subject.loaded, subject.windows, metrics, levels, progress=progress)
         if options.json:
-            print_json(analysis.to_json())
+            print_json(analysis.to_json(), subject.notes)
         else:
             _print(analysis, str(subject))
+        tell(subject.notes + analysis.notes)
         _keep(keeper, subject, analysis, metrics, levels)
     if options.report is not None:
         from entviz.report import of_analysis

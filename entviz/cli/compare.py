@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
 from entviz.comparison.contenders import timed
 from entviz.errors import OptionError
 
@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> None:
     with Keeper(options) as keeper:
         subject = read_subject(options)
         loaded = subject.loaded
-        text, parts = _parts(options, subject)
+        text, parts, notes = _parts(options, subject)
+        subject = replace(subject, notes=(*subject.notes, *notes))
         with progress_bar("compare") as progress:
             found = compare(
                 loaded,
@@ -88,14 +89,16 @@ def run(options: argparse.Namespace) -> None:
                 seconds=options.seconds,
                 task=task,
                 limit=options.limit,
+                begin=options.begin,
                 dtype=options.dtype,
                 kept=keeper.parts(loaded),
                 progress=progress,
             )
         if options.json:
-            print_json(found.to_json())
+            print_json(found.to_json(), subject.notes)
         else:
             _print(found)
+        tell(subject.notes)
         asked = _asked(options, subject, text, parts, task)
         keeper.keep(
             asked,
@@ -112,25 +115,26 @@ def run(options: argparse.Namespace) -> None:
         write_report(options.report, of_comparison(found, about(options, chosen_by), asked.options()))
 
 
-def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split]:
-    """The text that the criteria choose by, empty for token ids, and the windows to choose by and to measure on."""
+def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split, list[str]]:
+    """The text that criteria choose by (empty for token ids), the windows to choose by and to measure on, and notes."""
     from entviz.comparison.texts import Split, split, spread
-    from entviz.corpus import read_text, windows_from_text
+    from entviz.corpus import read_text
 
     count = options.calibration_windows
     if options.calibration_text_file is None:
         if options.search_windows is not None:
             raise OptionError("--search-windows are taken from a --calibration-text-file: name one.")
-        return subject.text or "", split(subject.windows, count)
-    text = read_text(options.calibration_text_file, options.encoding)
-    every = windows_from_text(text, subject.loaded.tokenizer, window_length=subject.length)
+        return subject.text or "", split(subject.windows, count), []
+    notes: list[str] = []
+    text = read_text(options.calibration_text_file, options.encoding, note=notes.append)
+    every = subject.loaded.windows(text, window_length=subject.length, begin=options.begin)
     chosen_by, searched = spread(every, count), None
     if timed(words(options.criteria)):
         most = min(4 * len(chosen_by.token_ids), len(every.token_ids))
         searched = spread(every, most if options.search_windows is None else options.search_windows)
         if searched.fingerprint == chosen_by.fingerprint:
             searched = None
-    return text, Split(chosen_by, subject.windows, searched)
+    return text, Split(chosen_by, subject.windows, searched), notes
 
 
 def _asked(
@@ -142,7 +146,7 @@ def _asked(
 
     criteria, other = words(options.criteria), subject.text or _ids(subject)
     return Compare(
-        Request(placed(options.model), text, len(parts.calibration.token_ids), subject.length),
+        Request(placed(options.model), text, len(parts.calibration.token_ids), subject.length, options.begin),
         criteria,
         words(options.budgets),
         words(options.level),

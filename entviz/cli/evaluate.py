@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, about_text, add_report, write_report
-from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject
+from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject, tell
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ def run(options: argparse.Namespace) -> None:
         with progress_bar("evaluate") as progress:
             found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
         if options.json:
-            print_json(found.to_json())
+            print_json(found.to_json(), subject.notes)
         else:
             _print(found, str(subject))
+        tell(subject.notes + found.notes)
         task = Evaluate(keeper.request(subject), drop, options.dtype)
         keeper.keep(task, loaded, windows.fingerprint, found)
     if options.report is not None:
@@ -92,15 +93,24 @@ def _evaluate_task(options: argparse.Namespace, keeper: Keeper) -> None:
     drop, task = read_drop(options), read_task(options.task)
     loaded = load_model(options)
     with progress_bar("evaluate") as progress:
-        found = evaluate_task(loaded, task, drop, dtype=options.dtype, limit=options.limit, progress=progress)
+        found = evaluate_task(
+            loaded,
+            task,
+            drop,
+            dtype=options.dtype,
+            limit=options.limit,
+            begin=options.begin,
+            progress=progress,
+        )
     if options.json:
         print_json(found.to_json())
     else:
         _print_accuracy(found, loaded.name)
+    tell(found.notes)
     # As the dashboard asks: a task of the hub by its name, any other as it was read.
     of_the_hub = options.task in task_titles() and options.task not in BUILT_IN
     named = options.task if of_the_hub else task
-    asked = Score(placed(options.model), named, drop, options.limit, options.dtype)
+    asked = Score(placed(options.model), named, drop, options.limit, options.dtype, options.begin)
     keeper.keep(asked, loaded, task.fingerprint, found)
     if options.report is not None:
         from entviz.report import of_score

@@ -14,6 +14,7 @@ from entviz.cli.shared import (
     progress_bar,
     read_recipe_of,
     read_subject,
+    tell,
 )
 from entviz.errors import ExportError, OptionError
 
@@ -50,6 +51,8 @@ def run(options: argparse.Namespace) -> None:
     if options.text is None and options.text_file is None and options.token_ids is None:
         if options.windows is not None or options.window_length is not None:
             raise OptionError("--windows and --window-length cut a text: give one, or leave them out.")
+        if not options.begin:
+            raise OptionError("--no-bos is for the text to measure on: give one, or leave it out.")
         loaded = load_model(options)
     else:
         from entviz.evaluation.loss import evaluate
@@ -60,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
         text = Path(files).name if files else f'"{options.text[:60]}"'
         with progress_bar("evaluate") as progress:
             evaluation = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
+        tell(subject.notes + evaluation.notes)
     with progress_bar("export") as progress:
         found = export(
             loaded,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about_text, add_report, write_report
-from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, typed
+from entviz.cli.shared import (
+    add_beginning,
+    add_command,
+    load_model,
+    print_json,
+    progress_bar,
+    read_drop,
+    tell,
+    typed,
+)
 
 if TYPE_CHECKING:
     from entviz.evaluation.generation import Generation
@@ -25,6 +34,7 @@ def add(commands: Any) -> None:
         "--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)"
     )
     command.add_argument("--no-cache", action="store_true", help="run the whole sequence anew for each token")
+    add_beginning(command)
     add_report(command)
     add_keeping(command)
 
@@ -34,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
     from entviz.evaluation.generation import generate
     from entviz.workbench.tasks import Generate
 
-    prompt, drop = typed(options.prompt), read_drop(options)
+    notes: list[str] = []
+    prompt, drop = typed(options.prompt, notes.append), read_drop(options)
     with Keeper(options) as keeper:
         loaded = load_model(options)
         with progress_bar("generate") as progress:
@@ -44,13 +55,15 @@ def run(options: argparse.Namespace) -> None:
                 drop,
                 max_new_tokens=options.max_new_tokens,
                 use_cache=not options.no_cache,
+                begin=options.begin,
                 progress=progress,
             )
         if options.json:
-            print_json(found.to_json())
+            print_json(found.to_json(), notes)
         else:
             _print(found)
-        task = Generate(placed(options.model), prompt, drop, options.max_new_tokens)
+        tell((*notes, *found.notes))
+        task = Generate(placed(options.model), prompt, drop, options.max_new_tokens, options.begin)
         # The tokens are the same without a cache, but the speeds are not.
         cache = "none" if options.no_cache else None
         keeper.keep(task, loaded, task.read(loaded).fingerprint, found, cache=cache)

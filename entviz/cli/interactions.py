@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from entviz.blocks import Block
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions import Interactions
@@ -54,9 +54,10 @@ def run(options: argparse.Namespace) -> None:
                 loaded, windows, options.level, blocks=blocks, dtype=dtype, progress=progress
             )
         if options.json:
-            print_json(found.to_json())
+            print_json(found.to_json(), subject.notes)
         else:
             _print(found, str(subject))
+        tell(subject.notes + found.notes)
         named = list(found.blocks) if blocks is not None else None
         keeper.keep(
             MeasurePairs(keeper.request(subject), options.level),

@@ -73,7 +73,8 @@ class Keeper:
         """What was measured, as the dashboard asks for it; the text is empty for token ids."""
         from entviz.workbench import Request
 
-        return Request(placed(self._options.model), subject.text or "", subject.count, subject.length)
+        model = placed(self._options.model)
+        return Request(model, subject.text or "", subject.count, subject.length, subject.begin)
 
     def parts(self, loaded: LoadedModel) -> Kept:
         """Where the parts of a comparison are kept, and looked for."""

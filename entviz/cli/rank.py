@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject
+from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject, tell
 from entviz.criteria import CRITERIA, ByAnalysis, known, rank
 from entviz.errors import OptionError
 
@@ -56,9 +56,10 @@ def run(options: argparse.Namespace) -> None:
                 subject.loaded, subject.windows, choice.criterion, **choice.settings, progress=progress
             )
         if options.json:
-            print_json(ranking.to_json())
+            print_json(ranking.to_json(), subject.notes)
         else:
             _print(ranking, str(subject))
+        tell(subject.notes + ranking.notes)
         _keep(keeper, subject, choice, ranking)
     if options.report is not None:
         from entviz.report import of_ranking
@@ -97,7 +98,7 @@ def _keep(keeper: Keeper, subject: Subject, choice: Choice, ranking: Ranking) ->
         choice, budget=str(budget) if issubclass(known(choice.criterion), ByAnalysis) else budget
     )
     if choice.cut_later:
-        ranking = ranking_in_order(ranking.criterion, ranking.order, ranking.scores, 0)
+        ranking = ranking_in_order(ranking.criterion, ranking.order, ranking.scores, 0, ranking.notes)
     task = choice.task(keeper.request(subject))
     keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
 

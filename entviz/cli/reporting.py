@@ -36,7 +36,8 @@ def about_text(options: argparse.Namespace, loaded: LoadedModel, text: str, titl
     from entviz.report import About
 
     weights = "" if loaded.dtype == torch.float32 else str(loaded.dtype).removeprefix("torch.")
-    return About(options.model, text, title, weights=weights, device=options.device or "")
+    device = options.device or ""
+    return About(options.model, text, title, weights=weights, device=device, begin=options.begin)
 
 
 def write_report(path: str, html: str) -> None:

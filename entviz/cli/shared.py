@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +73,20 @@ def add_command(
             "--windows", type=int, metavar="N", help="how many windows (default: all whole ones)"
         )
         command.add_argument(
-            "--window-length", type=int, metavar="S", help="tokens in a window (default: 256)"
+            "--window-length", type=int, metavar="S", help="tokens of the text in a window (default: 256)"
         )
+        add_beginning(command)
     return command
+
+
+def add_beginning(command: argparse.ArgumentParser) -> None:
+    """Add the option that leaves out what the tokenizer puts before a text."""
+    command.add_argument(
+        "--no-bos",
+        dest="begin",
+        action="store_false",
+        help="leave out the beginning-of-text token where the model's tokenizer puts one before a text",
+    )
 
 
 def _sentence(purpose: str) -> str:
@@ -122,15 +133,20 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
     return load(options.model, dtype="float32" if options.casts else options.dtype, device=options.device)
 
 
-def typed(text: str) -> str:
-    """A text that stands on the command line, unless the shell has handed over bytes that are none."""
+def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
+    """A text that stands on the command line, unless the shell has handed over bytes that are none.
+
+    ``note`` is as for :func:`entviz.corpus.plain_line_ends`.
+    """
+    from entviz.corpus import plain_line_ends
+
     try:
         text.encode()
     except UnicodeEncodeError:
         raise TextError(
             "The text on the command line is not in this shell's encoding: put it into a file, and name --encoding."
         ) from None
-    return text
+    return plain_line_ends(text, note=note)
 
 
 @dataclass(frozen=True)
@@ -142,12 +158,16 @@ class Subject:
         windows: what goes through it.
         text: what they were cut from; None for token ids. It was read once, as a pipe can be read only once.
         name: of the file of token ids; empty for a text.
+        notes: sentences about how the text was read.
+        begin: whether the windows begin as the tokenizer has it.
     """
 
     loaded: LoadedModel
     windows: Windows
     text: str | None
     name: str = ""
+    notes: tuple[str, ...] = ()
+    begin: bool = True
 
     @property
     def count(self) -> int:
@@ -167,22 +187,28 @@ class Subject:
 
 def read_subject(options: argparse.Namespace) -> Subject:
     """The model, and the windows of the text or token ids given."""
-    from entviz.corpus import read_text, read_token_ids, windows_from_text, windows_from_token_ids
+    from entviz.corpus import read_text, read_token_ids, windows_from_token_ids
 
     if options.token_ids is not None:
         if options.windows is not None or options.window_length is not None:
             raise OptionError(
                 "--windows and --window-length cut a text; token ids come already cut. Leave them out."
             )
+        if not options.begin:
+            raise OptionError("--no-bos is for a text; token ids are read as they are. Leave it out.")
         ids = read_token_ids(options.token_ids)
         loaded = load_model(options)
         windows = windows_from_token_ids(ids, loaded.vocabulary_size)
         return Subject(loaded, windows, None, Path(options.token_ids).name)
-    text = typed(options.text) if options.text is not None else read_text(options.text_file, options.encoding)
+    notes: list[str] = []
+    if options.text is not None:
+        text = typed(options.text, notes.append)
+    else:
+        text = read_text(options.text_file, options.encoding, note=notes.append)
     loaded = load_model(options)
     length = 256 if options.window_length is None else options.window_length
-    windows = windows_from_text(text, loaded.tokenizer, windows=options.windows, window_length=length)
-    return Subject(loaded, windows, text)
+    windows = loaded.windows(text, windows=options.windows, window_length=length, begin=options.begin)
+    return Subject(loaded, windows, text, notes=tuple(notes), begin=options.begin)
 
 
 @contextmanager
@@ -200,9 +226,17 @@ def progress_bar(name: str) -> Iterator[Progress]:
         yield report
 
 
-def print_json(data: dict[str, Any]) -> None:
-    """Plain data as one line of JSON."""
+def print_json(data: dict[str, Any], notes: Sequence[str] = ()) -> None:
+    """Plain data as one line of JSON; ``notes`` go before its own."""
+    if notes:
+        data = data | {"notes": [*notes, *data.get("notes", [])]}
     print(json.dumps(data, allow_nan=False, default=float))
+
+
+def tell(notes: Sequence[str]) -> None:
+    """Notes about the numbers, on standard error."""
+    for note in notes:
+        print(f"entviz: note: {note}", file=sys.stderr)
 
 
 def print_table(title: str, table: Any, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, words
+from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
 
 if TYPE_CHECKING:
     from entviz.comparison.trust import Trust
@@ -50,9 +50,10 @@ def run(options: argparse.Namespace) -> None:
                 loaded, windows, options.level, estimators=estimators, dtype=dtype, progress=progress
             )
         if options.json:
-            print_json(found.to_json() | {"verdict": verdict(found)})
+            print_json(found.to_json() | {"verdict": verdict(found)}, subject.notes)
         else:
             _print(found, str(subject))
+        tell(subject.notes + found.notes)
         keeper.keep(
             JudgeCriteria(keeper.request(subject), options.level),
             loaded,

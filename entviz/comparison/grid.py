@@ -43,6 +43,7 @@ from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
 from entviz.tasks import Task
+from entviz.text.notes import notes_on
 
 MOST_BUDGETS = 20
 _TOGETHER = 6  # prune sets measured in one go; what is lost when the process dies is less than these
@@ -71,6 +72,7 @@ def compare(
     seconds: float = 60.0,
     task: Task | None = None,
     limit: int | None = None,
+    begin: bool = True,
     dtype: str = "float32",
     analysis: Analysis | None = None,
     cache: StateCache | None = None,
@@ -90,6 +92,7 @@ def compare(
         seeds: how many prune sets random draws for each budget.
         seconds: what the search may take for each budget.
         task: score its first ``limit`` items too.
+        begin: whether to read its items with what the tokenizer puts before a text.
         dtype: the number type to evaluate in, or ``auto``; see :func:`entviz.evaluation.loss.evaluate`.
         analysis: of the calibration windows, where there is one already.
         cache: hidden states and dense predictions to start from.
@@ -110,6 +113,7 @@ def compare(
         _checked(budgets),
         searched=searched,
         task=None if task is None else task.first(limit),
+        begin=begin,
         dtype=resolved(dtype, loaded.device),
         analysis=analysis,
         cache=cache if cache is not None else StateCache(),
@@ -131,6 +135,7 @@ class _Run:
         *,
         searched: Windows | None,
         task: Task | None,
+        begin: bool,
         dtype: str,
         analysis: Analysis | None,
         cache: StateCache,
@@ -145,7 +150,9 @@ class _Run:
         ):
             count, others = len(self.searched.token_ids), len(calibration.token_ids)
             self.notes.append(f"Search chose by {count} windows, the other criteria by {others}.")
+        self.notes += notes_on(loaded, measured)
         self.budgets, self.task, self.dtype = budgets, task, dtype
+        self.begin = begin
         self.analysis, self.cache, self.kept = analysis, cache, kept
         self._progress = progress
         self._from, self._to = 0.0, 0.0  # the part of the whole that the present piece of work is
@@ -185,7 +192,7 @@ class _Run:
     def _analysis(self) -> Analysis:
         known = set(self.analysis.blocks["metric"]) if self.analysis is not None else set()
         # The search seeds itself from the same analysis, as far as the windows are long enough for it.
-        usual = measurable(DEFAULT_METRICS, self.calibration.token_ids.shape[1])
+        usual = measurable(DEFAULT_METRICS, self.calibration.inputs.shape[1])
         wanted = set(usual) | {entry.estimator for entry in self.entries if entry.estimator}
         if self.analysis is not None and wanted <= known:
             return self.analysis
@@ -337,7 +344,9 @@ class _Run:
                 number, count = place
                 self._report(int(500 + 500 * (number + done / max(1, total)) / count), _STEPS)
 
-            scored = evaluate_task(self.loaded, self.task, drop, dtype=self.dtype, progress=report)
+            scored = evaluate_task(
+                self.loaded, self.task, drop, dtype=self.dtype, begin=self.begin, progress=report
+            )
             right, right_normalized = scored.right, scored.right_normalized
         return Cell(
             drop=drop,
@@ -361,6 +370,7 @@ class _Run:
             "drop": str(drop),
             "dtype": self.dtype,
             "task": self.task.fingerprint if self.task is not None else "",
+            "begin": self.begin,
         }
 
     # Telling
@@ -382,7 +392,7 @@ class _Run:
         self._progress(int((self._from + (self._to - self._from) * share) * _STEPS), _STEPS, self._result())
 
     def _result(self) -> Comparison:
-        dense, length = self.cells[PruneSet()], int(self.measured.token_ids.shape[1])
+        dense, read = self.cells[PruneSet()], int(self.measured.inputs.shape[1])
         place = {entry: number for number, entry in enumerate(self.entries)}
         known = [choice for choice in self.choices if choice.drop in self.cells]
         known.sort(key=lambda choice: (place[choice.contender], self.budgets.index(choice.budget)))
@@ -395,19 +405,19 @@ class _Run:
                 each.contender.level,
                 each.budget,
             )
-            | self.cells[each.drop].numbers(dense, length)
+            | self.cells[each.drop].numbers(dense, read)
             for each in known
         ]
         timed = [cell.dense_seconds for cell in self.cells.values() if cell.dense_seconds.size]
-        untouched = dense.numbers(dense, length)
+        untouched = dense.numbers(dense, read)
         if timed:
-            untouched["tokens_per_second"] = length / float(np.median(np.concatenate(timed)))
+            untouched["tokens_per_second"] = read / float(np.median(np.concatenate(timed)))
         return Comparison(
             model=self.loaded.name,
             layers=self.loaded.layers,
             calibration_windows=len(self.calibration.token_ids),
             windows=len(self.measured.token_ids),
-            window_length=length,
+            window_length=int(self.measured.token_ids.shape[1]),
             overlap=_overlap(self.calibration, self.measured),
             budgets=self.budgets,
             task=self.task.name if self.task is not None else "",

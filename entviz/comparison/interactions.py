@@ -25,6 +25,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
+from entviz.text.notes import notes_on
 
 DAMAGES = ("loss", "kl")
 MOST_PAIRS = 5000
@@ -42,6 +43,7 @@ class Interactions:
         blocks: the N blocks' names, by depth.
         alone_loss, alone_kl: (N, W) what dropping one costs: loss increase, and KL from dense, nats a token.
         together_loss, together_kl: (N, N, W) what dropping two costs; symmetric, the diagonal is not a number.
+        notes: sentences about how the text was read.
     """
 
     model: str
@@ -53,6 +55,7 @@ class Interactions:
     alone_kl: np.ndarray
     together_loss: np.ndarray
     together_kl: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def alone(self, damage: str = "loss") -> np.ndarray:
         """(N,) the damage of each block, mean over windows."""
@@ -110,6 +113,7 @@ class Interactions:
             "level": self.level,
             "windows": self.windows,
             "window_length": self.window_length,
+            "notes": list(self.notes),
             "alone": [{"block": block, "loss": loss, "kl": kl} for block, loss, kl in alone],
             "pairs": records(self.table()),
         }
@@ -177,6 +181,7 @@ def interactions(
         alone_kl=first[1, 1:],
         together_loss=np.full((len(chosen), len(chosen), count), np.nan),
         together_kl=np.full((len(chosen), len(chosen), count), np.nan),
+        notes=notes_on(loaded, windows),
     )
     progress(done * count, total * count, found)
     for pairs in _runs_of_pairs(chosen, loaded.layers):

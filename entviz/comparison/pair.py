@@ -17,6 +17,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
+from entviz.text.notes import notes_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Contrast:
         nll_a, nll_b: their losses, nats a token.
         blocks: a row for each block that is in either, by depth. Columns: block, kind, index, where (``a``, ``b`` or
             ``both``), cost_a, cost_b (nats a token; not a number where the block is not in that set).
+        notes: sentences about how the text was read.
     """
 
     a: PruneSet
@@ -35,6 +37,7 @@ class Contrast:
     nll_a: float
     nll_b: float
     blocks: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class Angles:
     """Angular distances of :func:`entviz.criteria.angular.angular_distances`, as a result that can be stored."""
 
     distances: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def contrast(
@@ -77,4 +81,5 @@ def contrast(
             (name, block.kind, block.index, where, costs_a.get(name, np.nan), costs_b.get(name, np.nan))
         )
     columns = ["block", "kind", "index", "where", "cost_a", "cost_b"]
-    return Contrast(a, b, nll[0], nll[1], pd.DataFrame(rows, columns=columns))
+    table = pd.DataFrame(rows, columns=columns)
+    return Contrast(a, b, nll[0], nll[1], table, notes_on(loaded, windows))

@@ -16,7 +16,7 @@ from entviz.batching import windows_per_batch
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.interactions import chosen_blocks
 from entviz.corpus import Windows
-from entviz.evaluation.loss import dense_on, scored_positions, text_key
+from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.scoring import score
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
@@ -55,21 +55,21 @@ def plan(
     """
     chosen = chosen_blocks(loaded, level, blocks)
     anatomy, layers = loaded.anatomy, loaded.layers
-    size = windows_per_batch(loaded, windows.token_ids.shape[1])
-    part = windows.token_ids[:size]
-    ids = part.to(loaded.device)
+    size = windows_per_batch(loaded, windows.inputs.shape[1])
+    part = windows.inputs[:size]
+    text = TextOnDevice.of(loaded, "float32", part, windows)
 
     def tick() -> None:
         progress(0, 2)
 
     with torch.inference_mode():
-        dense = dense_on(loaded, ids, text_key(loaded, "float32", part), StateCache(0), tick)  # warms up
+        dense = dense_on(loaded, text, StateCache(0), tick)  # warms up
         progress(1, 2)
         started = time.perf_counter()
-        hidden = run_pruned(anatomy, ids, PruneSet(), after_layer=lambda _: tick())
+        hidden = run_pruned(anatomy, text.token_ids, PruneSet(), after_layer=lambda _: tick())
         _finished(hidden)
         middle = time.perf_counter()
-        _finished(score(anatomy.head, *scored_positions(hidden, ids), dense, after_chunk=tick).nll)
+        _finished(score(anatomy.head, *text.scored(hidden), dense, after_chunk=tick).nll)
         ended = time.perf_counter()
     share = len(windows.token_ids) / len(part)
     layer, projection = share * (middle - started) / layers, share * (ended - middle)

@@ -58,10 +58,10 @@ class Cell:
         """How many times as fast as the dense model: the median of the ratios of neighbours in time."""
         return float(np.median(self.dense_seconds / self.seconds)) if self.seconds.size else 1.0
 
-    def numbers(self, dense: Cell, window_length: int) -> dict[str, Any]:
-        """The columns of :attr:`Comparison.rows` that depend on the prune set alone."""
+    def numbers(self, dense: Cell, tokens: int) -> dict[str, Any]:
+        """The columns of :attr:`Comparison.rows` that depend on the prune set; ``tokens`` were read at once."""
         nll = float(self.window_nll.mean())
-        speed = window_length / float(np.median(self.seconds)) if self.seconds.size else math.nan
+        speed = tokens / float(np.median(self.seconds)) if self.seconds.size else math.nan
         return {
             "drop": str(self.drop),
             "blocks": len(list(self.drop)),

@@ -29,7 +29,7 @@ def paired_seconds(
 
     The vocabulary projection is done for the last position, as when a prompt is read before generating.
     """
-    token_ids = windows.token_ids[:1].to(loaded.device)
+    token_ids = windows.inputs[:1].to(loaded.device)
     times = np.empty((2, repeats + 1))
     with torch.inference_mode():
         for repeat in range(repeats + 1):

@@ -1,6 +1,6 @@
 """Which windows the criteria choose by, and which their prune sets are measured on.
 
-parts = split(windows_from_text(text, tokenizer), wanted=4)
+parts = split(loaded.windows(text), wanted=4)
 compare(loaded, parts.calibration, parts.measured, ["cosine"], ["8"])
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from entviz.corpus import Windows, windows_from_text, windows_from_token_ids
-from entviz.errors import OptionError, TextError
+from entviz.corpus import Windows
+from entviz.errors import OptionError, TextError, TooShortError
 from entviz.models.loaded import LoadedModel
 
 
@@ -45,7 +45,7 @@ def split(whole: Windows, wanted: int | None = None, most: int | None = None) ->
         return Split(whole, whole)
     first = count // 2 if wanted is None else min(wanted, count // 2)
     last = count if most is None else min(count, first + most)
-    return Split(_part(whole, 0, first), _part(whole, first, last))
+    return Split(whole.take(slice(0, first)), whole.take(slice(first, last)))
 
 
 def spread(whole: Windows, wanted: int | None = None) -> Windows:
@@ -57,30 +57,31 @@ def spread(whole: Windows, wanted: int | None = None) -> Windows:
         return whole
     if not 1 <= wanted <= count:
         raise OptionError(f"The text fills {count} windows, so choose by 1 to {count} of them, not {wanted}.")
-    ids = [whole.token_ids[(2 * place + 1) * count // (2 * wanted)].tolist() for place in range(wanted)]
-    return windows_from_token_ids(ids, 1 + max(map(max, ids)))
+    return whole.take([(2 * place + 1) * count // (2 * wanted) for place in range(wanted)])
 
 
-def windows_of(texts: Sequence[str], loaded: LoadedModel, length: int, most: int) -> Windows:
+def windows_of(
+    texts: Sequence[str], loaded: LoadedModel, length: int, most: int, *, begin: bool = True
+) -> Windows:
     """Up to ``most`` whole windows of several texts, by turns, so that each has its share.
 
-    Raises ``TextError`` where no text fills a window.
+    ``begin`` is as for :func:`entviz.corpus.windows_from_text`. Raises ``TextError`` where no text fills a window.
     """
     each = []
     for text in texts:
         try:
-            each.append(windows_from_text(text, loaded.tokenizer, window_length=length).token_ids.tolist())
-        except TextError:  # too short for a single window; the others may not be
+            each.append(loaded.windows(text, window_length=length, begin=begin))
+        except TooShortError:  # the others may not be
             continue
     if not each:
         raise TextError(
             f"None of the texts to measure on fills a window of {length} tokens: use shorter windows."
         )
-    rounds = range(max(len(rows) for rows in each))
-    rows = [rows[number] for number in rounds for rows in each if number < len(rows)]
-    return windows_from_token_ids(rows[:most], loaded.vocabulary_size)
-
-
-def _part(whole: Windows, start: int, end: int) -> Windows:
-    ids = whole.token_ids[start:end]
-    return windows_from_token_ids(ids.tolist(), 1 + int(ids.max()))
+    rounds = range(max(len(windows.token_ids) for windows in each))
+    rows = [
+        windows.token_ids[number].tolist()
+        for number in rounds
+        for windows in each
+        if number < len(windows.token_ids)
+    ]
+    return Windows.of(rows[:most], each[0].beginning)

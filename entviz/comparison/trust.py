@@ -30,6 +30,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
+from entviz.text.notes import notes_on
 
 ESTIMATORS = ("bucket", "knn", "renyi")
 DAMAGES = ("loss", "kl")
@@ -61,6 +62,7 @@ class Trust:
             (of the Spearman correlations), low, high (from the same resamples of both; each interval is so wide that
             one criterion is told apart from all others at once in 95 of 100 cases: Bonferroni's correction, since
             whoever reads the table picks the best first).
+        notes: sentences about how the text was read.
     """
 
     model: str
@@ -71,6 +73,7 @@ class Trust:
     scores: pd.DataFrame
     correlations: pd.DataFrame
     differences: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -84,6 +87,7 @@ class Trust:
             "level": self.level,
             "windows": self.windows,
             "window_length": self.window_length,
+            "notes": list(self.notes),
             "damage": records(self.damage),
             "scores": records(self.scores),
             "correlations": records(self.correlations),
@@ -167,6 +171,7 @@ def trust(
         ),
         correlations=correlations,
         differences=differences,
+        notes=notes_on(loaded, windows),
     )
 
 
@@ -225,7 +230,7 @@ def _angular(loaded: LoadedModel, windows: Windows, progress: Progress) -> np.nd
     columns = []
     count = len(windows.token_ids)
     for number in range(count):
-        one = Windows(windows.token_ids[number : number + 1], f"{windows.fingerprint}[{number}]")
+        one = windows.take([number])
         runs = angular_distances(loaded, one)
         columns.append(runs[runs["size"] == 1].sort_values("start")["distance"].to_numpy())
         progress(number + 1, count)

@@ -72,12 +72,12 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
     from entviz.finite import check
 
     anatomy = loaded.anatomy
-    layers, length = anatomy.layers, windows.token_ids.shape[1]
+    layers, length = anatomy.layers, windows.inputs.shape[1]
     # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
     size = max(1, windows_per_batch(loaded, length) // 2)
     total = torch.zeros(layers + 1, layers + 1, dtype=torch.float64)
     with torch.inference_mode():
-        for first, token_ids in batches(windows.token_ids, size):
+        for first, token_ids in batches(windows.inputs, size):
             hidden, calls = anatomy.begin(token_ids.to(loaded.device))
             sites = [_directions(hidden)]
             for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
@@ -89,7 +89,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
             added = cosines.arccos().sum(0, dtype=torch.float64).cpu() / torch.pi
             check(added, loaded, token_ids)
             total += added
-    total /= windows.token_ids.numel()
+    total /= windows.inputs.numel()
     rows = [
         (start, end - start, float(total[start, end]))
         for start in range(layers)

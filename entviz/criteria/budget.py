@@ -98,7 +98,7 @@ def _latency_shares(loaded: LoadedModel, windows: Windows, blocks: Sequence[Bloc
     """
     anatomy = loaded.anatomy
     with torch.inference_mode():
-        token_ids = windows.token_ids[:1].to(loaded.device)
+        token_ids = windows.inputs[:1].to(loaded.device)
         hidden, calls = anatomy.begin(token_ids)
         step, call = anatomy.steps[len(anatomy.steps) // 2], calls[len(anatomy.steps) // 2]
         whole = _seconds(lambda: step.run(hidden, call), loaded.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entviz.criteria.candidates import Candidates
@@ -10,6 +11,7 @@ from entviz.criteria.registry import criterion as criterion_of
 from entviz.criteria.registry import level_of
 from entviz.errors import OptionError
 from entviz.progress import Progress, silent
+from entviz.text.notes import notes_on
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -59,7 +61,7 @@ def rank(
     calibration = Calibration(loaded, windows, dtype, analysis, cache, tried if tried is not None else {})
     protect = chosen.protection if protect is None else protect
     candidates = Candidates.of(calibration, level, protect, Budget.parse(budget))
-    return chosen.rank(calibration, candidates, progress)
+    return replace(chosen.rank(calibration, candidates, progress), notes=notes_on(loaded, windows))
 
 
 def rank_by_analysis(
@@ -92,4 +94,4 @@ def rank_by_analysis(
     free = free_blocks(score_table(analysis.layers, level_of(chosen, level), {}, protect))
     every = Candidates(analysis.layers, level, protect, Budget(0), dict.fromkeys(free, 1.0))
     found = chosen.rank_by(analysis, every)
-    return ranking_in_order(chosen.name, found.order, found.scores, budget)
+    return ranking_in_order(chosen.name, found.order, found.scores, budget, analysis.notes)

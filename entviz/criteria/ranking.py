@@ -27,12 +27,14 @@ class Ranking:
         scores: a row for each block of the level, by depth. Columns: block, kind, index, score (what the criterion
             ranks by; not a number where it ranks sets rather than blocks, infinite where the model overflows without
             the block), protected.
+        notes: sentences about how the text was read.
     """
 
     criterion: str
     order: tuple[Block, ...]
     drop: PruneSet
     scores: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     @property
     def overflowing(self) -> list[str]:
@@ -40,7 +42,7 @@ class Ranking:
         return [str(block) for block in self.scores.loc[np.isinf(self.scores["score"]), "block"]]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: criterion, order, drop (in order of rank), scores by block (None where there is none), and
+        """Plain data: criterion, order, drop (in order of rank), scores by block (None where there is none), notes, and
         overflowing, the blocks without which the model overflows, where there are such.
         """
         scores = zip(self.scores["block"], self.scores["score"], strict=True)
@@ -50,6 +52,7 @@ class Ranking:
             "drop": [str(block) for block in self.order if block in self.drop],
             "scores": {block: float(score) if np.isfinite(score) else None for block, score in scores},
             **({"overflowing": self.overflowing} if self.overflowing else {}),
+            "notes": list(self.notes),
         }
 
 
@@ -96,7 +99,13 @@ def ranking_by_score(criterion: str, scores: pd.DataFrame, budget: int) -> Ranki
     return ranking_in_order(criterion, [Block.parse(name) for name in free["block"]], scores, budget)
 
 
-def ranking_in_order(criterion: str, order: Sequence[Block], scores: pd.DataFrame, budget: int) -> Ranking:
+def ranking_in_order(
+    criterion: str,
+    order: Sequence[Block],
+    scores: pd.DataFrame,
+    budget: int,
+    notes: tuple[str, ...] = (),
+) -> Ranking:
     """A ranking whose order is already known.
 
     Raises ``OptionError`` for a budget that is not possible, and ``BlockError`` for one that leaves nothing.
@@ -104,4 +113,4 @@ def ranking_in_order(criterion: str, order: Sequence[Block], scores: pd.DataFram
     if not 0 <= budget <= len(order):
         raise OptionError(f"A budget of {budget} blocks is not possible: {len(order)} may be dropped here.")
     drop = PruneSet(order[:budget]).check(int(scores["index"].max()) + 1)
-    return Ranking(criterion, tuple(order), drop, scores)
+    return Ranking(criterion, tuple(order), drop, scores, notes)

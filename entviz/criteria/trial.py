@@ -93,7 +93,7 @@ class Trial:
     def cause(self, drop: PruneSet) -> ModelError:
         """Why the costs of a prune set are infinite."""
         loaded = self.loaded.in_dtype(resolved(self.dtype, self.loaded.device))
-        return cause(loaded, self.windows.token_ids, drop)
+        return cause(loaded, self.windows.inputs, drop)
 
     def _done(self, drop: PruneSet) -> int:
         return self.tried.costs[drop].shape[1] if drop in self.tried.costs else 0
@@ -101,7 +101,7 @@ class Trial:
     def _run(self, group: Sequence[PruneSet], first: int, end: int, progress: Progress) -> None:
         """Run the windows from ``first`` to before ``end``, which follow those that these sets were tried on."""
         began = time.perf_counter()
-        part = Windows(self.windows.token_ids[first:end], f"{self.windows.fingerprint}[{first}:{end}]")
+        part = self.windows.take(slice(first, end))
         found = evaluate_many(
             self.loaded, part, group, dtype=self.dtype, cache=self.cache, overflow=True, progress=progress
         )

@@ -1,7 +1,7 @@
 """How likely a model finds the choices of multiple-choice items, computing what choices share once.
 
     pairs = [(context, " " + choice) for ...]
-    item = in_tokens(tokenizer, pairs, longest=longest_input(loaded))
+    item = in_tokens(loaded, pairs)
     for group in plan([item, ...], most_tokens=512):
         log_likelihoods(anatomy, drop, [items[i] for i in group])    # a list of nats for each item
 
@@ -30,6 +30,7 @@ from entviz.errors import TextError
 from entviz.evaluation.generation import fill_holes
 from entviz.head import Head
 from entviz.models.loaded import LoadedModel
+from entviz.text.beginning import beginning_of
 
 # What a pass costs however few tokens go through, in tokens: all weights are read from memory once.
 _PASS = 16
@@ -78,39 +79,36 @@ class Choices:
 # --- in tokens -----------------------------------------------------------------------------------------------------
 
 
-def in_tokens(tokenizer: Any, pairs: Sequence[tuple[str, str]], longest: int | None = None) -> Choices:
+def in_tokens(loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, begin: bool = True) -> Choices:
     """Encode an item's (context, continuation) pairs as lm-evaluation-harness does.
 
     Spaces at the end of a context move to the continuation. Context and continuation are encoded as one text, of
     which the continuation has the tokens past the length of the context encoded alone; without a context, a
-    beginning-of-text token takes its place. What is too long for ``longest`` inputs loses its beginning.
+    beginning-of-text token takes its place. What is longer than the model was trained to read loses its beginning.
+
+    Args:
+        begin: False leaves out what the tokenizer puts before a text, except where there is no context: something
+            has to be read before the first prediction.
 
     Raises:
-        TextError: where there is no context and the tokenizer has no token for the beginning of a text, and where a
-            continuation is of no tokens or too long for the model.
+        TextError: where there is no context and the tokenizer has no token for the beginning of a text, where a
+            continuation is of no tokens or too long for the model, and for a token that the model does not know.
     """
-    return Choices(
-        tuple(_choice(tokenizer, context, continuation, longest) for context, continuation in pairs)
-    )
+    return Choices(tuple(_choice(loaded, context, continuation, begin) for context, continuation in pairs))
 
 
-def _choice(tokenizer: Any, context: str, continuation: str, longest: int | None) -> Choice:
+def _choice(loaded: LoadedModel, context: str, continuation: str, begin: bool) -> Choice:
     stripped = context.rstrip()
     continuation, context = context[len(stripped) :] + continuation, stripped
-    start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     if context:
-        # A context that spells out the beginning-of-text token must not get a second one.
-        special = start is None or not context.startswith(tokenizer.decode([start]))
-        before = tokenizer.encode(context, add_special_tokens=special)
-        after = tokenizer.encode(context + continuation, add_special_tokens=special)[len(before) :]
+        before = loaded.tokenize(context, begin=begin).token_ids
+        after = loaded.tokenize(context + continuation, begin=begin).token_ids[len(before) :]
     else:
-        if start is None:
-            raise TextError(
-                "This model's tokenizer has no token that begins a text: give each item a context."
-            )
-        before, after = [start], tokenizer.encode(continuation, add_special_tokens=False)
-        if after[:1] == before:
-            after = after[1:]
+        before = _start(loaded.tokenizer)
+        after = loaded.tokenize(continuation, begin=False).text
+        if after[: len(before)] == before:
+            after = after[len(before) :]
+    longest = loaded.trained_positions
     if not after:
         raise TextError(f"The choice '{continuation.strip()[:40]}' has no tokens after its context.")
     if longest is not None and len(after) > longest:
@@ -121,13 +119,14 @@ def _choice(tokenizer: Any, context: str, continuation: str, longest: int | None
     return Choice(tuple(ids if longest is None else ids[-(longest + 1) :]), len(after))
 
 
-def longest_input(loaded: LoadedModel) -> int | None:
-    """How many tokens the model can read, as its config says; None where it says nothing."""
-    config = loaded.model.config.get_text_config(decoder=True)
-    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
-        if getattr(config, name, None) is not None:
-            return int(getattr(config, name))
-    return None
+def _start(tokenizer: Any) -> list[int]:
+    """What stands before a continuation that has no context."""
+    if beginning := beginning_of(tokenizer):
+        return list(beginning)
+    for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token_id is not None:
+            return [token_id]
+    raise TextError("This model's tokenizer has no token that begins a text: give each item a context.")
 
 
 # --- in batches ----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from entviz.errors import OptionError, TextError
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
+from entviz.text.notes import about_beginning, about_length
 
 MOST_NEW_TOKENS = 2048
 
@@ -35,6 +36,7 @@ class Generation:
         drop: the prune set.
         prefill_seconds: time to read the prompt and choose the first token.
         decode_seconds: time for all tokens after the first.
+        notes: sentences about how the prompt was read.
     """
 
     token_ids: list[int]
@@ -43,6 +45,7 @@ class Generation:
     drop: PruneSet
     prefill_seconds: float
     decode_seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def new_tokens(self) -> int:
@@ -60,7 +63,7 @@ class Generation:
         return (self.new_tokens - 1) / self.decode_seconds if self.decode_seconds else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: token_ids (prompt included), text, drop and speeds."""
+        """Plain data: token_ids (prompt included), text, drop, speeds and notes."""
         return {
             "token_ids": self.token_ids,
             "text": self.text,
@@ -68,6 +71,7 @@ class Generation:
             "prompt_tokens": self.prompt_tokens,
             "prefill_tokens_per_second": self.prefill_tokens_per_second,
             "decode_tokens_per_second": self.decode_tokens_per_second,
+            "notes": list(self.notes),
         }
 
 
@@ -78,32 +82,41 @@ def generate(
     *,
     max_new_tokens: int = 24,
     use_cache: bool = True,
+    begin: bool = True,
     progress: Progress = silent,
 ) -> Generation:
     """Continue ``prompt`` with the likeliest token each time, until an end-of-text token or ``max_new_tokens``.
 
-    ``use_cache=False`` runs the whole sequence anew for each token; both ways give the same tokens. ``progress`` gets
-    the :class:`Generation` so far after each token.
+    ``use_cache=False`` runs the whole sequence anew for each token; both ways give the same tokens.
+    ``begin=False`` leaves out what the tokenizer puts before a text. ``progress`` gets the :class:`Generation` so far
+    after each token.
 
     Raises:
         BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
-        TextError: for an empty prompt, or a model without a tokenizer.
+        TextError: for an empty prompt, a token that the model does not know, or a model without a tokenizer.
         OptionError: for a number of tokens that is not between 1 and 2048.
         ModelError: where the logits of a next token are not finite, saying why.
     """
     drop.check(loaded.layers)
     if not 1 <= max_new_tokens <= MOST_NEW_TOKENS:
         raise OptionError(f"Ask for 1 to {MOST_NEW_TOKENS} new tokens, not {max_new_tokens}.")
-    token_ids: list[int] = loaded.tokenizer(prompt).input_ids
-    if not token_ids:
-        raise TextError("The prompt is empty: write a few words for the model to continue.")
+    token_ids = prompt_ids(loaded, prompt, begin=begin)
     most = loaded.anatomy.most_tokens
     if most is not None and len(token_ids) + max_new_tokens - 1 > most:
         raise OptionError(
             f"This model reads at most {most} tokens; the prompt has {len(token_ids)} and {max_new_tokens} more were "
             "asked for. Shorten the prompt or ask for fewer."
         )
-    return _continue(loaded, token_ids, drop, max_new_tokens, use_cache, progress)
+    notes = about_beginning(loaded, begin, "Prompts")
+    return _continue(loaded, token_ids, drop, max_new_tokens, use_cache, notes, progress)
+
+
+def prompt_ids(loaded: LoadedModel, prompt: str, *, begin: bool = True) -> list[int]:
+    """The token ids of a prompt. Raises ``TextError`` as :func:`generate` does."""
+    token_ids = loaded.tokenize(prompt, begin=begin).token_ids if prompt else []
+    if not token_ids:
+        raise TextError("The prompt is empty: write a few words for the model to continue.")
+    return token_ids
 
 
 def _continue(
@@ -112,6 +125,7 @@ def _continue(
     drop: PruneSet,
     max_new_tokens: int,
     use_cache: bool,
+    notes: tuple[str, ...],
     progress: Progress,
 ) -> Generation:
     anatomy, stops = loaded.anatomy, end_tokens(loaded)
@@ -142,6 +156,7 @@ def _continue(
             drop=drop,
             prefill_seconds=prefilled - started,
             decode_seconds=now - prefilled,
+            notes=(*notes, *about_length(loaded, len(token_ids), "The text")),
         )
         progress(count, max_new_tokens, result)
         if chosen in stops:

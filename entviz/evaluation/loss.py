@@ -27,6 +27,7 @@ from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.running import run_pruned
 from entviz.pruning.states import StateCache
+from entviz.text.notes import notes_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Evaluation:
 
     Attributes:
         drop: the prune set.
-        token_ids: (W, S) the windows done.
+        token_ids: (W, S) the windows done, without what begins them.
         token_nll, dense_token_nll: (W, S-1) negative log-likelihood of each scored token, nats.
         token_kl: (W, S-1) KL(dense || pruned) of the prediction at each position, nats.
         agrees: (W, S-1) whether the likeliest next token is the dense model's.
@@ -43,6 +44,8 @@ class Evaluation:
         parameters_dense, parameters_pruned: weights in the model, and without the dropped blocks.
         bytes_dense, bytes_pruned: the memory these take as loaded.
         dtype: the number type the model ran in.
+        beginning: the token ids that the model read before each window.
+        notes: sentences about how the text was read.
     """
 
     drop: PruneSet
@@ -57,6 +60,8 @@ class Evaluation:
     bytes_dense: int
     bytes_pruned: int
     dtype: str
+    beginning: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def windows(self) -> int:
@@ -132,6 +137,8 @@ class Evaluation:
             "windows": self.windows,
             "window_length": int(self.token_ids.shape[1]),
             "dtype": self.dtype,
+            "beginning": list(self.beginning),
+            "notes": list(self.notes),
         }
 
 
@@ -162,17 +169,16 @@ def evaluate(
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
     result = _nothing_yet(loaded, windows, drop, dtype)
-    size = windows_per_batch(loaded, windows.token_ids.shape[1])
+    size = windows_per_batch(loaded, windows.inputs.shape[1])
     total = len(windows.token_ids) * (anatomy.layers + 1)
     with torch.inference_mode():
-        for first, token_ids in batches(windows.token_ids, size, first=1):
+        for first, token_ids in batches(windows.inputs, size, first=1):
             done = first * (anatomy.layers + 1)
-            text = text_key(loaded, dtype, token_ids)
-            ids = token_ids.to(loaded.device)
+            text = TextOnDevice.of(loaded, dtype, token_ids, windows)
             report = _Report(progress, done, total, len(token_ids))
-            dense = dense_on(loaded, ids, text, cache, report.tick)
-            scores = _scores(loaded, ids, drop, dense, text, cache, report)
-            result = _extended(result, token_ids, dense, scores)
+            dense = dense_on(loaded, text, cache, report.tick)
+            scores = _scores(loaded, text, drop, dense, cache, report)
+            result = _extended(result, token_ids[:, text.before :], dense, scores)
             progress(done + len(token_ids) * (anatomy.layers + 1), total, result)
     return result
 
@@ -190,56 +196,79 @@ class _Report:
         self.progress(self.done, self.total)
 
 
-def dense_on(
-    loaded: LoadedModel, token_ids: Tensor, text: Hashable, cache: StateCache, tick: Callable[[], None]
-) -> DenseReference:
-    """What the dense model predicts on token ids (windows, tokens), from the cache where it is there.
+@dataclass(frozen=True, eq=False)
+class TextOnDevice:
+    """Windows as they go through a model.
 
-    ``text`` is their :func:`text_key`; ``tick`` is called often, and may raise to stop. Raises ``ModelError`` where a
-    prediction is not finite.
+    Attributes:
+        token_ids: (windows, before + tokens) on the model's device.
+        before: how many of each window's ids begin it, and are no part of the text.
+        key: what a hidden state depends on besides the prune set: the weights, the number type, the token ids.
+    """
+
+    token_ids: Tensor
+    before: int
+    key: Hashable
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, dtype: str, token_ids: Tensor, windows: Windows) -> TextOnDevice:
+        """Some of the ``inputs`` of ``windows``."""
+        before = len(windows.beginning)
+        digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
+        key = (loaded.fingerprint, dtype, tuple(token_ids.shape), digest)
+        return cls(token_ids.to(loaded.device), before, key)
+
+    def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The positions that predict a token of the text, and the token that each has to predict.
+
+        A window's first token has nothing of the text before it, and is not predicted.
+        """
+        targets = self.token_ids[:, self.before + 1 :].flatten().to(hidden.device)
+        return hidden[:, self.before : -1].flatten(0, 1), targets
+
+
+def dense_on(
+    loaded: LoadedModel, text: TextOnDevice, cache: StateCache, tick: Callable[[], None]
+) -> DenseReference:
+    """What the dense model predicts on a text, from the cache where it is there.
+
+    ``tick`` is called often, and may raise to stop. Raises ``ModelError`` where a prediction is not finite.
     """
     anatomy = loaded.anatomy
-    known = cache.get(("dense", text))
+    key = ("dense", text.key, text.before)
+    known = cache.get(key)
     if known is not None:
         return DenseReference(*known)
-    hidden = run_pruned(anatomy, token_ids, PruneSet(), cache=cache, text=text, after_layer=lambda _: tick())
-    made = dense_reference(anatomy.head, *scored_positions(hidden, token_ids), after_chunk=tick)
-    check(made.nll, loaded, token_ids)
-    cache.put(("dense", text), *made.tensors())
+    hidden = run_pruned(
+        anatomy, text.token_ids, PruneSet(), cache=cache, text=text.key, after_layer=lambda _: tick()
+    )
+    made = dense_reference(anatomy.head, *text.scored(hidden), after_chunk=tick)
+    check(made.nll, loaded, text.token_ids)
+    cache.put(key, *made.tensors())
     return made
 
 
 def _scores(
     loaded: LoadedModel,
-    token_ids: Tensor,
+    text: TextOnDevice,
     drop: PruneSet,
     dense: DenseReference,
-    text: Hashable,
     cache: StateCache,
     report: _Report,
 ) -> Scores:
     if not drop:
         return Scores(dense.nll, torch.zeros_like(dense.nll), torch.ones_like(dense.best, dtype=torch.bool))
-    key = ("scores", text, drop)
+    key = ("scores", text.key, text.before, drop)
     known = cache.get(key)
     if known is not None:
         return Scores(*known)
-    hidden = run_pruned(loaded.anatomy, token_ids, drop, cache=cache, text=text, after_layer=report.layer)
-    made = score(loaded.anatomy.head, *scored_positions(hidden, token_ids), dense, after_chunk=report.tick)
-    check(made.nll + made.kl, loaded, token_ids, drop)
+    hidden = run_pruned(
+        loaded.anatomy, text.token_ids, drop, cache=cache, text=text.key, after_layer=report.layer
+    )
+    made = score(loaded.anatomy.head, *text.scored(hidden), dense, after_chunk=report.tick)
+    check(made.nll + made.kl, loaded, text.token_ids, drop)
     cache.put(key, made.nll, made.kl, made.agrees)
     return made
-
-
-def scored_positions(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """The positions that predict a token of the window, and the token that each has to predict."""
-    return hidden[:, :-1].flatten(0, 1), token_ids[:, 1:].flatten().to(hidden.device)
-
-
-def text_key(loaded: LoadedModel, dtype: str, token_ids: Tensor) -> Hashable:
-    """What a hidden state depends on besides the prune set: the weights, the number type, the token ids."""
-    digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
-    return loaded.fingerprint, dtype, tuple(token_ids.shape), digest
 
 
 def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: str) -> Evaluation:
@@ -259,6 +288,8 @@ def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: s
         bytes_dense=loaded.bytes,
         bytes_pruned=loaded.bytes - sum(parameter.numel() * parameter.element_size() for parameter in gone),
         dtype=dtype,
+        beginning=windows.beginning,
+        notes=notes_on(loaded, windows),
     )
 
 

@@ -24,7 +24,7 @@ from entviz.anatomy import Anatomy, Call
 from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
-from entviz.evaluation.loss import dense_on, scored_positions, text_key
+from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.perplexity import perplexity
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
@@ -106,22 +106,22 @@ def evaluate_many(
     cache = cache if cache is not None else StateCache(0)
     count = len(windows.token_ids)
     found = np.zeros((3, len(prune_sets), count))
-    size = windows_per_batch(loaded, windows.token_ids.shape[1])
+    size = windows_per_batch(loaded, windows.inputs.shape[1])
     done, total = 0, max(1, count * len(prune_sets))
 
     def tick() -> None:
         progress(done, total)
 
     with torch.inference_mode():
-        for first, token_ids in batches(windows.token_ids, size):
-            ids = token_ids.to(loaded.device)
+        for first, token_ids in batches(windows.inputs, size):
+            text = TextOnDevice.of(loaded, dtype, token_ids, windows)
+            ids = text.token_ids
             here = slice(first, first + len(ids))
-            text = text_key(loaded, dtype, token_ids)
-            dense = dense_on(loaded, ids, text, cache, tick)
+            dense = dense_on(loaded, text, cache, tick)
             hidden, calls = anatomy.begin(ids)
-            walk = _Walk(anatomy, calls, tick, cache if anatomy.resumable else StateCache(0), text)
+            walk = _Walk(anatomy, calls, tick, cache if anatomy.resumable else StateCache(0), text.key)
             for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
-                scores = score(anatomy.head, *scored_positions(last, ids), dense, after_chunk=tick)
+                scores = score(anatomy.head, *text.scored(last), dense, after_chunk=tick)
                 means = [
                     part.double().reshape(len(ids), -1).mean(1)
                     for part in (scores.nll, scores.kl, scores.agrees)

@@ -25,12 +25,13 @@ import torch
 from entviz.batching import tokens_per_batch
 from entviz.blocks import PruneSet
 from entviz.errors import ModelError, TextError
-from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, longest_input, plan
+from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, plan
 from entviz.evaluation.precision import resolved
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.tasks import Item, Task
+from entviz.text.notes import about_beginning
 
 # Items that are batched together. More would need a little less padding, but the results so far would no longer be
 # those of the first items.
@@ -50,6 +51,7 @@ class TaskResult:
         log_likelihood: (N, C) of each choice given its context, nats; NaN past an item's last choice.
         length: (N, C) of each choice, in characters; 0 past an item's last choice.
         items_total: how many items there will be once the evaluation is finished.
+        notes: sentences about how the items were read.
     """
 
     task: str
@@ -60,6 +62,7 @@ class TaskResult:
     log_likelihood: np.ndarray
     length: np.ndarray
     items_total: int
+    notes: tuple[str, ...] = ()
 
     @property
     def items(self) -> int:
@@ -129,7 +132,7 @@ class TaskResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: task, items, accuracy and accuracy_normalized with standard errors, chance, drop and dtype."""
+        """Plain data: task, items, both accuracies with their standard errors, chance, drop, dtype and notes."""
         return {
             "task": self.task,
             "items": self.items,
@@ -140,6 +143,7 @@ class TaskResult:
             "chance": self.chance,
             "drop": [str(block) for block in self.drop],
             "dtype": self.dtype,
+            "notes": list(self.notes),
         }
 
 
@@ -150,6 +154,7 @@ def evaluate_task(
     *,
     dtype: str = "float32",
     limit: int | None = None,
+    begin: bool = True,
     progress: Progress = silent,
 ) -> TaskResult:
     """Score ``task`` with the blocks of ``drop`` left out. The model is not changed.
@@ -158,6 +163,7 @@ def evaluate_task(
         dtype: the number type to run in, or ``auto`` for the fastest that is exact enough here (see
             :mod:`entviz.evaluation.precision`); another than the model's makes a copy of its weights once.
         limit: score only the first so many items.
+        begin: False leaves out what the tokenizer puts before a context.
         progress: gets a :class:`TaskResult` over the items so far after each batch of them.
 
     Raises:
@@ -170,13 +176,12 @@ def evaluate_task(
     task = task.first(limit)
     dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
-    tokenizer, longest = loaded.tokenizer, longest_input(loaded)
     most_tokens = tokens_per_batch(loaded, window_length=64)
-    result = _nothing_yet(task, drop, dtype)
+    result = replace(_nothing_yet(task, drop, dtype), notes=about_beginning(loaded, begin, "Contexts"))
     progress(0, result.items_total)
     with torch.inference_mode():
         for first, items in _runs(task.items):
-            encoded = [_encoded(tokenizer, item, first + i, longest) for i, item in enumerate(items)]
+            encoded = [_encoded(loaded, item, first + i, begin) for i, item in enumerate(items)]
             for group in plan(encoded, most_tokens):
                 found = log_likelihoods(
                     loaded.anatomy,
@@ -199,10 +204,10 @@ def _runs(items: Sequence[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
         yield first, items[first : first + _TOGETHER]
 
 
-def _encoded(tokenizer: Any, item: Item, number: int, longest: int | None) -> Choices:
+def _encoded(loaded: LoadedModel, item: Item, number: int, begin: bool) -> Choices:
     pairs = [(context, f" {choice}") for context, choice in zip(item.contexts, item.choices, strict=True)]
     try:
-        return in_tokens(tokenizer, pairs, longest)
+        return in_tokens(loaded, pairs, begin=begin)
     except TextError as error:
         raise TextError(f"Item {number} cannot be scored. {error}") from error
 

@@ -84,7 +84,7 @@ def _what_it_costs(order: Order) -> str:
     where = _plain(order.text) or "a text"
     return (
         f"## What it costs\n\nMeasured on {where}, {windows} of {found.token_ids.shape[1]} tokens, in {found.dtype}."
-        f"\n\n| | dense | pruned |\n|---|---:|---:|\n{table}"
+        f"{''.join(f' {_plain(note)}' for note in found.notes)}\n\n| | dense | pruned |\n|---|---:|---:|\n{table}"
     )
 
 

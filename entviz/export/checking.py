@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from entviz.blocks import PruneSet
+from entviz.corpus import Windows
 from entviz.errors import ExportError
 from entviz.evaluation.loss import evaluate
 from entviz.export.order import Check, Order
@@ -51,13 +52,14 @@ def compare(order: Order, path: Path, drop: PruneSet | None = None, progress: Pr
     need = estimate(loaded.parameters, torch.float32.itemsize, config=loaded.model.config)
     check_memory(need, "Checking the export", "Make room, or export the prune set as a recipe")
     measured = order.evaluation if drop == order.drop else None
-    token_ids = _token_ids(loaded, measured)
-    wanted, rounding = _wanted(loaded, token_ids, drop, measured)
+    windows = _windows(loaded, measured)
+    wanted, rounding = _wanted(loaded, windows, drop, measured)
     written = _read_back(path, loaded.dtype).to(loaded.device).eval()
     found = []
-    for number, window in enumerate(token_ids):
-        progress(number, len(token_ids))
-        found.append(token_losses(written, window.unsqueeze(0).to(loaded.device)))
+    before = len(windows.beginning)
+    for number, window in enumerate(windows.inputs):
+        progress(number, len(windows.inputs))
+        found.append(token_losses(written, window.unsqueeze(0).to(loaded.device))[:, before:])
     difference = float((torch.cat(found).double().cpu() - wanted).abs().mean())
     if not difference <= TOLERANCE:
         raise ExportError(
@@ -76,29 +78,26 @@ def token_losses(model: Any, token_ids: Tensor) -> Tensor:
     return losses.reshape(token_ids.shape[0], -1)
 
 
-def _token_ids(loaded: LoadedModel, measured: Evaluation | None) -> Tensor:
-    """Token ids (windows, tokens): those that were measured, or else a probe."""
+def _windows(loaded: LoadedModel, measured: Evaluation | None) -> Windows:
+    """Those that were measured, or else a probe."""
     if measured is not None:
-        return torch.tensor(measured.token_ids[:_CHECKED_WINDOWS])
+        return Windows.of(measured.token_ids[:_CHECKED_WINDOWS].tolist(), measured.beginning)
     most = loaded.anatomy.most_tokens or 48
-    return probe(loaded.anatomy, windows=2, tokens=min(48, most)).cpu()
+    return Windows.of(probe(loaded.anatomy, windows=2, tokens=min(48, most)).tolist())
 
 
 def _wanted(
-    loaded: LoadedModel, token_ids: Tensor, drop: PruneSet, measured: Evaluation | None
+    loaded: LoadedModel, windows: Windows, drop: PruneSet, measured: Evaluation | None
 ) -> tuple[Tensor, float | None]:
     """The losses (windows, tokens - 1) that entviz finds in float32, and by how much those measured differ.
 
     The second is None where they were measured in float32, or not at all.
     """
-    from entviz.corpus import windows_from_token_ids
-
     losses = None
     if measured is not None and measured.dtype == str(loaded.dtype).removeprefix("torch."):
         losses = torch.tensor(measured.token_nll[:_CHECKED_WINDOWS]).double()
     if losses is not None and loaded.dtype == torch.float32:
         return losses, None
-    windows = windows_from_token_ids(token_ids.tolist(), loaded.vocabulary_size)
     if loaded.dtype != torch.float32:  # a copy for this alone: the model keeps those that it makes itself
         loaded = loaded.cast("float32")
     exact = torch.tensor(evaluate(loaded, windows, drop).token_nll).double()

@@ -14,9 +14,11 @@ import torch
 import xxhash
 
 from entviz.errors import ModelError, OptionError, TextError
+from entviz.text.beginning import Tokenized, tokenize
 
 if TYPE_CHECKING:
     from entviz.anatomy import Anatomy
+    from entviz.corpus import Windows
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -105,6 +107,43 @@ class LoadedModel:
                 "Give token ids, or add the tokenizer's files to the model's directory."
             )
         return self.optional_tokenizer
+
+    def tokenize(self, text: str, *, begin: bool = True) -> Tokenized:
+        """A text in token ids that this model knows; see :func:`entviz.text.beginning.tokenize`.
+
+        Raises:
+            TextError: if the model came without a tokenizer, or has no embedding for a token of the text.
+        """
+        return tokenize(text, self.tokenizer, begin=begin, vocabulary_size=self.vocabulary_size)
+
+    def windows(
+        self, text: str, *, windows: int | None = None, window_length: int = 256, begin: bool = True
+    ) -> "Windows":
+        """A text in windows for this model; see :func:`entviz.corpus.windows_from_text`.
+
+        Raises:
+            TextError: as :meth:`tokenize`, and for a text that is empty or too short.
+            OptionError: for a number of windows below 1 or a length below 2.
+        """
+        from entviz.corpus import windows_from_text
+
+        return windows_from_text(
+            text,
+            self.tokenizer,
+            windows=windows,
+            window_length=window_length,
+            begin=begin,
+            vocabulary_size=self.vocabulary_size,
+        )
+
+    @cached_property
+    def trained_positions(self) -> int | None:
+        """How many tokens the model was trained to read at once, as its config says; None where it says nothing."""
+        config = self.model.config.get_text_config(decoder=True)
+        for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+            if getattr(config, name, None) is not None:
+                return int(getattr(config, name))
+        return None
 
     @cached_property
     def parameters(self) -> int:

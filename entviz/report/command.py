@@ -28,6 +28,7 @@ class About:
         created: when, in seconds since 1970, UTC; None if unknown.
         weights: the number type that the weights were loaded in, where it was not float32.
         device: where it ran, where that was asked for.
+        begin: whether texts began as the model's tokenizer has it.
     """
 
     model: str
@@ -37,6 +38,7 @@ class About:
     created: float | None = None
     weights: str = ""
     device: str = ""
+    begin: bool = True
 
     @property
     def model_title(self) -> str:
@@ -57,7 +59,7 @@ def command(about: About, name: str, options: Mapping[str, Any], *, text: bool =
     if text and not about.text:
         return ""
     given: dict[str, Any] = {"--model": about.model, **({"--text-file": TEXT_FILE} if text else {})}
-    given |= {"--dtype": about.weights, "--device": about.device, **options}
+    given |= {"--dtype": about.weights, "--device": about.device, **options, "--no-bos": not about.begin}
     words = ["python", "-m", "entviz", name]
     for option, value in given.items():
         if value is True:

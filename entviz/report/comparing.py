@@ -72,7 +72,7 @@ def of_contrast(contrast: Contrast, about: About, windows: int, window_length: i
         Section("What each block costs in its set", said, block_costs(contrast)),
         Section("Blocks", table=contrast.blocks),
     ]
-    subtitle = measured_on(about, windows, window_length)
+    subtitle = measured_on(about, windows, window_length, contrast.notes)
     return document("Two prune sets", subtitle, [*sections, *ending(about, "")])
 
 
@@ -88,7 +88,7 @@ def of_angles(angles: Angles, about: About, windows: int, window_length: int) ->
         Section("Runs of layers", said, angular_map(angles.distances)),
         Section("Numbers", table=angles.distances),
     ]
-    subtitle = measured_on(about, windows, window_length)
+    subtitle = measured_on(about, windows, window_length, angles.notes)
     return document("Angular distance", subtitle, [*sections, *ending(about, "")])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from entviz.corpus import passages
@@ -24,9 +25,9 @@ def windows_of(count: int, length: int) -> str:
     return f"{'1 window' if count == 1 else f'{count} windows'} of {length} tokens"
 
 
-def measured_on(about: About, windows: int, length: int) -> str:
-    """The model, the text and how much of it, as a sentence."""
-    return f"{about.model_title} on {about.text_title}, {windows_of(windows, length)}."
+def measured_on(about: About, windows: int, length: int, notes: Sequence[str]) -> str:
+    """The model, the text and how much of it, as a sentence, and what has to be known about how it was read."""
+    return " ".join([f"{about.model_title} on {about.text_title}, {windows_of(windows, length)}.", *notes])
 
 
 def ending(about: About, again: str, note: str = "", *, from_start: bool = True) -> list[Section]:

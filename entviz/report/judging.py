@@ -69,7 +69,7 @@ def of_trust(trust: Trust, about: About, dtype: str = "float32") -> str:
             "--dtype": dtype,
         },
     )
-    subtitle = measured_on(about, trust.windows, trust.window_length)
+    subtitle = measured_on(about, trust.windows, trust.window_length, trust.notes)
     return document("Criteria against damage", subtitle, [*sections, *ending(about, again)])
 
 
@@ -111,5 +111,5 @@ def of_interactions(
             "--dtype": dtype,
         },
     )
-    subtitle = measured_on(about, interactions.windows, interactions.window_length)
+    subtitle = measured_on(about, interactions.windows, interactions.window_length, interactions.notes)
     return document("Pairs of blocks", subtitle, [*sections, *ending(about, again)])

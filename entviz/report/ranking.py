@@ -52,7 +52,7 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
     )
     timed = "seconds" in criterion.options() or "latency" in str(asked["budget"])
     note = "What it chooses depends on how fast the machine is, and may differ." if timed else ""
-    subtitle = measured_on(about, asked["windows"], asked["window_length"])
+    subtitle = measured_on(about, asked["windows"], asked["window_length"], ranking.notes)
     return document("Blocks ranked", subtitle, [*sections, *ending(about, again, note)])
 
 

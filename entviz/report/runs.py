@@ -75,7 +75,7 @@ def of_generation(
         "--no-cache": not cached,
     }
     again = command(about, "generate", asked, text=False) if about.text else ""
-    subtitle = f"{about.model_title} after {about.text_title}."
+    subtitle = " ".join([f"{about.model_title} after {about.text_title}.", *generation.notes])
     return document("Continuation", subtitle, [*sections, *ending(about, again, "Its speed may differ.")])
 
 
@@ -93,4 +93,5 @@ def _about(run: Run, text: str | None) -> About:
         run.created,
         weights=shell.get("weights", ""),
         device=shell.get("device", ""),
+        begin=run.options.get("begin", True),
     )

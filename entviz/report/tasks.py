@@ -49,7 +49,7 @@ def of_score(result: TaskResult, about: About, limit: int | None = None) -> str:
     if is_known(result.task, about.text):
         asked = {"--task": result.task, "--limit": limit, "--drop": str(result.drop), "--dtype": result.dtype}
         again = command(about, "evaluate", asked, text=False)
-    subtitle = f"{about.model_title} on {about.text_title}, in {result.dtype}."
+    subtitle = " ".join([f"{about.model_title} on {about.text_title}, in {result.dtype}.", *result.notes])
     # There is no text to show: what stands in its place tells tasks apart.
     return document("Task accuracy", subtitle, [*sections, *ending(replace(about, text=""), again)])
 

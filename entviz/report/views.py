@@ -56,7 +56,7 @@ def of_analysis(
             "--window-length": analysis.window_length,
         },
     )
-    subtitle = measured_on(about, analysis.windows, analysis.window_length)
+    subtitle = measured_on(about, analysis.windows, analysis.window_length, analysis.notes)
     return document("Entropy across depth", subtitle, [*sections, *ending(about, again)])
 
 
@@ -101,5 +101,5 @@ def of_evaluation(evaluation: Evaluation, pieces: Sequence[Sequence[str]] | None
             "--dtype": evaluation.dtype,
         },
     )
-    subtitle = measured_on(about, evaluation.windows, length)
+    subtitle = measured_on(about, evaluation.windows, length, evaluation.notes)
     return document("What a prune set costs", subtitle, [*sections, *ending(about, again)])

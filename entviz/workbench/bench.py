@@ -120,7 +120,9 @@ class Workbench:
         """
         slot = f"generate {side or ('pruned' if drop.strip() else 'dense')}"
         return self._desk.ask(
-            lambda: Generate(request.model, prompt, PruneSet.parse(drop), max_new_tokens), session, slot
+            lambda: Generate(request.model, prompt, PruneSet.parse(drop), max_new_tokens, request.begin),
+            session,
+            slot,
         )
 
     def spell(self, model: str, token_ids: Sequence[Sequence[int]], session: str) -> Job[list[list[str]]]:

@@ -63,13 +63,12 @@ class Compare(OnText):
 
     def read(self, loaded: LoadedModel) -> Any:  # a Split, with a fingerprint as windows have it
         from entviz.comparison.texts import Split, split, windows_of
-        from entviz.corpus import windows_from_text
 
-        length = self.request.window_length
+        length, begin = self.request.window_length, self.request.begin
         if self.measure_on:
-            measured = windows_of(self.measure_on, loaded, length, MOST_MEASURED)
+            measured = windows_of(self.measure_on, loaded, length, MOST_MEASURED, begin=begin)
             return Split(self.request.read(loaded), measured)
-        whole = windows_from_text(self.request.text, loaded.tokenizer, window_length=length)
+        whole = loaded.windows(self.request.text, window_length=length, begin=begin)
         return split(whole, self.request.windows, MOST_MEASURED)
 
     def compute(self, material: Material, progress: Progress) -> Comparison:
@@ -98,6 +97,7 @@ class Compare(OnText):
             seconds=self.seconds,
             task=self.task,
             limit=self.limit,
+            begin=self.request.begin,
             analysis=explored(material, self.request, parts.calibration.fingerprint),
             cache=material.states,
             kept=StoredParts(material.store, loaded),
@@ -161,8 +161,10 @@ class MeasureAngles(OnText):
     def compute(self, material: Material, progress: Progress) -> Angles:
         from entviz.comparison.pair import Angles
         from entviz.criteria.angular import angular_distances
+        from entviz.text.notes import notes_on
 
-        return Angles(angular_distances(material.loaded, material.windows, progress=progress))
+        distances = angular_distances(material.loaded, material.windows, progress=progress)
+        return Angles(distances, notes_on(material.loaded, material.windows))
 
     def summarize(self, result: Angles) -> dict[str, Any]:
         return {"runs": len(result.distances)}

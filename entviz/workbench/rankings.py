@@ -82,6 +82,8 @@ class Choice:
         def cut(ranking: Ranking) -> Ranking:
             from entviz.criteria.ranking import ranking_in_order
 
-            return ranking_in_order(self.criterion, ranking.order, ranking.scores, int(self.budget))
+            return ranking_in_order(
+                self.criterion, ranking.order, ranking.scores, int(self.budget), ranking.notes
+            )
 
         return Derived(ranked, cut)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from entviz.blocks import KINDS, PruneSet
-from entviz.errors import TextError
 from entviz.progress import Progress
 from entviz.workbench.keys import kept_key
 
@@ -33,27 +32,34 @@ MEASURED = ("bucket", "knn", "renyi", "cosine")  # together, as they share the f
 
 @dataclass(frozen=True)
 class Request:
-    """A text as it goes through a model: ``windows`` consecutive windows of ``window_length`` tokens each."""
+    """A text as it goes through a model: ``windows`` consecutive windows of ``window_length`` tokens each.
+
+    ``begin`` says whether each is read with what the tokenizer puts before a text.
+    """
 
     model: str
     text: str
     windows: int
     window_length: int
+    begin: bool = True
 
     def read(self, loaded: LoadedModel) -> Windows:
         """The windows of token ids. Raises ``TextError`` where the text does not fill them."""
-        from entviz.corpus import windows_from_text
-
-        return windows_from_text(
-            self.text, loaded.tokenizer, windows=self.windows, window_length=self.window_length
+        return loaded.windows(
+            self.text, windows=self.windows, window_length=self.window_length, begin=self.begin
         )
 
     def options(self) -> dict[str, Any]:
-        return {"windows": self.windows, "window_length": self.window_length}
+        return {"windows": self.windows, "window_length": self.window_length} | begin_option(self.begin)
 
     def describe(self) -> str:
         """The text's first words, and how it is cut."""
         return f"{_shortened(self.text)} ({self.windows} x {self.window_length} tokens)"
+
+
+def begin_option(begin: bool) -> dict[str, Any]:
+    """How texts begin, as a run's option: nothing where they begin as the tokenizer has it."""
+    return {} if begin else {"begin": False}
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,7 @@ class Generate:
     prompt: str
     drop: PruneSet
     max_new_tokens: int
+    begin: bool = True
     kind = "generation"
 
     @property
@@ -193,24 +200,27 @@ class Generate:
         return self.prompt
 
     def options(self) -> dict[str, Any]:
-        return {"drop": str(self.drop), "max_new_tokens": self.max_new_tokens}
+        return {"drop": str(self.drop), "max_new_tokens": self.max_new_tokens} | begin_option(self.begin)
 
     def describe(self) -> str:
         return _shortened(self.prompt)
 
     def read(self, loaded: LoadedModel) -> Windows:
-        from entviz.corpus import windows_from_token_ids
+        from entviz.corpus import Windows
+        from entviz.evaluation.generation import prompt_ids
 
-        token_ids = loaded.tokenizer(self.prompt).input_ids
-        if not token_ids:
-            raise TextError("The prompt is empty: write a few words for the model to continue.")
-        return windows_from_token_ids([token_ids], loaded.vocabulary_size, fewest=1)
+        return Windows.of([prompt_ids(loaded, self.prompt, begin=self.begin)])
 
     def compute(self, material: Material, progress: Progress) -> Generation:
         from entviz.evaluation.generation import generate
 
         return generate(
-            material.loaded, self.prompt, self.drop, max_new_tokens=self.max_new_tokens, progress=progress
+            material.loaded,
+            self.prompt,
+            self.drop,
+            max_new_tokens=self.max_new_tokens,
+            begin=self.begin,
+            progress=progress,
         )
 
     def summarize(self, result: Generation) -> dict[str, Any]:
@@ -253,6 +263,7 @@ class Score:
     drop: PruneSet
     limit: int | None
     dtype: str = "float32"
+    begin: bool = True
     kind = "score"
 
     @property
@@ -260,7 +271,8 @@ class Score:
         return self.task if isinstance(self.task, str) else self.task.fingerprint
 
     def options(self) -> dict[str, Any]:
-        return {"task": self._name, "drop": str(self.drop), "limit": self.limit, "dtype": self.dtype}
+        options = {"task": self._name, "drop": str(self.drop), "limit": self.limit, "dtype": self.dtype}
+        return options | begin_option(self.begin)
 
     def describe(self) -> str:
         return self._name if self.limit is None else f"{self._name}, first {self.limit} items"
@@ -279,6 +291,7 @@ class Score:
             self.drop,
             dtype=self.dtype,
             limit=self.limit,
+            begin=self.begin,
             progress=progress,
         )
 

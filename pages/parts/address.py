@@ -24,9 +24,10 @@ from pages.parts import selection
 
 LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off
 _PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
+_NO: Final = "no"
 _TOO_LONG: Final = "own"  # stands for a text that the link could not carry
 _MODEL: Final = re.compile(r"[\w./~:\\ -]+")
-_EMPTY: Final[dict[str, Any]] = {"metrics": (), "level": (), "drop": ""}
+_EMPTY: Final[dict[str, Any]] = {"begin": True, "metrics": (), "level": (), "drop": ""}
 _PAGE: Final = "address.page"  # in the session's state, as are the next two: the page that was read on last
 _WRITTEN: Final = "address.written"  # what write() last put into the address bar
 _MESSAGES: Final = "address.messages"  # what could not be taken over, and the choices as they were then
@@ -93,6 +94,7 @@ def parameters(**changes: Any) -> dict[str, str]:
         "text": _pack_text(view),
         "windows": str(view["windows"]),
         "length": str(view["length"]),
+        "begin": "" if view["begin"] else _NO,
         "metrics": ",".join(view["metrics"]),
         "level": ",".join(view["level"]),
         "drop": str(view["drop"]),
@@ -167,6 +169,12 @@ def _take_number(name: str, title: str, bounds: tuple[int, int]) -> Callable[[st
     return take
 
 
+def _take_begin(value: str) -> dict[str, Any]:
+    if value not in ("yes", _NO):
+        raise ValueError("Whether texts begin with their token is said by yes or no; the link says neither.")
+    return {"begin": value != _NO}
+
+
 def _take_names(name: str, title: str, known: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
     def take(value: str) -> dict[str, Any]:
         asked = set(value.split(",")) if len(value) <= 200 else {""}
@@ -193,6 +201,7 @@ _READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "text": _take_text,
     "windows": _take_number("windows", "number of windows", selection.WINDOWS_RANGE),
     "length": _take_number("length", "window length", selection.LENGTH_RANGE),
+    "begin": _take_begin,
     "metrics": _take_names("metrics", "estimators", selection.METRICS),
     "level": _take_names("level", "kinds of block", selection.KINDS),
     "drop": _take_drop,

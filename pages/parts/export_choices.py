@@ -115,6 +115,7 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "work
         return shown
     on = measured.on(chosen.model, chosen.text_title, found.windows, found.token_ids.shape[1])
     st.caption(f"{on}, {found.dtype}.")
+    measured.draw_notes(found.notes)
     with st.grid(2, min_column_width=200, gap="small", key="export.cards"):
         for card in costs.cards(found):
             if card.title in SHOWN:

@@ -1,5 +1,9 @@
 """What numbers were measured on, in words: the model, the text and how much of it. All of it is Markdown."""
 
+from collections.abc import Sequence
+
+import streamlit as st
+
 from entviz.models import CATALOG
 from pages.parts.markdown import escape
 
@@ -17,6 +21,12 @@ def windows(count: int) -> str:
 def on(name: str, text: str, count: int, length: int) -> str:
     """The model ``name`` on ``text``, a title such as "the news passage": ``count`` windows of ``length`` tokens."""
     return f"{model(name)} on {text}, {windows(count)} of {length} tokens"
+
+
+def draw_notes(notes: Sequence[str]) -> None:
+    """What has to be known about how the text was read, beside the numbers; nothing where that is nothing."""
+    if notes:
+        st.caption(escape(" ".join(notes)))
 
 
 def sentence(what: str, fresh: bool) -> str:

@@ -46,6 +46,13 @@ def draw() -> None:
                 help="Each window goes through the model as one sequence. An entropy depends on it: compare only "
                 "curves of the same window length.",
             )
+            st.toggle(
+                "Beginning-of-text token",
+                **tied.choice("begin", "pick.begin"),
+                help="Many models were trained with a token such as `<bos>` before every text, and are near random "
+                "without it. Where the model's tokenizer adds one, each window, prompt and task item begins with it. "
+                "Turn this off to compare with figures that were made without it.",
+            )
 
 
 def _draw_model_picker() -> None:
@@ -129,6 +136,8 @@ def _draw_upload() -> None:
         st.selectbox("Encoding", ENCODINGS, key="pick.encoding", on_change=_take_upload)
     if get("uploaded_name"):
         st.caption(f"In use: {escape(get('uploaded_name'))}, {len(get('uploaded_text')):,} characters.")
+        if note := get("uploaded_note"):
+            st.caption(escape(note))
 
 
 def _take_upload() -> None:
@@ -138,8 +147,9 @@ def _take_upload() -> None:
         put(upload_error="")
         return
     try:
-        text = decode_text(file.getvalue(), encoding, name="The file")
+        notes: list[str] = []
+        text = decode_text(file.getvalue(), encoding, name="The file", note=notes.append)
     except TextError as error:
         put(upload_error=str(error))
     else:
-        put(uploaded_text=text, uploaded_name=file.name, upload_error="")
+        put(uploaded_text=text, uploaded_name=file.name, uploaded_note=" ".join(notes), upload_error="")

@@ -95,6 +95,7 @@ def _open(run: Run, text: str | None, page: str) -> None:
 def _choices(run: Run, text: str | None) -> dict[str, Any]:
     """What all pages share, as the run had it. What is ticked stays where the run was about no prune set."""
     options, found = run.options, selection.of_model(run.model)
+    found["begin"] = options.get("begin", True)
     if "windows" in options and text:
         found |= _text(text, run.description) | {
             "windows": _within(options["windows"], selection.WINDOWS_RANGE),
@@ -129,7 +130,12 @@ def _text(text: str, description: str) -> dict[str, Any]:
             return {"text_name": name}
     if len(text) <= selection.TYPED_CHARACTERS:
         return {"text_name": selection.TYPED, "typed_text": text}
-    return {"text_name": selection.UPLOADED, "uploaded_text": text, "uploaded_name": description}
+    return {
+        "text_name": selection.UPLOADED,
+        "uploaded_text": text,
+        "uploaded_name": description,
+        "uploaded_note": "",
+    }
 
 
 def _within(value: int, limits: tuple[int, int]) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from entviz.corpus import passages
+from entviz.corpus import passages, plain_line_ends
 from entviz.models import CATALOG, DEFAULT_MODEL
 from entviz.workbench import Request
 from pages.parts import frame
@@ -43,9 +43,11 @@ DEFAULTS: Final[dict[str, Any]] = {
     "typed_text": "",
     "uploaded_text": "",
     "uploaded_name": "",
+    "uploaded_note": "",  # what of the file was read otherwise than it stands there
     "upload_error": "",  # why the last file could not be taken
     "windows": 4,
     "length": 128,
+    "begin": True,  # whether texts begin with what the model's tokenizer puts before them
     "metrics": ("bucket", "knn", "cosine"),
     "level": KINDS,
     "drop": "",
@@ -63,6 +65,7 @@ class Selection:
     text: str
     windows: int
     window_length: int
+    begin: bool = True
 
     @property
     def text_title(self) -> str:
@@ -75,7 +78,7 @@ class Selection:
 
     def request(self) -> Request:
         """The same, as the workbench wants it."""
-        return Request(self.model, self.text, self.windows, self.window_length)
+        return Request(self.model, self.text, self.windows, self.window_length, self.begin)
 
 
 def view() -> Mapping[str, Any]:
@@ -104,12 +107,12 @@ def current() -> Selection:
     frame.require()
     name = get("text_name")
     if name == TYPED:
-        text = get("typed_text")
+        text = plain_line_ends(get("typed_text"))
     elif name == UPLOADED:
         text = get("uploaded_text")
     else:
         text = passages()[name].text
-    return Selection(get("model"), name, text, get("windows"), get("length"))
+    return Selection(get("model"), name, text, get("windows"), get("length"), get("begin"))
 
 
 def missing(selection: Selection) -> str | None:

@@ -5,7 +5,7 @@ import streamlit as st
 from entviz.figures import comparison as drawn
 from entviz.figures import theme
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import measured, selection, working
 
 
 def draw(chosen: selection.Selection) -> None:
@@ -33,3 +33,4 @@ def draw(chosen: selection.Selection) -> None:
                 config=theme.export_config("entviz-angular-distance"),
                 alt="Angular distance across every run of layers, by first layer and number of layers",
             )
+            measured.draw_notes(shown.result.notes)

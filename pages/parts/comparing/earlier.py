@@ -50,9 +50,10 @@ def _measured_on(run: Run, chosen: selection.Selection) -> str:
 
 def _go_on(chosen: selection.Selection, options: Mapping[str, Any]) -> None:
     """Choose what an earlier comparison had chosen, and start it."""
-    windows, length = options["windows"], options["window_length"]
-    asked = asking.Asked(replace(chosen, windows=windows, window_length=length), choices.of_run(options))
+    windows, length, begin = options["windows"], options["window_length"], options.get("begin", True)
+    selected = replace(chosen, windows=windows, window_length=length, begin=begin)
+    asked = asking.Asked(selected, choices.of_run(options))
     together.choose(
-        {"windows": windows, "length": length},
+        {"windows": windows, "length": length, "begin": begin},
         choices.shown(asked.choices, chosen) | asking.started(asked),
     )

@@ -9,7 +9,7 @@ from entviz.figures import interactions as drawn
 from entviz.figures import theme
 from entviz.figures.reading import number
 from entviz.workbench import workbench
-from pages.parts import files, selection, working
+from pages.parts import files, measured, selection, working
 from pages.parts.comparing import measuring
 from pages.parts.comparing.measuring import Asked
 from pages.parts.markdown import escape
@@ -61,6 +61,7 @@ def _draw_result(found: "Interactions", about: Asked, fresh: bool, damage: str) 
     said = drawn.headline(found, damage)
     st.markdown(f"**{escape(said[0])}** {' '.join(map(escape, said[1:]))}")
     st.caption(measuring.measured_on(found, about, fresh))
+    measured.draw_notes(found.notes)
     st.plotly_chart(
         drawn.heat_map(found, damage),
         key="interactions.map",

@@ -9,7 +9,7 @@ from entviz.comparison.trust_verdict import between, signed, verdict
 from entviz.figures import theme
 from entviz.figures import trust as drawn
 from entviz.workbench import workbench
-from pages.parts import files, selection, working
+from pages.parts import files, measured, selection, working
 from pages.parts.comparing import measuring
 from pages.parts.comparing.measuring import Asked
 from pages.parts.markdown import escape
@@ -69,6 +69,7 @@ def _draw_result(found: "Trust", about: Asked, fresh: bool, damage: str, scope: 
     st.markdown(f"**{escape(said[0])}** {' '.join(map(escape, said[1:]))}")
     alone = " One window says nothing about other texts: take more." if found.windows == 1 else ""
     st.caption(measuring.measured_on(found, about, fresh) + alone)
+    measured.draw_notes(found.notes)
     rows = drawn.chosen(found, scope, damage)
     if not rows["spearman"].isna().all():
         st.plotly_chart(

@@ -8,7 +8,7 @@ import streamlit as st
 from entviz.blocks import PruneSet
 from entviz.figures import generation as continuations
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import measured, selection, working
 from pages.parts.comparing.two_costs import NAMES
 from pages.parts.markdown import escape
 
@@ -39,7 +39,7 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
                 partial(_generate, chosen, prompt, drop, name),
                 place=f"compare.generation.{name}",
                 label="Writing",
-                about=(chosen.model, prompt, str(drop)),
+                about=(chosen.model, prompt, str(drop), chosen.begin),
                 draw_partial=_draw_so_far,
             )
             if shown.fresh and shown.result is not None:
@@ -58,6 +58,7 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
             with column:
                 st.html(continuations.marked_continuation(result, pieces, differs))
                 st.caption(continuations.speeds(result))
+                measured.draw_notes(result.notes)
 
 
 def _generate(chosen: selection.Selection, prompt: str, drop: PruneSet, side: str) -> "Job[Generation]":

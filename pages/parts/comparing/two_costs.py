@@ -41,6 +41,7 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
     st.markdown(f"**{escape(sides.sentence(first, second))}**")
     on = measured.on(chosen.model, chosen.text_title, first.windows, first.token_ids.shape[1])
     st.caption(f"Measured on {on}, {first.dtype}.")
+    measured.draw_notes(first.notes)
     st.dataframe(sides.table(first, second), hide_index=True, column_config={"measure": ""})
     _draw_tokens(chosen, first, second)
 
@@ -113,3 +114,4 @@ def draw_blocks(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
         config=theme.export_config("entviz-block-costs"),
         alt="What each dropped block costs within A and within B, nats a token",
     )
+    measured.draw_notes(found.notes)

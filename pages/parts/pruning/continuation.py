@@ -7,7 +7,7 @@ import streamlit as st
 
 from entviz.figures import generation as drawn
 from entviz.workbench import workbench
-from pages.parts import selection, working
+from pages.parts import measured, selection, working
 from pages.parts.pruning import numbers, ticks
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Asked:
     prompt: str
     drop: str
     count: int
+    begin: bool
 
 
 def draw(chosen: selection.Selection, ready: bool) -> None:
@@ -47,7 +48,7 @@ def draw(chosen: selection.Selection, ready: bool) -> None:
         st.info("Write a few words for the model to continue.", icon=":material/edit_note:")
         return
     left, right = st.columns(2, gap="medium")
-    asked = Asked(chosen.model, prompt, "", int(count))
+    asked = Asked(chosen.model, prompt, "", int(count), chosen.begin)
     with left:
         dense = _draw_one(chosen, asked, "prune.dense", ready)
     asked = replace(asked, drop=ticks.text())
@@ -99,6 +100,7 @@ def _draw_texts(
         with columns[1 if result.drop else 0]:
             st.html(drawn.marked_continuation(result, pieces, differs))
             st.caption(drawn.speeds(result))
+            measured.draw_notes(result.notes)
     if len(both) == 2:
         st.caption(drawn.comparison(both[0], both[1]))
 

@@ -9,7 +9,7 @@ from entviz.figures import costs
 from entviz.jobs import Job
 from entviz.models import CATALOG
 from entviz.workbench import workbench
-from pages.parts import cards, selection, working
+from pages.parts import cards, measured, selection, working
 from pages.parts.markdown import escape
 from pages.parts.pruning import ticks
 
@@ -99,6 +99,7 @@ def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
     with st.grid(3, min_column_width=200, gap="small", key="prune.cards"):
         for card in costs.cards(evaluation):
             cards.draw(card)
+    measured.draw_notes(evaluation.notes)
 
 
 def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "working.Shown[Evaluation]") -> None:
