@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
         raise ExportError(objection)
     check_target(target, replace=options.force)  # before anything takes time
     evaluation, text = None, ""
+    said: tuple[str, ...] = ()
     if options.text is None and options.text_file is None and options.token_ids is None:
         if options.windows is not None or options.window_length is not None:
             raise OptionError("--windows and --window-length cut a text: give one, or leave them out.")
@@ -63,7 +64,8 @@ def run(options: argparse.Namespace) -> None:
         text = Path(files).name if files else f'"{options.text[:60]}"'
         with progress_bar("evaluate") as progress:
             evaluation = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
-        tell(subject.notes + evaluation.notes)
+        said = subject.notes + evaluation.notes
+        tell(said)
     with progress_bar("export") as progress:
         found = export(
             loaded,
@@ -77,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
             progress=progress,
         )
     if options.json:
-        print_json(found.to_json())
+        print_json(found.to_json(), said)
         return
     print(f"Written to {found.directory}, {found.bytes / 1e6:.1f} MB: {', '.join(found.files)}.")
     if evaluation is not None:

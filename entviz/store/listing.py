@@ -60,7 +60,7 @@ def listing(runs: Iterable[Run]) -> pd.DataFrame:
                 "when": pd.Timestamp(run.created, unit="s", tz="UTC").floor("s"),
                 "kind": KIND_TITLES.get(run.kind, run.kind),
                 "model": run.model,
-                "text": without_cut(run.description),
+                "text": text_of(run),
                 "windows": run.options.get("windows"),
                 "tokens": run.options.get("window_length"),
                 "dropped": dropped(run),
@@ -80,6 +80,11 @@ def dropped(run: Run) -> str:
     if "drop" in options:
         return str(options["drop"])
     return ",".join(map(str, summary["drop"])) if isinstance(summary.get("drop"), list) else ""
+
+
+def text_of(run: Run) -> str:
+    """What a run measured: a text's first words, and whether they were read without what the tokenizer puts first."""
+    return without_cut(run.description) + ("" if run.options.get("begin", True) else ", without bos")
 
 
 def without_cut(description: str) -> str:

@@ -147,6 +147,7 @@ class Workbench:
         *,
         limit: int | None = None,
         dtype: str = "float32",
+        begin: bool = True,
     ) -> Job[TaskResult]:
         """Accuracy on a multiple-choice task, given as it was read or by its name; never by a file's.
 
@@ -157,7 +158,7 @@ class Workbench:
             if isinstance(task, str) and task not in task_titles():
                 raise OptionError(f"There is no task '{task[:60]}': choose from {', '.join(task_titles())}.")
             known = read_task(task) if isinstance(task, str) and task in BUILT_IN else task
-            return Score(model, known, PruneSet.parse(drop), limit, dtype)
+            return Score(model, known, PruneSet.parse(drop), limit, dtype, begin)
 
         return self._desk.ask(make, session, None)
 

@@ -14,7 +14,8 @@ def draw(run: Run) -> None:
     text, session = workbench().store.text(run.key), working.session()
     st.subheader(KIND_TITLES.get(run.kind, run.kind), anchor=False)
     drop = dropped(run)
-    about = f"{escape(run.model)} on {escape(run.description)}"
+    bare = "" if run.options.get("begin", True) else ", without the token that begins a text"
+    about = f"{escape(run.model)} on {escape(run.description)}{bare}"
     st.markdown(f"{about}. Dropped: {escape(drop)}." if drop else f"{about}.")
     if said := found(run):
         st.markdown(escape(said))
