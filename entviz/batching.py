@@ -1,7 +1,7 @@
 """How many windows go through the model at once: enough to keep the device busy, few enough to fit.
 
     size = windows_per_batch(loaded, window_length=256)
-    for first, token_ids in batches(windows.token_ids, size):
+    for first, token_ids in batches(windows.inputs, size):
         ...
 
 What a token takes is measured, not guessed: one window goes through one layer while the tensors alive are counted.

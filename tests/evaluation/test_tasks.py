@@ -72,7 +72,7 @@ def test_likelihoods_are_those_of_each_choice_alone(architecture):
 def test_items_in_any_company_have_the_same_likelihoods():
     loaded = LoadedModel.of(build("gpt_neox"), tokenizer())
     encoded = [
-        in_tokens(loaded.tokenizer, [(c, f" {x}") for c, x in zip(item.contexts, item.choices, strict=True)])
+        in_tokens(loaded, [(c, f" {x}") for c, x in zip(item.contexts, item.choices, strict=True)])
         for item in ITEMS
     ]
     drop = PruneSet.parse("attn.1")
