@@ -236,3 +236,11 @@ def test_the_default_model_begins_with_nothing(smollm2):
     assert windows.beginning == ()
     assert smollm2.tokenizer.decode(windows.inputs[0]) == "Once upon a time"
     assert entviz.analyze(smollm2, windows, ("cosine",)).notes == ()
+
+
+def test_an_export_is_compared_on_windows_that_begin_alike(directory, tmp_path, capsys):
+    asked = ["--model", directory, "--text", TEXT, "--windows", 2, "--window-length", 20, "--drop", "layer.1"]
+    assert main(["export", *map(str, asked), "--out", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["check"]["tokens"], "begins with <s>" in found["notes"][0]) == (38, True)
+    assert "begins with" in (tmp_path / "out" / "README.md").read_text()
