@@ -25,7 +25,7 @@ from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.text.notes import notes_on
+from entviz.text.notes import noted, notes_on
 
 METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")
 DEFAULT_METRICS = ("bucket", "knn", "renyi", "cosine")
@@ -73,7 +73,7 @@ class Analysis:
             "model": self.model,
             "windows": self.windows,
             "window_length": self.window_length,
-            "notes": list(self.notes),
+            **noted(self.notes),
             "sites": _records(self.sites, "site"),
             "blocks": _records(self.blocks, "block"),
         }

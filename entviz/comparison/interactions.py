@@ -25,7 +25,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
-from entviz.text.notes import notes_on
+from entviz.text.notes import noted, notes_on
 
 DAMAGES = ("loss", "kl")
 MOST_PAIRS = 5000
@@ -113,7 +113,7 @@ class Interactions:
             "level": self.level,
             "windows": self.windows,
             "window_length": self.window_length,
-            "notes": list(self.notes),
+            **noted(self.notes),
             "alone": [{"block": block, "loss": loss, "kl": kl} for block, loss, kl in alone],
             "pairs": records(self.table()),
         }

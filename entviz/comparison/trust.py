@@ -30,7 +30,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
-from entviz.text.notes import notes_on
+from entviz.text.notes import noted, notes_on
 
 ESTIMATORS = ("bucket", "knn", "renyi")
 DAMAGES = ("loss", "kl")
@@ -87,7 +87,7 @@ class Trust:
             "level": self.level,
             "windows": self.windows,
             "window_length": self.window_length,
-            "notes": list(self.notes),
+            **noted(self.notes),
             "damage": records(self.damage),
             "scores": records(self.scores),
             "correlations": records(self.correlations),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from entviz.blocks import KINDS, Block, PruneSet
 from entviz.errors import BlockError, OptionError
+from entviz.text.notes import noted
 
 JOINT = "attn+mlp"  # attentions and MLPs ranked together
 LEVELS = (*KINDS, JOINT)
@@ -52,7 +53,7 @@ class Ranking:
             "drop": [str(block) for block in self.order if block in self.drop],
             "scores": {block: float(score) if np.isfinite(score) else None for block, score in scores},
             **({"overflowing": self.overflowing} if self.overflowing else {}),
-            "notes": list(self.notes),
+            **noted(self.notes),
         }
 
 

@@ -20,7 +20,7 @@ from entviz.errors import OptionError, TextError
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.text.notes import about_beginning, about_length
+from entviz.text.notes import about_beginning, about_length, noted
 
 MOST_NEW_TOKENS = 2048
 
@@ -71,7 +71,7 @@ class Generation:
             "prompt_tokens": self.prompt_tokens,
             "prefill_tokens_per_second": self.prefill_tokens_per_second,
             "decode_tokens_per_second": self.decode_tokens_per_second,
-            "notes": list(self.notes),
+            **noted(self.notes),
         }
 
 

@@ -27,7 +27,7 @@ from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.running import run_pruned
 from entviz.pruning.states import StateCache
-from entviz.text.notes import notes_on
+from entviz.text.notes import noted, notes_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ class Evaluation:
             "window_length": int(self.token_ids.shape[1]),
             "dtype": self.dtype,
             "beginning": list(self.beginning),
-            "notes": list(self.notes),
+            **noted(self.notes),
         }
 
 

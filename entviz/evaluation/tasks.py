@@ -31,7 +31,7 @@ from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.tasks import Item, Task
-from entviz.text.notes import about_beginning
+from entviz.text.notes import about_beginning, noted
 
 # Items that are batched together. More would need a little less padding, but the results so far would no longer be
 # those of the first items.
@@ -143,7 +143,7 @@ class TaskResult:
             "chance": self.chance,
             "drop": [str(block) for block in self.drop],
             "dtype": self.dtype,
-            "notes": list(self.notes),
+            **noted(self.notes),
         }
 
 

@@ -5,6 +5,7 @@ notes_on(loaded, windows)       # ("Each window begins with <bos>, ...",), or ()
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from entviz.text.beginning import beginning_of, named
@@ -34,6 +35,11 @@ def about_beginning(loaded: LoadedModel, begin: bool, what: str) -> tuple[str, .
     """A sentence where ``what``, a prompt say, was read without the token that the tokenizer puts before a text."""
     usual = beginning_of(loaded.tokenizer)
     return () if begin or not usual else (_without(named(usual, loaded.tokenizer), what),)
+
+
+def noted(notes: Sequence[str]) -> dict[str, list[str]]:
+    """Notes as a part of a result's plain data: nothing where there are none."""
+    return {"notes": list(notes)} if notes else {}
 
 
 def _about_beginning(loaded: LoadedModel, windows: Windows) -> tuple[str, ...]:

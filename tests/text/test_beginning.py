@@ -224,7 +224,7 @@ def test_token_ids_are_read_as_they_are(directory, tmp_path, capsys):
     assert found["dense"]["perplexity"] == pytest.approx(float(expected), rel=1e-4)
     assert "read without <s>" in found["notes"][0]
     file.write_text(json.dumps([[BOS, *row] for row in rows]))
-    assert run(capsys, "evaluate", "--model", directory, "--token-ids", file)[0]["notes"] == []
+    assert "notes" not in run(capsys, "evaluate", "--model", directory, "--token-ids", file)[0]
     assert main(["evaluate", "--model", str(directory), "--token-ids", str(file), "--no-bos"]) == 2
     assert "--no-bos is for a text" in capsys.readouterr().err
 

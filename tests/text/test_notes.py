@@ -19,7 +19,7 @@ def test_windows_longer_than_the_model_was_trained_for(length, noted):
     windows = loaded.windows(TEXT, windows=2, window_length=length)
     notes = entviz.evaluate(loaded, windows, PruneSet()).notes
     assert notes == entviz.analyze(loaded, windows, ("bucket",)).notes
-    assert notes == entviz.rank(entviz.analyze(loaded, windows, ("cosine",)), "cosine").notes
+    assert notes == entviz.rank(loaded, windows, "cosine").notes
     assert [note[:26] for note in notes] == (["Each window has 25 tokens,"] if noted else [])
     if noted:
         assert "trained to read 24 at once" in notes[0]
