@@ -11,6 +11,7 @@ from streamlit.errors import FragmentHandledException
 
 from entviz import logs
 from entviz.failure import in_a_sentence
+from entviz.models import CATALOG
 from pages.parts import address, pickers, selection, together
 from pages.parts.markdown import escape
 
@@ -77,9 +78,13 @@ address.write()
 if messages:
     st.warning("\n".join(f"- {escape(message)}" for message in messages), icon=":material/link_off:")
 if asked := selection.get("asked_model"):
-    # A link must not make this machine fetch or open something by itself.
+    # Neither a link nor a stored run makes this machine fetch a model or open a folder by itself.
     with st.container(border=True):
-        st.markdown(f"The link asks for the model **{escape(asked)}**, which is not in the list. Load it?")
+        name = escape(CATALOG[asked].title if asked in CATALOG else asked)
+        st.markdown(
+            f"The model **{name}** is asked for. Load it? Unless it is a path on this machine, it is downloaded from "
+            "the Hugging Face hub."
+        )
         with st.container(horizontal=True):
             st.button(
                 "Load it", key="link.load", type="primary", on_click=selection.accept_model, args=(asked,)

@@ -1,17 +1,18 @@
 """Models of the Hugging Face hub, fetched into the hub's own cache: safetensors, config and tokenizer, nothing else."""
 
-import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from tqdm.std import tqdm
 
 from entviz.errors import EntvizError, ModelError
-from entviz.models.checks import check_config, check_directory, check_files
+from entviz.models.checks import check_config, check_files
+from entviz.models.downloads import room_for
+from entviz.models.here import earlier_download
 from entviz.models.library_errors import telling_line
 from entviz.models.memory import check_memory, estimate
+from entviz.models.regular_files import read_object
 from entviz.progress import Progress, silent
 
 _KEPT_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -37,28 +38,36 @@ def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
         progress: told the bytes that are there and the bytes of all files.
 
     Raises:
-        ModelError: if the model is gated, its files cannot be used, or it does not fit.
+        ModelError: if the model is gated, its files cannot be used, or there is no room for it.
         HubUnreachableError: if the hub does not answer and nothing was downloaded before.
         NotOnHubError: if the hub has no such model.
     """
     import huggingface_hub
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     api = huggingface_hub.HfApi()
     try:
         info = api.model_info(hub_id, files_metadata=True, timeout=20)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         files = _needed(sizes, hub_id)
-        config = Path(huggingface_hub.hf_hub_download(hub_id, "config.json"))
-        checked = check_config(json.loads(config.read_text("utf-8")), hub_id)
         total = sum(sizes[file] for file in files)
-        _check_room(info, total, bytes_each, checked, hub_id)
-        done = 0
-        for file in files:
-            bar = _reporting(progress, done, total)
-            path = Path(huggingface_hub.hf_hub_download(hub_id, file, revision=info.sha, tqdm_class=bar))
-            done += sizes[file]
-            progress(done, total)
+        here = sum(sizes[file] for file in files if _is_cached(hub_id, file, info.sha))
+        with room_for(hub_id, total - here, Path(constants.HF_HUB_CACHE)) as arrived:
+            # Asked for without a revision, so that the cache notes which one is the newest.
+            config = Path(huggingface_hub.hf_hub_download(hub_id, "config.json"))
+            checked = check_config(read_object(config, hub_id), hub_id)
+            _check_memory(info, bytes_each, checked, hub_id)
+
+            def report(done: int, total: int) -> None:
+                arrived(max(0, done - here))
+                progress(done, total)
+
+            done = 0
+            for file in files:
+                bar = _reporting(report, done, total)
+                path = Path(huggingface_hub.hf_hub_download(hub_id, file, revision=info.sha, tqdm_class=bar))
+                done += sizes[file]
+                report(done, total)
         return path.parent
     except EntvizError:
         raise
@@ -70,13 +79,13 @@ def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise NotOnHubError(hub_id) from error
     except Exception as error:  # the many ways in which a network, a server or a disk fails
-        earlier = huggingface_hub.try_to_load_from_cache(hub_id, "config.json")
-        if isinstance(earlier, str) and _is_whole(Path(earlier).parent):
-            return Path(earlier).parent
+        earlier = earlier_download(hub_id)
+        if earlier is not None:
+            return earlier
         raise HubUnreachableError(telling_line(error)) from error
 
 
-def _reporting(progress: Progress, before: int, total: int) -> type:
+def _reporting(report: Callable[[int, int], None], before: int, total: int) -> type:
     """A progress bar class, as huggingface_hub takes one, that shows nothing and reports the bytes of one file."""
 
     class Reporting(tqdm):
@@ -86,7 +95,7 @@ def _reporting(progress: Progress, before: int, total: int) -> type:
 
         def update(self, n: float | None = 1) -> None:
             self.here += int(n or 0)
-            progress(min(before + self.here, total), total)
+            report(min(before + self.here, total), total)
 
         def update_transfer(self, n: float | None = 1) -> None:
             """Bytes that have arrived are counted once they are written."""
@@ -97,12 +106,10 @@ def _reporting(progress: Progress, before: int, total: int) -> type:
     return Reporting
 
 
-def _is_whole(directory: Path) -> bool:
-    try:
-        check_directory(directory, directory.name)
-    except ModelError:
-        return False
-    return True
+def _is_cached(hub_id: str, file: str, revision: str | None) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(hub_id, file, revision=revision), str)
 
 
 def _needed(files: Iterable[str], name: str) -> list[str]:
@@ -117,17 +124,7 @@ def _needed(files: Iterable[str], name: str) -> list[str]:
     ]
 
 
-def _check_room(info: Any, size: int, bytes_each: int, model_config: Any, name: str) -> None:
-    from huggingface_hub import constants
-
+def _check_memory(info: Any, bytes_each: int, model_config: Any, name: str) -> None:
     parameters = getattr(info.safetensors, "total", None)
     if parameters:
         check_memory(estimate(parameters, bytes_each, config=model_config), name)
-    cache = Path(constants.HF_HUB_CACHE)
-    cache.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache).free
-    if size > free:
-        raise ModelError(
-            f"{name} takes {size / 1e9:.1f} GB on the disk, and {free / 1e9:.1f} GB are free. Make room in {cache}, "
-            "or point the environment variable HF_HOME to another disk."
-        )

@@ -17,6 +17,7 @@ process, :func:`workbench`. Its limits are taken from the environment when it is
     ENTVIZ_CACHE                   the cache directory
     ENTVIZ_EXPORTS                 where exports asked for on the page go (default: in the cache directory)
     ENTVIZ_EXPORTS_MB=20000        what may lie there
+    ENTVIZ_DOWNLOAD_MB=20000       what one model may take to download from the hub
 """
 
 from entviz.workbench.bench import Workbench

@@ -20,6 +20,7 @@ from entviz.blocks import PruneSet
 from entviz.corpus import passages
 from entviz.errors import EntvizError
 from entviz.models import CATALOG
+from entviz.models.here import is_downloaded
 from pages.parts import selection
 
 LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off
@@ -150,12 +151,12 @@ def _take_text(value: str) -> dict[str, Any]:
 
 
 def _take_model(value: str) -> dict[str, Any]:
-    if value in CATALOG:
-        return selection.of_model(value)
-    if len(value) > selection.MODEL_CHARACTERS or not _MODEL.fullmatch(value):
+    if value not in CATALOG and (len(value) > selection.MODEL_CHARACTERS or not _MODEL.fullmatch(value)):
         raise ValueError("The model in the link is neither a known name, nor a hub id, nor a directory.")
-    # A link must not make this machine fetch or open something by itself: the frame asks first.
-    return {} if value == selection.get("model") else {"asked_model": value}
+    if value == selection.get("model"):
+        return {"asked_model": ""}
+    # A link must not make this machine fetch a model or open a folder by itself: the frame asks first.
+    return selection.of_model(value) if is_downloaded(value) else {"asked_model": value}
 
 
 def _take_number(name: str, title: str, bounds: tuple[int, int]) -> Callable[[str], dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 import streamlit as st
 
 from entviz.corpus import passages
+from entviz.models.here import is_here
 from entviz.store import Run
 from entviz.store.listing import dropped, number_rows
 from pages.parts import selection, together
@@ -94,7 +95,9 @@ def _open(run: Run, text: str | None, page: str) -> None:
 
 def _choices(run: Run, text: str | None) -> dict[str, Any]:
     """What all pages share, as the run had it. What is ticked stays where the run was about no prune set."""
-    options, found = run.options, selection.of_model(run.model)
+    options = run.options
+    # Who opens a run may not know that its model is not here: the frame asks before anything is fetched.
+    found = selection.of_model(run.model) if is_here(run.model) else {"asked_model": run.model}
     found["begin"] = options.get("begin", True)
     if "windows" in options and text:
         found |= _text(text, run.description) | {

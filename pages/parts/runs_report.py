@@ -13,6 +13,7 @@ import streamlit as st
 
 from entviz import report
 from entviz.jobs import Job
+from entviz.models.here import is_here
 from entviz.store import Run
 from entviz.workbench import workbench
 
@@ -40,7 +41,7 @@ def draw_button(make: Callable[[], str], name: str, *, key: str) -> None:
 
 
 def of_run(run: Run, text: str | None, session: str) -> str:
-    """The report of a stored run; of an evaluation with its tokens, where the model can write them out in time.
+    """The report of a stored run; of an evaluation with its tokens, where the model is here and writes them in time.
 
     It is made outside the script, which is why the session has to be given.
     """
@@ -48,7 +49,7 @@ def of_run(run: Run, text: str | None, session: str) -> str:
     if result is None:
         return _MISSING
     pieces = None
-    if run.kind == "evaluation":
+    if run.kind == "evaluation" and is_here(run.model):
         pieces = _waited(workbench().spell(run.model, result.token_ids.tolist(), session), session)
     return report.of_run(run, result, text, pieces)
 

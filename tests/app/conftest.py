@@ -16,6 +16,8 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
+from entviz.models import loading
+from entviz.models.hub import HubUnreachableError
 from entviz.workbench import workbench
 
 # Results are computed here, not found in the user's own store. Set before anything makes the process's workbench.
@@ -60,6 +62,20 @@ def open_app() -> Callable[..., AppTest]:
         return app.run()
 
     return open_at
+
+
+@pytest.fixture
+def fetches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What was asked of the hub, which does not answer; nothing was downloaded before."""
+    asked = []
+
+    def fetched(hub_id, *_):
+        asked.append(hub_id)
+        raise HubUnreachableError("no network in this test")
+
+    monkeypatch.setattr(loading, "fetched", fetched)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return asked
 
 
 @pytest.fixture

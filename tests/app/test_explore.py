@@ -247,16 +247,6 @@ def test_a_link_with_an_odd_value_gives_a_sentence_and_the_default(open_app, nam
     assert app.query_params.get(name) == DEFAULT_LINK.get(name)
 
 
-def test_a_model_that_a_link_names_is_not_loaded_unasked(open_app):
-    app = settle(open_app(model="someone/unheard-of"))
-    assert "someone/unheard-of" in words(app).replace("\\", "")
-    assert "SmolLM2 135M Instruct" in words(app)
-    assert app.query_params["model"] == "someone/unheard-of"
-    app.button(key="link.keep").click().run()
-    assert app.query_params["model"] == selection.DEFAULT_MODEL
-    assert "unheard" not in words(app)
-
-
 def test_the_address_bar_says_what_is_shown(open_app):
     app = settle(open_app(text="story", metrics="knn,renyi", level="mlp", drop="mlp.3,attn.5"))
     assert app.query_params == {

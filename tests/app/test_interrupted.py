@@ -210,7 +210,8 @@ def test_a_comparison_that_goes_on_has_all_its_choices_or_none(session):
     assert seen[-1] == str((7, 96, ["cosine", "search"], ["mlp"], "3, 6", 2, 45, True))
 
 
-def test_a_run_is_opened_with_all_its_choices_or_not_at_all(session):
+def test_a_run_is_opened_with_all_its_choices_or_not_at_all(session, monkeypatch):
+    monkeypatch.setattr(runs_open, "is_here", lambda name: True)
     options = {"windows": 2, "window_length": 64, "drop": "attn.5", "dtype": "float32"}
     run = Run("evaluation", "gpt2", options=options)
 

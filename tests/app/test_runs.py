@@ -1,6 +1,7 @@
 """The Runs page: what was computed is listed, found again, opened where it was, compared, taken along and deleted."""
 
 import csv
+import dataclasses
 import io
 import json
 import time
@@ -148,6 +149,28 @@ def test_opening_an_analysis_of_a_typed_text_types_it_again(runs, page):
     analysis = workbench().store.get(runs[1].key)
     (curve,) = [trace for trace in shown if trace.get("name") == "mean over windows"]
     assert curve["y"] == pytest.approx(analysis.sites.query("metric == 'bucket'")["value"].tolist())
+
+
+@pytest.fixture
+def away(runs):
+    """An evaluation that was measured where its model was, alone in front of the other runs."""
+    store = workbench().store
+    run = dataclasses.replace(runs[3], key="away", model="smollm2-360m")
+    assert run.kind == "evaluation"
+    store.put(run.key, run, store.get(runs[3].key), text=store.text(runs[3].key))
+    return run
+
+
+def test_a_stored_run_starts_no_download(away, page, fetches):
+    """Opened or as a report."""
+    assert table(page)["model"][0] == "smollm2-360m"
+    tick(page, 0, press="runs.open")
+    settle(page)
+    assert "The model **SmolLM2 360M** is asked for." in words(page).replace("\\", "")
+    assert page.session_state["view"]["drop"] == "attn.5,layer.7"
+    report = runs_report.of_run(away, workbench().store.text(away.key), "tests")
+    assert "What it costs" in report
+    assert fetches == []
 
 
 def test_two_analyses_lie_over_one_another(runs, page):

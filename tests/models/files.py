@@ -40,6 +40,16 @@ def saved(
     return model
 
 
+def snapshot(cache: Path, hub_id: str) -> Path:
+    """The directory, still empty, in which the hub's own library keeps a model in its cache."""
+    kept = cache / f"models--{hub_id.replace('/', '--')}"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("0" * 40)
+    directory = kept / "snapshots" / ("0" * 40)
+    directory.mkdir(parents=True)
+    return directory
+
+
 def edit_config(directory: Path, **changes: Any) -> None:
     """Change values of a saved config; None removes one."""
     path = directory / "config.json"

@@ -92,10 +92,13 @@ def models(tmp_path_factory):
     edit_config(own_code, model_type="own", auto_map={"AutoModelForCausalLM": "modeling_own.Own"})
     pickled, _ = repository("pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    large, _ = repository("large", intermediate_size=6000)
     encoder, _ = repository("encoder")
     edit_config(encoder, model_type="bert", architectures=["BertForMaskedLM"])
     return {
-        "names": {f"someone/{path.name}": path for path in (good, sharded, own_code, pickled, encoder)},
+        "names": {
+            f"someone/{path.name}": path for path in (good, sharded, own_code, pickled, large, encoder)
+        },
         "fingerprint": LoadedModel.of(model).fingerprint,
         "trace": root / "trace",
     }
@@ -146,6 +149,19 @@ def test_refusals_come_before_the_download(models, tmp_path):
     assert "Did you mean smollm2-360m" in outcomes["smolm2-360m"]
     assert all("\n" not in message for message in outcomes.values())
     assert not [path for path in asked if path.endswith((".safetensors", ".bin", ".py"))]
+
+
+def test_a_download_is_bounded_before_it_begins(models, tmp_path):
+    size = sum(file.stat().st_size for file in models["names"]["someone/large"].iterdir())
+    assert size > 1_100_000
+    with stand_in(models["names"]) as (address, asked):
+        outcomes = ask(["someone/large", "someone/good"], address, tmp_path, ENTVIZ_DOWNLOAD_MB="1")
+        assert f"takes a download of {size / 1e6:.1f} MB, and 1 MB are allowed" in outcomes["someone/large"]
+        assert outcomes["someone/good"] == [models["fingerprint"], True]
+        assert not [path for path in asked if path.startswith("someone/large/resolve")]
+        # What is here already is loaded whatever a download may take.
+        assert len(ask(["someone/large"], address, tmp_path)["someone/large"]) == 2
+        assert len(ask(["someone/large"], address, tmp_path, ENTVIZ_DOWNLOAD_MB="1")["someone/large"]) == 2
 
 
 def test_unreachable_hub_names_the_command_that_helps(tmp_path):

@@ -1,0 +1,74 @@
+"""Room for a download, taken before it begins and held until it ends.
+
+    with room_for("org/model", needed_bytes, cache) as arrived:       # raises ModelError, with figures
+        ...
+        arrived(bytes_so_far)
+
+``ENTVIZ_DOWNLOAD_MB`` (default 20000) bounds each. Some of the disk always stays free, and what downloads under way
+in this process have still to fetch is not counted as free.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from entviz.errors import ModelError
+from entviz.limits import limit
+
+USUAL_MB = 20_000
+SPARE_BYTES = 1_000_000_000  # that a download leaves free on the disk, for all else that has to be written
+
+_lock = threading.Lock()
+_left: dict[object, int] = {}  # bytes that each download under way has still to fetch
+
+
+@contextmanager
+def room_for(name: str, needed_bytes: int, folder: Path) -> Iterator[Callable[[int], None]]:
+    """Hold room for a download until the block ends; yields what is to be told the bytes that have arrived.
+
+    Args:
+        name: what to call the model in a message.
+        needed_bytes: how much is to be fetched; nothing is asked where that is 0.
+        folder: where it goes; made if need be.
+
+    Raises:
+        ModelError: if it is more than a download may be, or than there is room for.
+        OptionError: if ``ENTVIZ_DOWNLOAD_MB`` is not a whole number above 0.
+    """
+    most = limit("ENTVIZ_DOWNLOAD_MB", USUAL_MB) * 10**6
+    if needed_bytes > most:
+        raise ModelError(
+            f"{name} takes a download of {needed_bytes / 1e6:,.1f} MB, and {most / 1e6:,.0f} MB are allowed. Choose a "
+            "smaller model, or have whoever runs entviz raise ENTVIZ_DOWNLOAD_MB."
+        )
+    download = object()
+    with _lock:
+        _check_disk(name, needed_bytes, folder)
+        _left[download] = needed_bytes
+
+    def arrived(done: int) -> None:
+        _left[download] = max(0, needed_bytes - done)
+
+    try:
+        yield arrived
+    finally:
+        del _left[download]
+
+
+def _check_disk(name: str, needed_bytes: int, folder: Path) -> None:
+    if not needed_bytes:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    others = sum(_left.values())
+    free = max(0, shutil.disk_usage(folder).free - others)
+    if needed_bytes + SPARE_BYTES > free:
+        promised = f" beside the {others / 1e9:.1f} GB that downloads under way still need" if others else ""
+        raise ModelError(
+            f"{name} takes {needed_bytes / 1e9:.1f} GB on the disk and leaves {SPARE_BYTES / 1e9:.0f} GB free, and "
+            f"{free / 1e9:.1f} GB are free{promised}. Make room in {folder}, or point the environment variable HF_HOME "
+            "to another disk."
+        )

@@ -1,0 +1,59 @@
+"""Whether a model is on this machine, so that opening it fetches nothing. Told by names of files; none is loaded.
+
+is_downloaded("smollm2-360m")        # False until its files are here
+is_here("models/tiny")               # True where that is a directory or a file, too
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from entviz.errors import ModelError
+from entviz.models.catalog import CATALOG
+from entviz.models.regular_files import read_object
+
+_WEIGHTS = "model.safetensors"
+
+
+def is_downloaded(name: str) -> bool:
+    """Whether a catalog name or a hub id stands for files that are all here, in a package or the hub's cache.
+
+    A path is neither, and is not looked at.
+    """
+    entry = CATALOG.get(name)
+    if entry is not None and entry.packaged is not None and entry.packaged.path() is not None:
+        return True
+    return earlier_download(name if entry is None else entry.hub_id) is not None
+
+
+def is_here(name: str) -> bool:
+    """Whether loading a model needs no download: it is downloaded, or the name is a path that leads somewhere."""
+    try:
+        return is_downloaded(name) or Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # a name that no file could have, or ~ and no such user
+        return False
+
+
+def earlier_download(hub_id: str) -> Path | None:
+    """The directory of a model in the hub's cache, or None where it is not there, or not all of it."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        config = try_to_load_from_cache(hub_id, "config.json")
+    except ValueError:  # no hub id
+        return None
+    if not isinstance(config, str):
+        return None
+    directory = Path(config).parent
+    return directory if _has_weights(directory, hub_id) else None
+
+
+def _has_weights(directory: Path, name: str) -> bool:
+    if (directory / _WEIGHTS).is_file():
+        return True
+    try:
+        places = read_object(directory / f"{_WEIGHTS}.index.json", name).get("weight_map")
+    except ModelError:
+        return False
+    shards = set(map(str, places.values())) if isinstance(places, dict) else set()
+    return bool(shards) and all((directory / shard).is_file() for shard in shards)
