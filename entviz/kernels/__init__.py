@@ -17,14 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entviz.kernels import team
+from entviz.kernels import threads
 
 _log = logging.getLogger(__name__)
 _loading = threading.Lock()
 
 _DIMENSIONS_AT_ONCE = 128
-_TOKENS_AT_ONCE = 32
-_ROWS_AT_ONCE = 8  # of logits
 _MOST_TOKENS = 32768  # numbers of pairs are counted in 32 bits
 
 
@@ -74,10 +72,6 @@ def _loaded() -> _Kernels:
     return kernels
 
 
-def _head(items: int, *values: int) -> np.ndarray:
-    return np.array([0, items, *values], dtype=np.int64)
-
-
 @functools.lru_cache(maxsize=8)
 def _count_log_count(tokens: int) -> np.ndarray:
     counts = np.arange(tokens + 1, dtype=np.float64)
@@ -88,27 +82,23 @@ def bucket(states: Tensor, buckets: int) -> Tensor:
     """Bucket entropy. states: float32 (windows, tokens, width) -> float64 (windows,)."""
     windows, tokens, width = states.shape
     runs = -(-width // _DIMENSIONS_AT_ONCE)
-    table, totals = _count_log_count(tokens), np.full((windows, runs), np.nan)
-    head = _head(
-        windows * runs,
-        *(windows, tokens, width, buckets, _DIMENSIONS_AT_ONCE),
-        *(states.data_ptr(), table.ctypes.data, totals.ctypes.data),
+    totals = np.full((windows, runs), np.nan)
+    threads.run(
+        *(_loaded().columns.count, windows * runs, states.numel()),
+        *(states.numpy(), runs, _DIMENSIONS_AT_ONCE, buckets, _count_log_count(tokens), totals),
     )
-    team.run(_loaded().columns.count.address, head, states.numel())
     return torch.from_numpy(width * np.log(tokens) - totals.sum(axis=1) / tokens)
 
 
 def standardized(states: Tensor) -> Tensor:
     """Every dimension of every window with mean 0 and deviation 1. float32 (windows, tokens, width), both."""
-    windows, tokens, width = states.shape
+    windows, _, width = states.shape
     runs = -(-width // _DIMENSIONS_AT_ONCE)
     result = torch.empty_like(states)
-    head = _head(
-        windows * runs,
-        *(windows, tokens, width, _DIMENSIONS_AT_ONCE),
-        *(states.data_ptr(), result.data_ptr()),
+    threads.run(
+        *(_loaded().columns.standardize, windows * runs, states.numel()),
+        *(states.numpy(), runs, _DIMENSIONS_AT_ONCE, result.numpy()),
     )
-    team.run(_loaded().columns.standardize.address, head, states.numel())
     return result
 
 
@@ -117,16 +107,10 @@ def kth_squared_distance(products: Tensor, k: int) -> Tensor:
 
     products: Gram matrices, float32 (windows, tokens, tokens) -> float32 (windows, tokens).
     """
-    windows, tokens, _ = products.shape
-    runs = -(-tokens // _TOKENS_AT_ONCE)
-    result = torch.full((windows, tokens), torch.nan, dtype=torch.float32)  # never the process's default type
-    head = _head(
-        windows * runs,
-        *(windows, tokens, k, _TOKENS_AT_ONCE),
-        *(products.data_ptr(), result.data_ptr()),
-    )
-    team.run(_loaded().distances.kth_nearest.address, head, 4 * products.numel())
-    return result
+    nearest = np.full(products.shape[:2], np.nan, np.float32)
+    kernel = _loaded().distances.kth_nearest
+    threads.run(kernel, nearest.size, 4 * products.numel(), products.numpy(), k, nearest)
+    return torch.from_numpy(nearest)
 
 
 def renyi(products: Tensor, alpha: float, smallest_similarity: float) -> tuple[Tensor, Tensor]:
@@ -137,14 +121,12 @@ def renyi(products: Tensor, alpha: float, smallest_similarity: float) -> tuple[T
     Returns:
         The entropies, and the medians of the squared distances; both float64 (windows,).
     """
-    windows, tokens, _ = products.shape
-    options = np.array([alpha, smallest_similarity])
+    windows = len(products)
     entropies, medians = np.full(windows, np.nan), np.full(windows, np.nan)
-    head = _head(
-        windows,
-        *(tokens, products.data_ptr(), options.ctypes.data, entropies.ctypes.data, medians.ctypes.data),
+    threads.run(
+        *(_loaded().distances.renyi, windows, 8 * products.numel()),
+        *(products.numpy(), alpha, smallest_similarity, entropies, medians),
     )
-    team.run(_loaded().distances.renyi.address, head, 8 * products.numel())
     return torch.from_numpy(entropies), torch.from_numpy(medians)
 
 
@@ -155,17 +137,12 @@ def mean_cosines(*sites: Tensor) -> list[Tensor]:
         Of sites x, y: [xy]. Of sites x, y, z: [xy, yz, xz]. Each float64 (windows,).
     """
     windows, tokens, width = sites[0].shape
-    cosines = np.full((1 if len(sites) == 2 else 3, windows, tokens), np.nan)
-    head = _head(
-        -(-windows * tokens // _TOKENS_AT_ONCE),
-        *(windows * tokens, width, _TOKENS_AT_ONCE),
-        *(site.data_ptr() for site in sites),
-        cosines.ctypes.data,
-    )
+    cosines = np.full((1 if len(sites) == 2 else 3, windows * tokens), np.nan)
     rows = _loaded().rows
-    chosen = rows.cosines_of_two if len(sites) == 2 else rows.cosines_of_three
-    team.run(chosen.address, head, len(sites) * sites[0].numel() // 4)
-    return list(torch.from_numpy(cosines.mean(axis=2)))
+    kernel = rows.cosines_of_two if len(sites) == 2 else rows.cosines_of_three
+    states = [site.numpy().reshape(windows * tokens, width) for site in sites]
+    threads.run(kernel, windows * tokens, len(sites) * sites[0].numel() // 4, *states, cosines)
+    return list(torch.from_numpy(cosines.reshape(-1, windows, tokens).mean(axis=2)))
 
 
 def add_exponentials(logits: Tensor, first: int, maxima: Tensor, totals: Tensor, best: Tensor) -> None:
@@ -178,11 +155,15 @@ def add_exponentials(logits: Tensor, first: int, maxima: Tensor, totals: Tensor,
             of the maximum, int64, each of shape (rows,). Changed in place.
     """
     rows, tile = logits.shape
-    head = _head(
-        -(-rows // _ROWS_AT_ONCE),
-        *(rows, tile, logits.stride(0), first, _ROWS_AT_ONCE),
-        *(logits.data_ptr(), maxima.data_ptr(), totals.data_ptr(), best.data_ptr()),
-    )
+    stride = logits.stride(0)
+    flat = logits.as_strided(((rows - 1) * stride + tile,), (1,))
     kernels = _loaded().logits
-    chosen = kernels.float32 if logits.dtype == torch.float32 else kernels.bfloat16
-    team.run(chosen.address, head, 2 * logits.numel())
+    kernel, flat = (
+        (kernels.float32, flat)
+        if logits.dtype == torch.float32
+        else (kernels.bfloat16, flat.view(torch.int16))
+    )
+    threads.run(
+        *(kernel, rows, 2 * logits.numel()),
+        *(flat.numpy(), tile, stride, first, maxima.numpy(), totals.numpy(), best.numpy()),
+    )

@@ -6,12 +6,10 @@ instructions over values that are in the nearest cache, and about ten passes do.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
-from entviz.kernels.compiling import float32_at, float32_of_bits, float64_at, kernel, take
+from entviz.kernels.compiling import float32_of_bits, kernel
 from entviz.kernels.exponential import exp
 
 _BITS_OF_INFINITY = np.int32(0x7F800000)
@@ -47,11 +45,11 @@ def _smallest(bits: np.ndarray, values: int, rank: int) -> np.int32:
 
 
 @njit(error_model="numpy")
-def _norms(products: np.ndarray, tokens: int, norms: np.ndarray) -> bool:
+def _norms(products: np.ndarray, norms: np.ndarray) -> bool:
     """Copy the diagonal; whether all of it is finite."""
     finite = True
-    for i in range(tokens):
-        norms[i] = products[i * tokens + i]
+    for i in range(norms.size):
+        norms[i] = products[i, i]
         finite &= np.isfinite(norms[i])
     return finite
 
@@ -64,32 +62,24 @@ def _squares(products: np.ndarray, norm: float, norms: np.ndarray, first: int, s
         squares[j] = square if square > np.float32(0) else np.float32(0)
 
 
-@kernel
-def kth_nearest(data: Any) -> None:
-    """Per token the squared distance to its k-th nearest other token; NaN in a window that is not finite."""
-    head = carray(data, (8,))
-    items, windows, tokens, k, run = head[1], head[2], head[3], head[4], head[5]
-    size = tokens * tokens
-    products = carray(float32_at(head[6]), (windows * size,))
-    nearest = carray(float32_at(head[7]), (windows * tokens,))
-    runs = items // windows
+@kernel("float32[:, :, ::1]", "int64", "float32[:, ::1]")
+def kth_nearest(first_token: int, last_token: int, products: np.ndarray, k: int, nearest: np.ndarray) -> None:
+    """Per token of all windows the squared distance to its k-th nearest other; NaN in a window that is not finite."""
+    tokens = products.shape[1]
     norms = np.empty(tokens, np.float32)
     squares = np.empty(tokens, np.float32)
     bits = squares.view(np.int32)
-    while True:
-        item = take(data)
-        if item >= items:
-            break
-        window, first = item // runs, item % runs * run
-        of_window = products[window * size : (window + 1) * size]
-        finite = _norms(of_window, tokens, norms)
-        for token in range(first, min(tokens, first + run)):
-            if finite:
-                _squares(of_window[token * tokens : (token + 1) * tokens], norms[token], norms, 0, squares)
-                squares[token] = np.float32(np.inf)
-                nearest[window * tokens + token] = float32_of_bits(np.int32(_smallest(bits, tokens, k)))
-            else:
-                nearest[window * tokens + token] = np.float32(np.nan)
+    known, finite = -1, False
+    for item in range(first_token, last_token):
+        window, token = item // tokens, item % tokens
+        if window != known:
+            known, finite = window, _norms(products[window], norms)
+        if finite:
+            _squares(products[window, token], norms[token], norms, 0, squares)
+            squares[token] = np.float32(np.inf)
+            nearest[window, token] = float32_of_bits(np.int32(_smallest(bits, tokens, k)))
+        else:
+            nearest[window, token] = np.float32(np.nan)
 
 
 @njit(error_model="numpy", fastmath={"nsz", "contract", "reassoc"})
@@ -127,18 +117,16 @@ def _mean_entropy_of_rows(pairs: np.ndarray, tokens: int, scale: float, largest:
 
 
 @njit(error_model="numpy")
-def _renyi(
-    products: np.ndarray, tokens: int, alpha: float, smallest_similarity: float
-) -> tuple[float, float]:
+def _renyi(products: np.ndarray, alpha: float, smallest_similarity: float) -> tuple[float, float]:
     """Entropy, and median of the squared distances."""
+    tokens = products.shape[0]
     norms = np.empty(tokens, np.float32)
-    if not _norms(products, tokens, norms):
+    if not _norms(products, norms):
         return np.nan, np.nan
     pairs = np.empty(tokens * (tokens - 1) // 2, np.float32)
     offset = 0
     for i in range(tokens - 1):
-        row = products[i * tokens : (i + 1) * tokens]
-        _squares(row, norms[i], norms, i + 1, pairs[offset : offset + tokens - i - 1])
+        _squares(products[i], norms[i], norms, i + 1, pairs[offset : offset + tokens - i - 1])
         offset += tokens - i - 1
     # Of all n^2 distances n are zero and every other is there twice. Squaring keeps their order.
     rank = ((tokens * tokens + 1) // 2 - tokens + 1) // 2
@@ -157,19 +145,16 @@ def _renyi(
     return np.log(total / (tokens * tokens)) / (1 - alpha), np.float64(median)
 
 
-@kernel
-def renyi(data: Any) -> None:
-    """Renyi entropy and median of each window from the Gram matrix of standardized states; an item is a window."""
-    head = carray(data, (7,))
-    windows, tokens = head[1], head[2]
-    size = tokens * tokens
-    products = carray(float32_at(head[3]), (windows * size,))
-    options = carray(float64_at(head[4]), (2,))
-    entropies = carray(float64_at(head[5]), (windows,))
-    medians = carray(float64_at(head[6]), (windows,))
-    while True:
-        window = take(data)
-        if window >= windows:
-            break
-        here = products[window * size : (window + 1) * size]
-        entropies[window], medians[window] = _renyi(here, tokens, options[0], options[1])
+@kernel("float32[:, :, ::1]", "float64", "float64", "float64[::1]", "float64[::1]")
+def renyi(
+    first_window: int,
+    last_window: int,
+    products: np.ndarray,
+    alpha: float,
+    smallest_similarity: float,
+    entropies: np.ndarray,
+    medians: np.ndarray,
+) -> None:
+    """Renyi entropy and median of each window from the Gram matrix of standardized states."""
+    for window in range(first_window, last_window):
+        entropies[window], medians[window] = _renyi(products[window], alpha, smallest_similarity)

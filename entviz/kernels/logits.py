@@ -1,4 +1,4 @@
-"""Kernels that add a tile of logits to the running log-sum-exp and argmax of each row; one item is a run of rows.
+"""Kernels that add a tile of logits to the running log-sum-exp and argmax of each row; one item is a row.
 
 A row's part of a tile is read three times, from the nearest caches: for its maximum, for the exponentials, and, only
 where the maximum is new, up to the place where it stands.
@@ -6,20 +6,10 @@ where the maximum is new, up to the place where it stands.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
-from entviz.kernels.compiling import (
-    float32_at,
-    float32_of_bits,
-    float64_at,
-    int16_at,
-    int64_at,
-    kernel,
-    take,
-)
+from entviz.kernels.compiling import float32_of_bits, kernel
 from entviz.kernels.exponential import exp
 
 _RUN = 1024  # summed in float32, so short
@@ -86,37 +76,37 @@ def _widen(bits: np.ndarray, logits: np.ndarray) -> None:
         logits[i] = float32_of_bits(np.int32(bits[i]) << np.int32(16))
 
 
-@kernel
-def float32(data: Any) -> None:
-    """Logits in float32."""
-    head = carray(data, (11,))
-    items, rows, tile, stride, first, run = head[1], head[2], head[3], head[4], head[5], head[6]
-    logits = carray(float32_at(head[7]), (rows * stride,))
-    maxima = carray(float32_at(head[8]), (rows,))
-    totals = carray(float64_at(head[9]), (rows,))
-    best = carray(int64_at(head[10]), (rows,))
-    while True:
-        item = take(data)
-        if item >= items:
-            break
-        for row in range(item * run, min(rows, (item + 1) * run)):
-            _take_in(logits[row * stride : row * stride + tile], first, row, maxima, totals, best)
+@kernel("float32[::1]", "int64", "int64", "int64", "float32[::1]", "float64[::1]", "int64[::1]")
+def float32(
+    first_row: int,
+    last_row: int,
+    logits: np.ndarray,
+    tile: int,
+    stride: int,
+    first: int,
+    maxima: np.ndarray,
+    totals: np.ndarray,
+    best: np.ndarray,
+) -> None:
+    """Logits in float32: ``tile`` of them a row, and ``stride`` from one row to the next."""
+    for row in range(first_row, last_row):
+        _take_in(logits[row * stride : row * stride + tile], first, row, maxima, totals, best)
 
 
-@kernel
-def bfloat16(data: Any) -> None:
-    """Logits in bfloat16."""
-    head = carray(data, (11,))
-    items, rows, tile, stride, first, run = head[1], head[2], head[3], head[4], head[5], head[6]
-    bits = carray(int16_at(head[7]), (rows * stride,))
-    maxima = carray(float32_at(head[8]), (rows,))
-    totals = carray(float64_at(head[9]), (rows,))
-    best = carray(int64_at(head[10]), (rows,))
+@kernel("int16[::1]", "int64", "int64", "int64", "float32[::1]", "float64[::1]", "int64[::1]")
+def bfloat16(
+    first_row: int,
+    last_row: int,
+    bits: np.ndarray,
+    tile: int,
+    stride: int,
+    first: int,
+    maxima: np.ndarray,
+    totals: np.ndarray,
+    best: np.ndarray,
+) -> None:
+    """Logits in bfloat16, given as their bits."""
     logits = np.empty(tile, np.float32)
-    while True:
-        item = take(data)
-        if item >= items:
-            break
-        for row in range(item * run, min(rows, (item + 1) * run)):
-            _widen(bits[row * stride : row * stride + tile], logits)
-            _take_in(logits, first, row, maxima, totals, best)
+    for row in range(first_row, last_row):
+        _widen(bits[row * stride : row * stride + tile], logits)
+        _take_in(logits, first, row, maxima, totals, best)

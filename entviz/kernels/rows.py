@@ -1,13 +1,11 @@
-"""Kernels that go along the rows of several sites at once: one item is a run of neighbouring tokens."""
+"""Kernels that go along the rows of several sites at once: one item is a token."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
-from entviz.kernels.compiling import float32_at, float64_at, kernel, take
+from entviz.kernels.compiling import kernel
 
 SMALLEST_NORM = 1e-8
 
@@ -43,40 +41,21 @@ def _norm(square: float) -> float:
     return max(np.sqrt(np.float64(square)), SMALLEST_NORM)
 
 
-@kernel
-def cosines_of_two(data: Any) -> None:
-    """Per token the cosine of x and y."""
-    head = carray(data, (8,))
-    items, tokens, width, run = head[1], head[2], head[3], head[4]
-    x = carray(float32_at(head[5]), (tokens * width,))
-    y = carray(float32_at(head[6]), (tokens * width,))
-    cosines = carray(float64_at(head[7]), (tokens,))
-    while True:
-        item = take(data)
-        if item >= items:
-            break
-        for token in range(item * run, min(tokens, (item + 1) * run)):
-            here = slice(token * width, (token + 1) * width)
-            xx, yy, xy = _products_of_two(x[here], y[here], width)
-            cosines[token] = xy / (_norm(xx) * _norm(yy))
+@kernel("float32[:, ::1]", "float32[:, ::1]", "float64[:, ::1]")
+def cosines_of_two(first: int, last: int, x: np.ndarray, y: np.ndarray, cosines: np.ndarray) -> None:
+    """Per token the cosine of x and y. Sites are of shape (tokens, width), cosines (1, tokens)."""
+    for token in range(first, last):
+        xx, yy, xy = _products_of_two(x[token], y[token], x.shape[1])
+        cosines[0, token] = xy / (_norm(xx) * _norm(yy))
 
 
-@kernel
-def cosines_of_three(data: Any) -> None:
-    """Per token the cosines of x and y, of y and z, and of x and z, each state read once."""
-    head = carray(data, (9,))
-    items, tokens, width, run = head[1], head[2], head[3], head[4]
-    x = carray(float32_at(head[5]), (tokens * width,))
-    y = carray(float32_at(head[6]), (tokens * width,))
-    z = carray(float32_at(head[7]), (tokens * width,))
-    cosines = carray(float64_at(head[8]), (3 * tokens,))
-    while True:
-        item = take(data)
-        if item >= items:
-            break
-        for token in range(item * run, min(tokens, (item + 1) * run)):
-            here = slice(token * width, (token + 1) * width)
-            xx, yy, zz, xy, yz, xz = _products_of_three(x[here], y[here], z[here], width)
-            cosines[token] = xy / (_norm(xx) * _norm(yy))
-            cosines[tokens + token] = yz / (_norm(yy) * _norm(zz))
-            cosines[2 * tokens + token] = xz / (_norm(xx) * _norm(zz))
+@kernel("float32[:, ::1]", "float32[:, ::1]", "float32[:, ::1]", "float64[:, ::1]")
+def cosines_of_three(
+    first: int, last: int, x: np.ndarray, y: np.ndarray, z: np.ndarray, cosines: np.ndarray
+) -> None:
+    """Per token the cosines of x and y, of y and z, and of x and z, each state read once; cosines (3, tokens)."""
+    for token in range(first, last):
+        xx, yy, zz, xy, yz, xz = _products_of_three(x[token], y[token], z[token], x.shape[1])
+        cosines[0, token] = xy / (_norm(xx) * _norm(yy))
+        cosines[1, token] = yz / (_norm(yy) * _norm(zz))
+        cosines[2, token] = xz / (_norm(xx) * _norm(zz))

@@ -1,19 +1,18 @@
 """What the compiled kernels promise beyond the right numbers: late loading, a way without them, threads."""
 
-import ctypes
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from numba import carray
 
 from entviz import kernels
 from entviz.estimators import block_importances, estimator
-from entviz.kernels import compiling, team
+from entviz.kernels import compiling, threads
 from tests.estimators.ways import hidden_states, running_on
 
 
@@ -32,6 +31,7 @@ def test_nothing_is_compiled_before_it_is_needed() -> None:
 def test_without_numba_torch_gives_the_same_numbers() -> None:
     script = """
 import sys
+import threading
 sys.modules["numba"] = None  # importing it raises ImportError
 import torch
 from entviz import kernels
@@ -49,45 +49,81 @@ print(kernels.load(), *(estimator(name)(states)[1].item() for name in ESTIMATORS
 
 
 def test_a_kernel_is_compiled_without_a_cache_where_none_can_be_written() -> None:
-    def fill(data):
-        head = carray(data, (2,))
-        while compiling.take(data) < head[1]:
-            pass
+    def fill(first, last, numbers):
+        for item in range(first, last):
+            numbers[item] += item
 
     cached = []
 
-    def no_cache(signature, cache=False):
+    def no_cache(signature, cache=False, **options):
         cached.append(cache)
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return real(signature)
+        return real(signature, **options)
 
-    real = compiling.cfunc
-    with patch.object(compiling, "cfunc", no_cache):
-        kernel = compiling.kernel(fill)
-    head = np.array([0, 1000], dtype=np.int64)
-    team.run(kernel.address, head, 10**6)
+    real = compiling.njit
+    with patch.object(compiling, "njit", no_cache):
+        kernel = compiling.kernel("float64[::1]")(fill)
+    numbers = np.zeros(1000)
+    threads.run(kernel, 1000, 10**6, numbers)
     assert cached == [True, False]
-    assert head[0] >= 1001  # every item was taken, and each thread found none left
+    assert np.array_equal(numbers, np.arange(1000))
 
 
-@pytest.mark.parametrize("runner", ["on_openmp_threads", "on_python_threads"])
-def test_every_item_is_taken_by_one_thread(runner: str) -> None:
-    run = team.on_openmp_threads() if runner == "on_openmp_threads" else team.on_python_threads
-    if run is None:
-        assert not sys.platform.startswith("linux")
-        return
-    seen: list[int] = []
+@pytest.mark.parametrize("busy", [False, True])
+def test_every_item_is_done_once(busy: bool) -> None:
+    done: list[int] = []
+    free = threading.Event()
+    with ThreadPoolExecutor(2) as pool, patch.object(threads, "_pool", return_value=pool):
+        if busy:  # helpers that never come: the caller does their share
+            for _ in range(2):
+                pool.submit(free.wait, 60)
+        with patch.object(torch, "get_num_threads", return_value=3):
+            threads.run(lambda first, last: done.extend(range(first, last)), 10, 10**9)
+        free.set()
+    assert sorted(done) == list(range(10))
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-    def one_thread(data: int) -> None:
-        seen.append(data)
 
-    address = ctypes.cast(one_thread, ctypes.c_void_p).value
-    assert address is not None
-    run(address, 4711, 3)
-    assert 1 <= len(seen) <= 3
-    assert set(seen) == {4711}
+def test_what_fails_in_a_helper_fails_in_the_caller() -> None:
+    def fails(first: int, last: int) -> None:
+        if first > 0:
+            raise ValueError("here")
+
+    with patch.object(torch, "get_num_threads", return_value=2), pytest.raises(ValueError, match="here"):
+        threads.run(fails, 2, 10**9)
+
+
+def test_arrays_of_another_type_or_layout_are_refused() -> None:
+    products = torch.zeros(2, 30, 30)
+    with pytest.raises(TypeError):
+        kernels.kth_squared_distance(products.double(), 5)
+    with pytest.raises(TypeError):
+        kernels.kth_squared_distance(products[:, :, ::2], 5)
+    with pytest.raises(TypeError):
+        kernels.bucket(products.half(), 20)
+
+
+def test_kernels_give_the_same_whatever_the_default_type_of_the_process() -> None:
+    states = hidden_states(3, 40, 64, 0, "near")
+    logits = torch.randn(5, 300, generator=torch.Generator().manual_seed(1))[:, :200]
+
+    def measured() -> list[torch.Tensor]:
+        found = [estimator(name)(states) for name in ("bucket", "knn", "renyi", "matrix")]
+        found += block_importances(states, states + 1, states - 2).values()
+        maxima = torch.full((5,), -torch.inf, dtype=torch.float32)
+        totals, best = torch.zeros(5, dtype=torch.float64), torch.zeros(5, dtype=torch.long)
+        for tile in (logits, logits.bfloat16()):
+            kernels.add_exponentials(tile, 0, maxima, totals, best)
+        return [*found, maxima, totals, best]
+
+    with running_on("kernels"):
+        expected = measured()
+        torch.set_default_dtype(torch.bfloat16)
+        try:
+            found = measured()
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
 
 
 def test_eight_python_threads_at_once_get_their_own_right_numbers() -> None:
@@ -102,13 +138,12 @@ def test_eight_python_threads_at_once_get_their_own_right_numbers() -> None:
             value.tolist() for value in block_importances(states, states + 1, states - 2).values()
         ]
 
-    for way in ("kernels", "kernels on Python threads"):
-        with running_on(way):
-            alone = [measure(states) for states in every]
-            with ThreadPoolExecutor(8) as pool:
-                for _ in range(10):
-                    for got, expected in zip(pool.map(measure, every), alone, strict=True):
-                        assert np.array(got) == pytest.approx(np.array(expected), rel=1e-9)
+    with running_on("kernels"):
+        alone = [measure(states) for states in every]
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(10):
+                for got, expected in zip(pool.map(measure, every), alone, strict=True):
+                    assert np.array(got) == pytest.approx(np.array(expected), rel=1e-9)
 
 
 def test_states_too_long_for_the_kernels_go_to_torch() -> None:

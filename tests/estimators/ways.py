@@ -8,9 +8,9 @@ import torch
 from hypothesis import strategies as st
 
 from entviz import kernels
-from entviz.kernels import team
+from entviz.kernels import threads
 
-WAYS = ("kernels", "kernels on Python threads", "torch")
+WAYS = ("kernels", "torch")
 
 
 @contextmanager
@@ -21,12 +21,8 @@ def running_on(way: str) -> Iterator[None]:
             yield
         return
     assert kernels.load() is not None
-    runner = team.on_openmp_threads() or team.on_python_threads
-    if way == "kernels on Python threads":
-        runner = team.on_python_threads
     with (
-        patch.object(team, "_runner", return_value=runner),
-        patch.object(team, "NUMBERS_WORTH_A_THREAD", 1),
+        patch.object(threads, "NUMBERS_WORTH_A_THREAD", 1),
         patch.object(torch, "get_num_threads", return_value=3),
     ):
         yield
