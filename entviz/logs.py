@@ -18,6 +18,13 @@ def log_file() -> Path:
     return cache_directory() / "entviz.log"
 
 
+class _Quiet(RotatingFileHandler):
+    """Says nothing where the file cannot be written, as on a full disk: the terminal has the sentence."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the library's name
+        pass
+
+
 @cache
 def start(*, tracebacks: bool) -> None:
     """Log what the logger ``entviz`` is told. Once in a process.
@@ -34,9 +41,7 @@ def start(*, tracebacks: bool) -> None:
     log.addHandler(terminal)
     try:
         log_file().parent.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(
-            log_file(), maxBytes=_MOST_BYTES, backupCount=1, encoding="utf-8", delay=True
-        )
+        file = _Quiet(log_file(), maxBytes=_MOST_BYTES, backupCount=1, encoding="utf-8", delay=True)
     except OSError:  # a cache directory that cannot be made: the terminal is all there is
         return
     file.setLevel(logging.ERROR)
