@@ -57,3 +57,8 @@ def test_files_that_are_named_exist(document):
     named = re.findall(r"`((?:entviz|pages|tests|benchmarks)/[\w./]*)`", text)
     missing = [path for path in [*linked, *named] if not (ROOT / path).exists()]
     assert not missing
+
+
+def test_every_setting_is_described():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "entviz").rglob("*.py"))
+    assert set(re.findall(r"ENTVIZ_[A-Z_]+", sources)) == set(re.findall(r"ENTVIZ_[A-Z_]+", README))

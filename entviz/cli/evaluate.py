@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> None:
         from entviz.report import of_evaluation
         from entviz.spelling import spell
 
-        pieces = [spell(loaded.tokenizer, row) for row in found.token_ids.tolist()]
+        spoken = loaded.optional_tokenizer  # without one, the report has the numbers and no text
+        pieces = None if spoken is None else [spell(spoken, row) for row in found.token_ids.tolist()]
         write_report(options.report, of_evaluation(found, pieces, about(options, subject)))
 
 

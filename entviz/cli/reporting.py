@@ -16,7 +16,25 @@ if TYPE_CHECKING:
 
 def add_report(command: argparse.ArgumentParser) -> None:
     """Add the option."""
-    command.add_argument("--report", metavar="F.html", help="also write a report that opens in any browser")
+    command.add_argument(
+        "--report",
+        type=report_file,
+        metavar="F.html",
+        help="also write a report that opens in any browser",
+    )
+
+
+def report_file(path: str) -> str:
+    """A place for a report, looked at before anything takes time."""
+    try:
+        is_directory, has_place = Path(path).is_dir(), Path(path).absolute().parent.is_dir()
+    except (OSError, ValueError):  # a name that no file could have
+        is_directory = has_place = False
+    if is_directory:
+        raise argparse.ArgumentTypeError(f"{path} is a directory; name the file to write")
+    if not has_place:
+        raise argparse.ArgumentTypeError(f"there is no directory to write {path} into")
+    return path
 
 
 def about(options: argparse.Namespace, subject: Subject) -> About:

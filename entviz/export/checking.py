@@ -67,7 +67,8 @@ def compare(order: Order, path: Path, drop: PruneSet | None = None, progress: Pr
             f"differ by {difference:.2g} nats a token, and at most {TOLERANCE:g} can be rounding. So it was not kept. "
             "Export the prune set as a recipe instead."
         )
-    return Check(int(wanted.numel()), difference, TOLERANCE, rounding)
+    loader = "plain transformers" if path.is_dir() else "entviz"
+    return Check(int(wanted.numel()), difference, TOLERANCE, rounding, loader)
 
 
 def token_losses(model: Any, token_ids: Tensor) -> Tensor:
@@ -121,8 +122,6 @@ def _read_back(path: Path, dtype: torch.dtype) -> Any:
             f"What was written does not load again ({telling_line(error)}), so it was not kept. Export the prune set "
             "as a recipe instead."
         ) from error
-    if (
-        not path.is_dir()
-    ):  # a GGUF file may hold quantized weights, which are rounded only when they are loaded
+    if not path.is_dir():  # a GGUF file may hold quantized weights, which loading them rounds
         round_weights(model, dtype)
     return model

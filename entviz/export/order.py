@@ -81,18 +81,20 @@ class Check:
         tolerance: the most that it may be.
         rounding: mean difference of a token's loss, in nats, between the number type of the weights, in which it was
             measured, and float32; None where it was measured in float32 or not at all.
+        loader: what loaded the files.
     """
 
     tokens: int
     difference: float
     tolerance: float
     rounding: float | None = None
+    loader: str = "plain transformers"
 
     @property
     def sentence(self) -> str:
         """The same in words, for the model card, the page and the command line."""
         said = (
-            f"Loaded back with plain transformers, and computed in float32, the loss of a token differs from the one "
+            f"Loaded back with {self.loader}, and computed in float32, the loss of a token differs from the one "
             f"computed here by {self.difference:.1e} nats on average, over {self.tokens} tokens."
         )
         if self.rounding is not None:

@@ -1,5 +1,7 @@
 """Reports: everything inside, nothing fetched, every word escaped."""
 
+import json
+
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
@@ -10,6 +12,7 @@ from entviz.cli import main
 from entviz.corpus import passages
 from entviz.report import About, Section
 from entviz.spelling import spell
+from tests.models.files import saved
 from tests.report.conftest import HOSTILE, figure_data, numbers
 
 NEWS = passages()["news"].text
@@ -90,10 +93,36 @@ def test_the_command_line_writes_reports(tmp_path, capsys):
     html = (tmp_path / "e.html").read_text(encoding="utf-8")
     assert "the news passage, 1 window of 32 tokens" in html
     assert "Where it hurts" in html
-    assert main(["analyze", *words, str(tmp_path / "none" / "a.html"), "--metric", "cosine"]) == 2
+    assert main(["analyze", *words, "/dev/full", "--metric", "cosine"]) == 2
     said = capsys.readouterr()
     assert "cannot be written" in said.err
     assert "cosine" in said.out, "what was computed is printed nevertheless"
+
+
+@pytest.mark.parametrize(("place", "said"), [("none/a.html", "no directory"), ("", "is a directory")])
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_computed(
+    tmp_path, capsys, place, said
+):
+    with pytest.raises(SystemExit) as ended:
+        main(["analyze", "--text", NEWS, "--metric", "cosine", "--report", str(tmp_path / place)])
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_token_ids_of_a_model_without_a_tokenizer_have_a_report_without_text(tmp_path, capsys):
+    saved(tmp_path / "model", with_tokenizer=False)
+    capsys.readouterr()
+    (tmp_path / "ids.json").write_text(json.dumps([[3, 5, 7, 9, 11, 13]] * 2))
+    asked = ["--model", tmp_path / "model", "--token-ids", tmp_path / "ids.json", "--drop", "attn.0"]
+    assert main(["evaluate", *map(str, asked), "--report", str(tmp_path / "e.html")]) == 0
+    said = capsys.readouterr()
+    assert "perplexity" in said.out
+    assert said.err == ""
+    html = (tmp_path / "e.html").read_text(encoding="utf-8")
+    assert "What it costs" in html
+    assert "Where it hurts" not in html
 
 
 def test_long_tables_are_folded_and_bounded():
