@@ -12,7 +12,7 @@ from torch import Tensor
 from entviz import kernels
 from entviz.estimators.estimator import check_tokens
 from entviz.estimators.options import positive_number
-from entviz.estimators.states import CANCELLATION, gram, squared_distances, windows_of_states
+from entviz.estimators.states import CANCELLATION, gram, squared_distances, upper_gram, windows_of_states
 
 SMALLEST_SIMILARITY = 1e-10
 
@@ -73,7 +73,7 @@ class Renyi:
         check_tokens(self, states.shape[1])
         if kernels.apply_to(states):
             states = kernels.standardized(states)
-            products = gram(states)
+            products = upper_gram(states)
             entropies, medians = kernels.renyi(products, float(self.alpha), SMALLEST_SIMILARITY)
         else:
             states = standardized_by_torch(states)
