@@ -112,8 +112,8 @@ def generate(
 
 
 def prompt_ids(loaded: LoadedModel, prompt: str, *, begin: bool = True) -> list[int]:
-    """The token ids of a prompt. Raises ``TextError`` as :func:`generate` does."""
-    token_ids = loaded.tokenize(prompt, begin=begin).token_ids if prompt else []
+    """The token ids of a prompt: at least what begins a text. Raises ``TextError`` as :func:`generate` does."""
+    token_ids = loaded.tokenize(prompt, begin=begin).token_ids
     if not token_ids:
         raise TextError("The prompt is empty: write a few words for the model to continue.")
     return token_ids

@@ -127,8 +127,9 @@ def test_generation_goes_on_from_the_prompt(template):
     bare = entviz.generate(loaded, "the gulls", PruneSet(), max_new_tokens=1, begin=False)
     assert bare.token_ids[:-1] == plain("the gulls")
     assert "read without <s>" in bare.notes[0]
+    assert entviz.generate(loaded, "", PruneSet(), max_new_tokens=1).token_ids[:-1] == [BOS]
     with pytest.raises(TextError, match="prompt is empty"):
-        entviz.generate(loaded, "", PruneSet())
+        entviz.generate(loaded, "", PruneSet(), begin=False)
 
 
 @pytest.mark.parametrize("template", ["<s> $A", "<s> $A </s>", "$A </s>", "$A"])
