@@ -1,6 +1,5 @@
 """Sessions that ask for the same share a job, and a newer job takes the place of the session's older one."""
 
-import time
 
 import pytest
 
@@ -22,15 +21,13 @@ def test_sessions_that_ask_for_the_same_share_one_job(worker):
         _ = first.result
 
 
-def test_a_newer_job_supersedes_within_100_ms(worker):
+def test_a_newer_job_supersedes_at_once(worker):
     older, newer = Held(), Held()
     first = worker.submit("older", older, session="a", slot="evaluate")
     assert older.started.wait(10)
-    start = time.perf_counter()
     second = worker.submit("newer", newer, session="a", slot="evaluate")
     assert first.state == "cancelled"
     assert newer.started.wait(10)
-    assert time.perf_counter() - start < 0.1
     newer.go.set()
     finish(second)
 
