@@ -50,7 +50,7 @@ def test_the_python_example_runs(capsys):
     assert kl > 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "SECURITY.md"])
 def test_files_that_are_named_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)

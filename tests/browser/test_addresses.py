@@ -1,5 +1,10 @@
 """What opens at which address, and whom the pages ask: nobody but the server that they came from."""
 
+import http.client
+import ipaddress
+from urllib.parse import urlsplit
+
+import psutil
 import pytest
 from playwright.sync_api import expect
 
@@ -56,3 +61,43 @@ def test_explore_opens_at_the_root_and_under_its_own_name(visit):
         page.get_by_test_id("stSidebarNavLink").filter(has_text="Explore").click()
         expect(page.get_by_role("heading", name=HEADING)).to_be_visible(timeout=PATIENCE)
         assert not page.get_by_test_id("stException").count()
+
+
+def test_other_computers_are_not_let_in(server):
+    """As the server starts by itself; STREAMLIT_SERVER_ADDRESS would change it."""
+    port = urlsplit(server).port
+    listening = {
+        one.laddr.ip
+        for one in psutil.net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+    }
+    assert listening
+    assert all(ipaddress.ip_address(address).is_loopback for address in listening)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://localhost:{port}", "localhost:{port}", 101),
+        ("http://elsewhere.example", "localhost:{port}", 403),
+        # As after that site has pointed its own name to this computer.
+        ("http://elsewhere.example:{port}", "elsewhere.example:{port}", 403),
+    ],
+)
+def test_a_site_that_is_open_in_the_same_browser_cannot_use_the_dashboard(server, origin, host, status):
+    parts = urlsplit(server)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    connection.request(
+        "GET",
+        "/_stcore/stream",
+        headers={
+            "Host": host.format(port=parts.port),
+            "Origin": origin.format(port=parts.port),
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+        },
+    )
+    assert connection.getresponse().status == status
+    connection.close()
