@@ -332,7 +332,7 @@ class _Run:
     def _cell(self, drop: PruneSet, cost: Cost, place: tuple[int, int]) -> Cell:
         if not math.isfinite(cost.nll):
             running = self.loaded.in_dtype(self.dtype)
-            raise cause(running, self.measured.token_ids, drop)
+            raise cause(running, self.measured.inputs, drop)
         gone = self.loaded.anatomy.parameters(drop).values()
         dense_seconds = seconds = np.empty(0)
         if drop:

@@ -242,7 +242,9 @@ def dense_on(
     hidden = run_pruned(
         anatomy, text.token_ids, PruneSet(), cache=cache, text=text.key, after_layer=lambda _: tick()
     )
-    made = dense_reference(anatomy.head, *text.scored(hidden), after_chunk=tick)
+    states, targets = text.scored(hidden)
+    check(states, loaded, text.token_ids)  # before the projection, which takes the longest
+    made = dense_reference(anatomy.head, states, targets, after_chunk=tick)
     check(made.nll, loaded, text.token_ids)
     cache.put(key, *made.tensors())
     return made

@@ -122,11 +122,13 @@ def _dense_by_tiles(
         # What was added before was scaled by an earlier maximum.
         expected *= (before - running.maxima).exp_().nan_to_num_(0)[:, None]
         weights = logits.float().sub_(running.maxima[:, None]).exp_()
-        if weight.dtype == torch.float16:  # whose range a mean of unembeddings never leaves, and a sum may
+        if weight.dtype != torch.float16:
+            expected += weights.to(weight.dtype) @ weight
+        elif weight.device.type == "cpu":  # a product in float16 takes many times as long there
+            expected += weights @ weight.float()
+        else:  # a mean of unembeddings never leaves the range of float16, and their sum may
             sums = weights.sum(-1, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)
             expected += sums * ((weights / sums).to(weight.dtype) @ weight)
-        else:
-            expected += weights.to(weight.dtype) @ weight
         after_tile()
     expected = (expected.double() / running.totals[:, None]).float()
     log_total = running.log_total(unembedding, normed)
