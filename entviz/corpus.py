@@ -276,7 +276,7 @@ def _encoding_that_works(data: bytes) -> str | None:
 
 def _read_bytes(path: str | Path) -> bytes:
     try:
-        return read_bytes(path, MOST_BYTES)
+        return read_bytes(path, MOST_BYTES, streams=True)
     except FileNotFoundError:
         raise TextError(f"There is no file {path}.") from None
     except IsADirectoryError:

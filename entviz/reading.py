@@ -17,25 +17,28 @@ from typing import Any
 _MOST_DIGITS = 20  # of a whole number: more than 64 bits hold
 
 
-def read_bytes(path: str | Path, most_bytes: int) -> bytes:
-    """The content of a regular file, or of a pipe or terminal that a shell has opened for this process.
+def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> bytes:
+    """The content of a file.
 
-    Named pipes and devices are refused without being opened for long: reading one may never end.
+    Args:
+        most_bytes: how many it may have.
+        streams: read pipes and devices too, for what a person named on the command line: there ``<(command)`` and
+            ``/dev/stdin`` are files. In a folder that came from elsewhere, reading one may never end.
 
     Raises:
         OSError: where there is no such file or it cannot be read.
         ValueError: where it is no regular file, or has more than ``most_bytes``.
     """
     # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    flags = 0 if streams else getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags | getattr(os, "O_CLOEXEC", 0))
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(21, "Is a directory", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError(21, "Is a directory", str(path))
-            if not _opened_by_shell(path):
-                raise ValueError("it is a pipe or a device, not a file")
-            os.set_blocking(descriptor, True)
+        if not streams and not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is a pipe or a device, not a file")
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         size = max(status.st_size, len(data))
@@ -65,8 +68,3 @@ def _whole_number(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
         raise ValueError(f"a number in it has {len(digits)} digits")
     return int(digits)
-
-
-def _opened_by_shell(path: str | Path) -> bool:
-    """Whether this is standard input or what ``<(command)`` stands for, which a person gave on purpose."""
-    return str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"

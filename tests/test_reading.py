@@ -31,7 +31,7 @@ def test_a_link_to_a_device_is_refused(tmp_path, device):
         read_bytes(path, 5)
 
 
-def test_a_pipe_that_a_shell_opened_is_read_to_its_end():
+def test_a_pipe_that_a_person_named_is_read_to_its_end():
     reading, writing = os.pipe()
 
     def write():
@@ -41,7 +41,7 @@ def test_a_pipe_that_a_shell_opened_is_read_to_its_end():
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert read_bytes(f"/dev/fd/{reading}", 200_000) == b"a" * 100_000
+        assert read_bytes(f"/dev/fd/{reading}", 200_000, streams=True) == b"a" * 100_000
     finally:
         writer.join()
         os.close(reading)

@@ -175,7 +175,7 @@ def _first_fault(error: ValidationError) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_bytes(path, MOST_BYTES)
+        return read_bytes(path, MOST_BYTES, streams=True)
     except FileNotFoundError:
         raise BlockError(f"There is no recipe {path}.") from None
     except IsADirectoryError:

@@ -27,7 +27,7 @@ def read_jsonl(path: str | Path) -> Task:
     """
     path = Path(path)
     try:
-        data = read_bytes(path, MOST_BYTES)
+        data = read_bytes(path, MOST_BYTES, streams=True)
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise TextError(f"{path} cannot be read: {reason}.") from error

@@ -95,8 +95,12 @@ class Workbench:
         the budget is computed once for all numbers of blocks. A search's partial result is its best ranking so far.
         """
         choice = rankings.Choice(criterion, estimator, level, budget, protect, stage, seed, seconds)
-        if choice.metrics is not None:
-            return choice.of_analysis(self.analyze(request, choice.metrics, session))
+        try:
+            metrics = choice.metrics
+        except EntvizError as error:
+            return Job.refused("refused", error)
+        if metrics is not None:
+            return choice.of_analysis(self.analyze(request, metrics, session))
         return choice.of_task(self._desk.ask(lambda: choice.task(request), session, "rank"))
 
     def evaluate(

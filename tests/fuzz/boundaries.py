@@ -150,7 +150,8 @@ def text_bytes(random: Random, _folder: Path) -> None:
 
 def file_names(random: Random, folder: Path) -> None:
     name = odd.text(
-        random, ["story.txt", str(folder), f"{folder}/none.txt", "/dev/null", "~nobody/x", "x" * 5000]
+        random,
+        ["story.txt", str(folder), f"{folder}/none.txt", "/dev/null", "/dev/zero", "~nobody/x", "x" * 5000],
     )
     for read in (read_text, read_token_ids, read_recipe):
         _refused(lambda read=read: read(name))

@@ -1,6 +1,5 @@
 """Sessions that ask for the same share a job, and a newer job takes the place of the session's older one."""
 
-
 import pytest
 
 from entviz.errors import Cancelled
