@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, about_text, add_report, write_report
 from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject, tell
 from entviz.errors import OptionError
+from entviz.wording import decimals
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
+    from entviz.statistics import Interval
 
 
 def add(commands: Any) -> None:
@@ -76,12 +79,19 @@ def _print(found: Evaluation, where: str) -> None:
     dense, pruned = (in_words(value, ".4f") for value in (found.dense_perplexity, found.perplexity))
     print(f"{'perplexity':<28}{dense:>14}{pruned:>14}")
     print(f"{'loss per token (nats)':<28}{found.dense_nll:>14.4f}{found.nll:>14.4f}")
-    print(f"{'KL from dense (nats)':<28}{0:>14.4f}{found.kl:>14.4f}")
+    increase = found.nll_increase
+    print(f"{'loss increase (nats)':<28}{'':>14}{decimals(increase.mean, 4):>14}{_plus_minus(increase)}")
+    print(f"{'KL from dense (nats)':<28}{0:>14.4f}{found.kl:>14.4f}{_plus_minus(found.kl_interval)}")
     print(f"{'top-1 agreement with dense':<28}{1:>14.1%}{found.top1_agreement:>14.1%}")
     print(
         f"{'parameters (millions)':<28}{found.parameters_dense / 1e6:>14.2f}{found.parameters_pruned / 1e6:>14.2f}"
     )
     print(f"{'weight memory (MB)':<28}{found.bytes_dense / 1e6:>14.1f}{found.bytes_pruned / 1e6:>14.1f}")
+    print("\n± is the 95% interval for more text like this one. It allows for correlated tokens.")
+
+
+def _plus_minus(found: Interval) -> str:
+    return f" ± {found.reach:.4f}" if math.isfinite(found.reach) else ""
 
 
 def _evaluate_task(options: argparse.Namespace, keeper: Keeper) -> None:

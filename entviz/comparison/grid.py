@@ -358,6 +358,7 @@ class _Run:
             dense_seconds=dense_seconds,
             right=right,
             right_normalized=right_normalized,
+            nll_cosines=cost.nll_averages[:, 1:],
         )
 
     @property

@@ -8,6 +8,7 @@ pareto_front(table, "perplexity", "parameters_kept")
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ QUALITIES = {
 }
 # What is saved, and whether more of it is better.
 COSTS = {"parameters_kept": False, "speedup": True}
+PER_WINDOW = ("window_nll", "window_kl", "window_agreement", "nll_cosines")  # columns of tuples
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Cell:
         parameters: weights left.
         seconds, dense_seconds: (R,) to read one window, pruned and dense in turn; empty for the dense model.
         right, right_normalized: (N,) whether each item was answered rightly; empty without a task.
+        nll_cosines: (W, K) cosine-weighted averages of the tokens' losses, nats; with ``window_nll`` before them they
+            are what :func:`entviz.statistics.interval` takes. None in results of versions that did not keep them.
     """
 
     drop: PruneSet
@@ -52,6 +56,7 @@ class Cell:
     dense_seconds: np.ndarray
     right: np.ndarray
     right_normalized: np.ndarray
+    nll_cosines: np.ndarray | None = None
 
     @property
     def speedup(self) -> float:
@@ -78,6 +83,7 @@ class Cell:
             "window_nll": tuple(self.window_nll.tolist()),
             "window_kl": tuple(self.window_kl.tolist()),
             "window_agreement": tuple(self.window_agreement.tolist()),
+            "nll_cosines": () if self.nll_cosines is None else tuple(self.nll_cosines.ravel().tolist()),
         }
 
 
@@ -99,7 +105,8 @@ class Comparison:
         rows: a row for each prune set measured. Columns: name, title, criterion, estimator, seed, level, budget, drop,
             blocks, perplexity, nll (nats a token), kl (nats), top1_agreement, accuracy, accuracy_normalized (shares;
             not a number without a task), parameters, parameters_kept (a share), speedup (times as fast as dense),
-            tokens_per_second, window_nll, window_kl, window_agreement (tuples of one number a window).
+            tokens_per_second, window_nll, window_kl, window_agreement (tuples of one number a window), nll_cosines
+            (a tuple of K numbers for each window in turn, see :class:`Cell`; K may be 0).
         notes: sentences about what was left out.
         rows_total: how many rows there will be.
         seconds: how long it took; what had been kept from before took none.
@@ -203,9 +210,18 @@ def _together(group: pd.DataFrame) -> dict[str, Any]:
         ):
             found[column] = float(group[column].mean())
         found["perplexity"] = perplexity(found["nll"])
-        for column in ("window_nll", "window_kl", "window_agreement"):
+        for column in (name for name in PER_WINDOW if name in group):
             found[column] = tuple(np.mean(group[column].tolist(), axis=0).tolist())
     return found
+
+
+def nll_averages(row: Mapping[str, Any] | pd.Series) -> np.ndarray:
+    """(W, 1 + K) of a row of :attr:`Comparison.rows`, for :func:`entviz.statistics.interval`.
+
+    Rows of versions that did not keep ``nll_cosines`` have the windows' means alone, so K is 0.
+    """
+    means = np.asarray(row["window_nll"], dtype=float)[:, None]
+    return np.hstack([means, np.reshape(row.get("nll_cosines", ()), (len(means), -1))])
 
 
 def empty_rows() -> pd.DataFrame:

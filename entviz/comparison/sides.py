@@ -6,12 +6,13 @@ sentence(evaluation_a, evaluation_b)     # which does better, if that is more th
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from entviz.blocks import PruneSet
-from entviz.comparison.interval import paired_difference
+from entviz.wording import decimals
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
@@ -42,24 +43,20 @@ def table(a: Evaluation, b: Evaluation) -> pd.DataFrame:
 
 
 def sentence(a: Evaluation, b: Evaluation) -> str:
-    """Which prune set has the lower loss, and whether the 95% interval over windows, in pairs, leaves out 0."""
+    """Which prune set has the lower loss, and whether the 95% interval of the difference leaves out 0."""
     if a.drop == b.drop:
         return "A and B drop the same blocks."
-    difference = paired_difference(a.per_window_nll, b.per_window_nll)
-    if difference.pairs < 2:
-        return "One window cannot tell a difference from chance: measure more windows."
+    difference = a.nll_above(b.token_nll)
     better, size = ("B", difference.mean) if difference.mean > 0 else ("A", -difference.mean)
-    low, high = sorted((abs(difference.low), abs(difference.high)))
+    lower = f"{decimals(size, 3)} nats a token lower"
+    apart = f"{better}'s loss is {lower}"
+    if not math.isfinite(difference.reach):
+        return f"{apart}. So few tokens cannot tell a difference from chance: measure more windows."
+    low, high = (difference.low, difference.high) if better == "B" else (-difference.high, -difference.low)
+    interval = f"95% interval {decimals(low, 3)} to {decimals(high, 3)}"
     if not difference.clear:
-        return (
-            f"There is no clear difference: {better}'s loss is {size:.3f} nats a token lower, but over these "
-            f"{difference.pairs} windows the 95% interval of B's minus A's goes from {-difference.high:+.3f} to "
-            f"{-difference.low:+.3f}."
-        )
-    return (
-        f"{better} does better: its loss is {size:.3f} nats a token lower (95% interval {low:.3f} to {high:.3f} over "
-        f"{difference.pairs} windows)."
-    )
+        return f"There is no clear difference. {apart} ({interval})."
+    return f"{better} does better. Its loss is {lower} ({interval})."
 
 
 def shared(a: PruneSet, b: PruneSet) -> tuple[int, int, int]:

@@ -1,122 +1,133 @@
-"""A comparison in words: whether entropy beats cosine, who is best, and who is no better than chance.
+"""A comparison in words: whether entropy beats cosine, which criterion is best, and which are no better than chance.
 
     for paragraph in verdict(comparison):
         print(paragraph)
 
-Prune sets are compared by their loss on the same windows, in pairs, and a difference is called one only where its 95%
-interval leaves out 0. Where the best of several is picked first, the confidence is raised for the number it was
-picked from (Bonferroni), since the luckiest of many looks good by chance.
+Prune sets are compared by their losses on the same tokens. A difference is called one only where its 95% interval
+(:mod:`entviz.statistics`) leaves out 0. Where the best of several is picked first, the confidence is raised for the
+number it was picked from (Bonferroni), since the luckiest of many looks good by chance.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
 
-from entviz.comparison.interval import Difference, paired_difference
-from entviz.comparison.result import Comparison
-from entviz.wording import listed
+from entviz.comparison.result import Comparison, nll_averages
+from entviz.statistics import CONFIDENCE, Interval, interval
+from entviz.wording import decimals, listed
 
-CONFIDENCE = 0.95
 _NOUNS = {"attn": "attentions", "mlp": "MLPs", "layer": "layers", "attn+mlp": "attentions and MLPs"}
 
 
 def verdict(comparison: Comparison) -> list[str]:
-    """A paragraph on each level and budget: entropy against cosine, the best, and what is no better than random."""
+    """A paragraph on each level and budget, and one on what the intervals mean.
+
+    Each says how entropy stands to cosine, which criterion is best, and which are no better than random.
+    """
     said: list[str] = []
     table = comparison.table()
     levels = list(dict.fromkeys(table["level"]))
     for level in levels:
         for budget in comparison.budgets:
             here = table[(table["level"] == level) & (table["budget"] == budget)]
-            sentences = (_entropy_against_cosine(here), _best(here), _no_better_than_random(here))
-            found = [sentence for sentence in sentences if sentence]
+            found = [*_entropy_against_cosine(here), *_best(here), *_no_better_than_random(here)]
             if found:
-                rest = "".join(f" {sentence[0].upper()}{sentence[1:]}" for sentence in found[1:])
-                said.append(f"{_at(level, budget)}, {found[0]}{rest}")
-    if said and comparison.windows == 1:
-        said.append(
-            "One window was measured, which cannot tell a difference from chance: give more text or shorter windows."
-        )
-    return said
+                said.append(f"{_at(level, budget)}: {' '.join(found)}")
+    return [*said, _meaning(comparison)] if said else []
 
 
-def _entropy_against_cosine(here: pd.DataFrame) -> str | None:
+def _entropy_against_cosine(here: pd.DataFrame) -> list[str]:
     entropies = here[here["criterion"] == "entrodrop"]
     cosines = here[here["criterion"] == "cosine"]
     if entropies.empty or cosines.empty:
-        return None
+        return []
     cosine, best = cosines.iloc[0], entropies.loc[entropies["nll"].idxmin()]
     if cosine["drop"] == best["drop"]:
-        return f"cosine and {best['title']} drop the same blocks."
+        return [f"Cosine and {best['title']} drop the same blocks."]
     # Cosine against the best entropy: if it beats that one, it beats them all.
     difference = _difference(best, cosine, len(entropies))
-    numbers = f"perplexity {cosine['perplexity']:.4g} against {best['perplexity']:.4g} ({best['title']})"
     many = len(entropies) > 1
     if not difference.clear:
-        other = "the best entropy" if many else "entropy"
-        return f"there is no clear difference between cosine and {other}: {numbers}; {_interval(difference)}."
-    if difference.mean > 0:
-        whom = "every entropy here" if many else "entropy"
-        return f"cosine does better than {whom}: {numbers}; {_interval(difference)}."
-    return (
-        f"entropy does better than cosine: perplexity {best['perplexity']:.4g} ({best['title']}) against "
-        + (f"{cosine['perplexity']:.4g}; {_interval(difference)}.")
-    )
+        said = f"Cosine and {'the best entropy' if many else 'entropy'} show no clear difference."
+    elif difference.mean > 0:
+        said = f"Cosine does better than {'every entropy' if many else 'entropy'}."
+    else:
+        said = "Entropy does better than cosine."
+    numbers = f"Perplexity is {cosine['perplexity']:.4g} for cosine and {best['perplexity']:.4g} for {best['title']}."
+    return [said, numbers, _apart(difference)]
 
 
-def _best(here: pd.DataFrame) -> str | None:
+def _best(here: pd.DataFrame) -> list[str]:
     if len(here) < 2:
-        return None
+        return []
     ranked = here.sort_values("nll", kind="stable")
     first = ranked.iloc[0]
     others = ranked[ranked["drop"] != first["drop"]]
     if others.empty:
-        return None
+        return []
     equal = [str(name) for name in ranked.loc[ranked["drop"] == first["drop"], "title"]]
     second = others.iloc[0]
-    difference = _difference(first, second, len(here) - 1)
-    numbers = (
-        f"perplexity {first['perplexity']:.4g}; next is {second['title']} with {second['perplexity']:.4g}"
-    )
-    if difference.clear:
-        return f"{listed(equal)} {'is' if len(equal) == 1 else 'are'} best: {numbers}."
-    return f"no one is clearly best. {listed(equal)} came first: {numbers}, no clear difference."
+    one = len(equal) == 1
+    perplexity = f"perplexity {first['perplexity']:.4g}"
+    following = f"Next is {second['title']}: {second['perplexity']:.4g}."
+    if _difference(first, second, len(here) - 1).clear:
+        return [f"{listed(equal)} {'is' if one else 'are'} best: {perplexity}.", following]
+    return [
+        "No criterion is clearly best.",
+        f"{listed(equal)} {'has' if one else 'have'} the lowest perplexity: {first['perplexity']:.4g}.",
+        following,
+    ]
 
 
-def _no_better_than_random(here: pd.DataFrame) -> str | None:
+def _no_better_than_random(here: pd.DataFrame) -> list[str]:
     randoms = here[here["criterion"] == "random"]
     others = here[here["criterion"] != "random"]
     if randoms.empty or others.empty:
-        return None
+        return []
     random = randoms.iloc[0]
     losers = [str(row["title"]) for _, row in others.iterrows() if _difference(row, random, 1).high >= 0]
     if not losers:
-        return None
+        return []
     count = int(random["seeds"])
     what = "the random prune set" if count == 1 else f"the mean of {count} random prune sets"
-    return f"not clearly better than {what} (perplexity {random['perplexity']:.4g}): {listed(losers)}."
+    verb = "is" if len(losers) == 1 else "are"
+    return [
+        f"{listed(losers)} {verb} not clearly better than {what} (perplexity {random['perplexity']:.4g})."
+    ]
 
 
-def _difference(a: Any, b: Any, comparisons: int) -> Difference:
-    return paired_difference(a["window_nll"], b["window_nll"], 1 - (1 - CONFIDENCE) / max(1, comparisons))
+def _difference(a: Any, b: Any, comparisons: int) -> Interval:
+    confidence = 1 - (1 - CONFIDENCE) / max(1, comparisons)
+    return interval(nll_averages(a) - nll_averages(b), confidence)
 
 
-def _interval(difference: Difference) -> str:
-    if difference.pairs < 2:
-        return "one window cannot tell"
-    return (
-        f"{abs(difference.mean):.2f} nats a token apart, interval {_signed(difference)} "
-        f"over {difference.pairs} windows"
-    )
-
-
-def _signed(difference: Difference) -> str:
+def _apart(difference: Interval) -> str:
+    size = f"Their losses differ by {decimals(abs(difference.mean), 2)} nats a token"
+    if not math.isfinite(difference.low):
+        return f"{size}; one window gives no interval."
     low, high = (
         (difference.low, difference.high) if difference.mean >= 0 else (-difference.high, -difference.low)
     )
-    return f"{low:.2f} to {high:.2f}"
+    return f"{size} (interval {decimals(low, 2)} to {decimals(high, 2)})."
+
+
+def _meaning(comparison: Comparison) -> str:
+    """What the intervals are about, and where they are wider or narrower than they might be."""
+    if "nll_cosines" not in comparison.rows:
+        return (
+            "Intervals are 95% intervals over windows. An earlier version of entviz measured this and kept no losses "
+            "of tokens: compare again for narrower intervals."
+        )
+    said = "Intervals are 95% intervals for more text like the one measured, not for other texts."
+    alone = (
+        " One window was measured: another part of the text may differ by more."
+        if comparison.windows == 1
+        else ""
+    )
+    return said + alone
 
 
 def _at(level: str, budget: str) -> str:

@@ -27,6 +27,7 @@ from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.running import run_pruned
 from entviz.pruning.states import StateCache
+from entviz.statistics import Interval, cosine_averages, interval, standard_error
 from entviz.text.notes import noted, notes_on
 
 
@@ -80,8 +81,17 @@ class Evaluation:
 
     @property
     def nll_standard_error(self) -> float:
-        """Standard error of :attr:`nll`, nats, counting tokens as independent."""
+        """Standard error of :attr:`nll`, nats; see :mod:`entviz.statistics`."""
         return _standard_error(self.token_nll)
+
+    @property
+    def nll_increase(self) -> Interval:
+        """Mean loss increase over the dense model, nats a token, with its 95% interval, token paired with token."""
+        return self.nll_above(self.dense_token_nll)
+
+    def nll_above(self, token_nll: np.ndarray) -> Interval:
+        """Mean loss above that of ``token_nll`` (W, S-1), of the same tokens, with its 95% interval; nats a token."""
+        return interval(cosine_averages(self.token_nll - token_nll))
 
     @property
     def perplexity(self) -> float:
@@ -110,8 +120,13 @@ class Evaluation:
 
     @property
     def kl_standard_error(self) -> float:
-        """Standard error of :attr:`kl`, nats, counting positions as independent."""
+        """Standard error of :attr:`kl`, nats; see :mod:`entviz.statistics`."""
         return _standard_error(self.token_kl)
+
+    @property
+    def kl_interval(self) -> Interval:
+        """:attr:`kl` with its 95% interval, nats."""
+        return interval(cosine_averages(self.token_kl))
 
     @property
     def top1_agreement(self) -> float:
@@ -128,9 +143,11 @@ class Evaluation:
             "nll": self.nll,
             "perplexity": or_none(self.perplexity),
             "per_window_nll": self.per_window_nll,
-            "nll_standard_error": self.nll_standard_error,
+            "nll_standard_error": _finite(self.nll_standard_error),
+            "nll_increase": self.nll_increase.to_json(),
             "dense": {"nll": self.dense_nll, "perplexity": or_none(self.dense_perplexity)},
             "kl": self.kl,
+            "kl_interval": self.kl_interval.to_json(),
             "top1_agreement": self.top1_agreement,
             "parameters": {"dense": self.parameters_dense, "pruned": self.parameters_pruned},
             "bytes": {"dense": self.bytes_dense, "pruned": self.bytes_pruned},
@@ -312,4 +329,8 @@ def _extended(result: Evaluation, token_ids: Tensor, dense: DenseReference, scor
 
 
 def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else math.nan
+    return float(standard_error(cosine_averages(values)))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

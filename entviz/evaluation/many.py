@@ -32,16 +32,18 @@ from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache, prefix_key
+from entviz.statistics import cosine_basis
 
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """What one prune set costs. Arrays have one number a window: means over its scored tokens.
+    """What one prune set costs.
 
     Attributes:
         drop: the prune set.
-        window_nll: (windows,) loss, nats a token.
-        window_kl: (windows,) KL(dense || pruned), nats.
+        nll_averages: (windows, 1 + K) loss of the scored tokens of each window, nats a token: its mean and its
+            cosine-weighted averages, as :func:`entviz.statistics.interval` takes them.
+        kl_averages: (windows, 1 + K) the same of KL(dense || pruned), nats.
         window_agreement: (windows,) share of positions where the likeliest token is the dense model's.
 
     Where the pruned model's numbers were not finite on a window, its loss and divergence there are infinite, and the
@@ -49,9 +51,19 @@ class Cost:
     """
 
     drop: PruneSet
-    window_nll: np.ndarray
-    window_kl: np.ndarray
+    nll_averages: np.ndarray
+    kl_averages: np.ndarray
     window_agreement: np.ndarray
+
+    @property
+    def window_nll(self) -> np.ndarray:
+        """(windows,) mean loss, nats a token."""
+        return self.nll_averages[:, 0]
+
+    @property
+    def window_kl(self) -> np.ndarray:
+        """(windows,) mean KL(dense || pruned), nats."""
+        return self.kl_averages[:, 0]
 
     @property
     def nll(self) -> float:
@@ -105,7 +117,9 @@ def evaluate_many(
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
     count = len(windows.token_ids)
-    found = np.zeros((3, len(prune_sets), count))
+    basis = cosine_basis(count, windows.token_ids.shape[1] - 1)
+    weights = torch.from_numpy(basis.T).to(loaded.device)
+    found = np.zeros((3, len(prune_sets), count, len(basis)))
     size = windows_per_batch(loaded, windows.inputs.shape[1])
     done, total = 0, max(1, count * len(prune_sets))
 
@@ -122,11 +136,11 @@ def evaluate_many(
             walk = _Walk(anatomy, calls, tick, cache if anatomy.resumable else StateCache(0), text.key)
             for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
                 scores = score(anatomy.head, *text.scored(last), dense, after_chunk=tick)
-                means = [
-                    part.double().reshape(len(ids), -1).mean(1)
+                averages = [
+                    part.double().reshape(len(ids), -1) @ weights
                     for part in (scores.nll, scores.kl, scores.agrees)
                 ]
-                numbers = torch.stack(means).cpu().numpy()
+                numbers = torch.stack(averages).cpu().numpy()
                 if overflow:
                     numbers = _infinite_where_not_finite(numbers)
                 else:
@@ -136,14 +150,15 @@ def evaluate_many(
                 done += len(places) * len(ids)
                 progress(done, total)
     return [
-        Cost(drop, found[0, place], found[1, place], found[2, place]) for place, drop in enumerate(prune_sets)
+        Cost(drop, found[0, place], found[1, place], found[2, place, :, 0])
+        for place, drop in enumerate(prune_sets)
     ]
 
 
 def _infinite_where_not_finite(numbers: np.ndarray) -> np.ndarray:
-    """Loss, divergence and agreement (3, windows), those of a window infinite and 0 where one is not finite."""
-    worst = np.array([[math.inf], [math.inf], [0.0]])
-    return np.where(np.isfinite(numbers).all(axis=0), numbers, worst)
+    """Averages of loss, divergence and agreement (3, windows, 1 + K); infinite and 0 on a window with one not finite."""
+    worst = np.array([math.inf, math.inf, 0.0])[:, None, None]
+    return np.where(np.isfinite(numbers).all(axis=(0, 2))[:, None], numbers, worst)
 
 
 class _Walk:

@@ -21,7 +21,7 @@ from entviz.blocks import KINDS, PruneSet, all_blocks
 from entviz.comparison.result import pareto_front
 from entviz.criteria import CRITERIA
 from entviz.figures import theme, tokens
-from entviz.figures.reading import number
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.comparison.pair import Contrast

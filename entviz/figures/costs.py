@@ -9,16 +9,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from entviz.evaluation.perplexity import MOST_NLL, in_words
-from entviz.figures.reading import number
+from entviz.wording import number
+
+# Beside numbers that have a ±; what it is about and how it is made is said in entviz.statistics.
+_PLUS_MINUS: Final = (
+    "± is the 95% interval for more text like this one, not for other texts. It allows for correlated tokens."
+)
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
+    from entviz.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Card:
 
 def cards(evaluation: "Evaluation") -> list[Card]:
     """Perplexity, loss, divergence, agreement, parameters and weight memory, each with the dense model's."""
-    more = evaluation.nll - evaluation.dense_nll
+    increase = evaluation.nll_increase
+    more = increase.mean
     saved = evaluation.parameters_dense - evaluation.parameters_pruned
     freed = evaluation.bytes_dense - evaluation.bytes_pruned
     disagree = 1 - evaluation.top1_agreement
@@ -46,25 +53,25 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             _perplexity(evaluation.dense_perplexity),
             _share(math.expm1(min(more, MOST_NLL))),
             more > 0,
-            "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better.",
+            "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better."
+            + _times(increase),
         ),
         Card(
             "Loss (nats a token)",
             f"{evaluation.nll:.3f}",
             f"{evaluation.dense_nll:.3f}",
-            f"{number(more, sign=True)} ± {_error(increase_standard_error(evaluation))}",
+            f"{number(more, sign=True)} ± {_error(increase.reach)}",
             more > 0,
-            "Mean negative log-likelihood of a token given those before it. ± is the standard error of the change over "
-            "tokens, counted as independent.",
+            f"Mean negative log-likelihood of a token given those before it. {_PLUS_MINUS}",
         ),
         Card(
             "KL from dense (nats)",
             number(evaluation.kl),
             "0",
-            f"± {_error(evaluation.kl_standard_error)}",
+            f"± {_error(evaluation.kl_interval.reach)}",
             None,
             "Mean Kullback–Leibler divergence of the pruned model's prediction from the dense model's, KL(dense || "
-            "pruned). 0 where they predict the same.",
+            f"pruned). 0 where they predict the same. {_PLUS_MINUS}",
         ),
         Card(
             "Top-1 agreement",
@@ -94,30 +101,24 @@ def cards(evaluation: "Evaluation") -> list[Card]:
 
 
 def table(evaluation: "Evaluation") -> pd.DataFrame:
-    """The same as a table for a file. Columns: measure, unit, dense, pruned."""
+    """The same as a table for a file, with the ends of 95% intervals. Columns: measure, unit, dense, pruned."""
     one = evaluation
     return pd.DataFrame(
         [
             ("perplexity", "", one.dense_perplexity, one.perplexity),
             ("loss", "nats a token", one.dense_nll, one.nll),
-            ("loss_increase_standard_error", "nats a token", np.nan, increase_standard_error(one)),
+            ("loss_increase", "nats a token", np.nan, one.nll_increase.mean),
+            ("loss_increase_low", "nats a token", np.nan, one.nll_increase.low),
+            ("loss_increase_high", "nats a token", np.nan, one.nll_increase.high),
             ("kl", "nats", 0.0, one.kl),
-            ("kl_standard_error", "nats", np.nan, one.kl_standard_error),
+            ("kl_low", "nats", np.nan, one.kl_interval.low),
+            ("kl_high", "nats", np.nan, one.kl_interval.high),
             ("top1_agreement", "share", 1.0, one.top1_agreement),
             ("parameters", "", one.parameters_dense, one.parameters_pruned),
             ("weight_memory", "bytes", one.bytes_dense, one.bytes_pruned),
         ],
         columns=["measure", "unit", "dense", "pruned"],
     )
-
-
-def increase_standard_error(evaluation: "Evaluation") -> float:
-    """Standard error of the mean loss increase, nats, counting tokens as independent.
-
-    Both models are measured on the same tokens, so it is far below that of either loss.
-    """
-    increase = evaluation.token_nll - evaluation.dense_token_nll
-    return float(increase.std(ddof=1) / math.sqrt(increase.size)) if increase.size > 1 else math.nan
 
 
 def difference(rough: "Evaluation", exact: "Evaluation") -> str:
@@ -132,6 +133,14 @@ def difference(rough: "Evaluation", exact: "Evaluation") -> str:
 
 def _perplexity(value: float) -> str:
     return number(value) if value < 1e6 else in_words(value, ".3g")
+
+
+def _times(increase: "Interval") -> str:
+    if not math.isfinite(increase.reach) or increase.reach == 0:
+        return ""
+    times = [math.exp(min(value, MOST_NLL)) for value in (increase.mean, increase.low, increase.high)]
+    mean, low, high = map(number, times)
+    return f" Here it is {mean} times the dense model's (95% interval {low} to {high})."
 
 
 def _share(value: float) -> str:

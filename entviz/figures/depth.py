@@ -19,7 +19,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from entviz.figures import theme
-from entviz.figures.reading import IMPORTANCE, number, stages
+from entviz.figures.reading import IMPORTANCE, stages
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.figures.reading import number
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions import Interactions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.figures.reading import number
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.lessons.exercises import Cost
@@ -20,7 +20,7 @@ ROW: Final = 46  # pixels a bar
 
 
 def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
-    """Bars of the loss that each choice adds against dense, in nats a token, with two standard errors either way."""
+    """Bars of the loss that each choice adds against dense, in nats a token, with 95% intervals."""
     figure = go.Figure()
     figure.add_bar(
         x=[one.added for one in found],
@@ -29,18 +29,18 @@ def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
         marker={"color": theme.PRUNED_COLOUR, "line": {"width": 0}},
         error_x={
             "type": "data",
-            "array": [2 * one.error for one in found],
+            "array": [one.reach for one in found],
             "color": theme.LINE_COLOUR,
             "thickness": 2,
         },
         customdata=[
-            f"<b>{name}</b><br>loss {number(one.added, sign=True)} ± {number(2 * one.error)} nats a token<br>"
+            f"<b>{name}</b><br>loss {number(one.added, sign=True)} ± {number(one.reach)} nats a token<br>"
             f"perplexity {number(one.perplexity)}, dense {number(one.dense_perplexity)}"
             for name, one in zip(names, found, strict=True)
         ],
         hovertemplate="%{customdata}<extra></extra>",
     )
-    longest = max(*(one.added + 2 * one.error for one in found), 0.0) or 1.0
+    longest = max(*(one.added + one.reach for one in found), 0.0) or 1.0
     theme.style(
         figure,
         x_title="Loss added (nats a token)",
@@ -48,7 +48,7 @@ def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
         height=90 + ROW * len(names),
         legend=False,
     )
-    lowest = min(*(one.added - 2 * one.error for one in found), 0.0)
+    lowest = min(*(one.added - one.reach for one in found), 0.0)
     figure.update_layout(margin={"l": 130, "t": 8})
     figure.update_xaxes(range=[1.1 * lowest, 1.08 * longest], zeroline=True)
     figure.update_yaxes(autorange="reversed", showgrid=False)

@@ -13,7 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.figures.reading import IMPORTANCE, number
+from entviz.figures.reading import IMPORTANCE
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.figures import theme
-from entviz.wording import listed
+from entviz.wording import listed, number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -129,21 +129,3 @@ def _agreement(analysis: "Analysis", found: Stages) -> str:
     if found.earliest == found.latest:
         return f"the same in all {analysis.windows} windows"
     return f"layer {found.earliest} to {found.latest} in single windows"
-
-
-def number(value: float, *, sign: bool = False) -> str:
-    """A value for the screen with about four significant digits, a real minus sign, and a plus if asked for."""
-    size = abs(value)
-    if np.isinf(size):
-        text = "∞"
-    elif size >= 1000:
-        text = f"{size:,.0f}"
-    elif size >= 100:
-        text = f"{size:.1f}"
-    elif size >= 1:
-        text = f"{size:.2f}"
-    else:
-        text = f"{size:.4f}"
-    if value < 0 and text.strip("0.,"):
-        return f"−{text}"
-    return f"+{text}" if sign else text

@@ -19,7 +19,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.figures.reading import number
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation

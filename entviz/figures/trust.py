@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from entviz.comparison.rank_correlation import ranks
 from entviz.comparison.trust_verdict import between, signed
 from entviz.figures import theme
-from entviz.figures.reading import number
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.comparison.trust import Trust

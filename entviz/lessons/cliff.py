@@ -9,7 +9,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entviz.figures.reading import number, stages
+from entviz.figures.reading import stages
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

@@ -20,7 +20,7 @@ import pandas as pd
 
 from entviz.blocks import PruneSet
 from entviz.criteria import Cosine, EntroDrop, rank_by_analysis
-from entviz.figures.reading import number
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 METRICS: Final = ("bucket", "knn", "cosine")  # what an analysis needs to hold
 BUDGETS: Final = (2, 4, 8, 12)
-SURE: Final = 2.0  # standard errors beyond which a difference counts
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a choice costs on a text: loss added a token against dense, its standard error over tokens, both nats."""
+    """What a choice costs on a text: loss added a token against dense, and half its 95% interval, both nats."""
 
     added: float
-    error: float
+    reach: float
     perplexity: float
     dense_perplexity: float
 
@@ -170,9 +169,11 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
 
 
 def cost(evaluation: "Evaluation") -> Cost:
-    """What dropping costs, with the standard error of the paired difference, tokens counted as independent."""
+    """What dropping costs, with the interval of the paired difference."""
+    increase = evaluation.nll_increase
     return Cost(
-        *_paired(evaluation.token_nll, evaluation.dense_token_nll),
+        added=increase.mean,
+        reach=increase.reach,
         perplexity=evaluation.perplexity,
         dense_perplexity=evaluation.dense_perplexity,
     )
@@ -193,22 +194,17 @@ def verdict(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> Verdict:
     losses = [evaluation.nll for evaluation in evaluations]
     best, worst = int(np.argmin(losses)), int(np.argmax(losses))
     expected = evaluations[exercise.expected]
-    behind, error = _paired(expected.token_nll, evaluations[best].token_nll)
-    spread, spread_error = _paired(evaluations[worst].token_nll, evaluations[best].token_nll)
-    if spread <= SURE * spread_error:
+    behind = expected.nll_above(evaluations[best].token_nll)
+    spread = evaluations[worst].nll_above(evaluations[best].token_nll)
+    if not spread.clear:
         return Verdict(
-            "No answer: the choices differ by less than twice the standard error on this few tokens. Raise the "
-            "number of windows in the sidebar, under Advanced."
+            "No answer: on so few tokens the difference between the choices may be chance. Raise the number of windows "
+            "in the sidebar, under Advanced."
         )
     cheap, dear = (_named(exercise.choices[position]) for position in (best, worst))
-    said = f"{cheap} costs least and {dear} most, {number(math.exp(spread))} times the perplexity."
-    why = exercise.why_expected if behind <= SURE * error else exercise.why_not
+    said = f"{cheap} costs least and {dear} most, {number(math.exp(spread.mean))} times the perplexity."
+    why = exercise.why_expected if not behind.clear else exercise.why_not
     return Verdict(said[:1].upper() + said[1:] if "," in exercise.choices[best].drop else said, why)
-
-
-def _paired(losses: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    difference = losses - others
-    return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(difference.size))
 
 
 def _named(choice: Choice) -> str:

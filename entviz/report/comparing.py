@@ -25,6 +25,7 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
     ``asked`` are the options of :class:`entviz.workbench.comparing.Compare`, and ``about`` is the text that the
     criteria chose by; without the former the report names no command.
     """
+    from entviz.comparison.result import PER_WINDOW
     from entviz.comparison.verdict import verdict
     from entviz.figures.comparison import COST_TITLES, QUALITY_TITLES, quality_chart
 
@@ -39,9 +40,11 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
     if len(table):
         speed = quality_chart(comparison, "perplexity", "speedup")
         sections.append(Section("Perplexity: speed", COST_TITLES["speedup"], speed))
-        plain = [name for name in table if not name.startswith("window_")]
+        plain = [name for name in table if name not in PER_WINDOW]
         sections.append(Section("Numbers", table=table[plain]))
-    sections.append(Section("The dense model", table=comparison.dense.drop(columns=_PER_WINDOW)))
+    sections.append(
+        Section("The dense model", table=comparison.dense.drop(columns=list(PER_WINDOW), errors="ignore"))
+    )
     which = "of other texts" if asked.get("measure_on") else "after them" if asked else ""
     which = "that were not all unseen" if comparison.overlap else which
     subtitle = (
@@ -90,9 +93,6 @@ def of_angles(angles: Angles, about: About, windows: int, window_length: int) ->
     ]
     subtitle = measured_on(about, windows, window_length, angles.notes)
     return document("Angular distance", subtitle, [*sections, *ending(about, "")])
-
-
-_PER_WINDOW = ["window_nll", "window_kl", "window_agreement"]
 
 
 def _stopped(comparison: Comparison) -> str:

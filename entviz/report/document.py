@@ -21,8 +21,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from entviz.figures.reading import number
 from entviz.figures.theme import export_config
+from entviz.wording import number
 
 OPEN_ROWS = 30  # a longer table is folded
 MOST_ROWS = 5000

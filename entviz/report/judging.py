@@ -78,8 +78,8 @@ def of_interactions(
 ) -> str:
     """What pairs cost beyond their sum. ``blocks`` are those asked for by name, None for all of the level."""
     from entviz.figures import interactions as drawn
-    from entviz.figures.reading import number
     from entviz.figures.trust import DAMAGE_TITLES
+    from entviz.wording import number
 
     sections = []
     for damage, title in DAMAGE_TITLES.items():

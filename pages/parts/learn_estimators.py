@@ -11,8 +11,8 @@ import streamlit as st
 
 from entviz.figures import lesson_estimators as figures
 from entviz.figures import theme
-from entviz.figures.reading import number
 from entviz.lessons import samples
+from entviz.wording import number
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

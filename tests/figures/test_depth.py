@@ -7,6 +7,7 @@ import pytest
 
 from entviz.analysis import Analysis
 from entviz.figures import depth, reading, tables, theme
+from entviz.wording import number
 
 DIP = [9.0, 6.0, 4.0, 2.0, 5.0, 7.0, 8.0]  # embedding, then after each of six layers: lowest after layer 2
 RISE = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
@@ -247,7 +248,7 @@ def test_importance_names_the_blocks_that_change_least():
     ],
 )
 def test_numbers_for_the_screen(value, sign, shown):
-    assert reading.number(value, sign=sign) == shown
+    assert number(value, sign=sign) == shown
 
 
 def test_tables_for_files_have_a_column_a_window_and_a_unit():

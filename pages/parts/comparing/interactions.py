@@ -7,7 +7,7 @@ import streamlit as st
 from entviz.comparison.estimate import in_words
 from entviz.figures import interactions as drawn
 from entviz.figures import theme
-from entviz.figures.reading import number
+from entviz.wording import number
 from entviz.workbench import workbench
 from pages.parts import files, measured, selection, working
 from pages.parts.comparing import measuring
