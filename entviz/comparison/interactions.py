@@ -25,6 +25,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
+from entviz.statistics import reach, standard_error
 from entviz.text.notes import noted, notes_on
 
 DAMAGES = ("loss", "kl")
@@ -44,6 +45,8 @@ class Interactions:
         alone_loss, alone_kl: (N, W) what dropping one costs: loss increase, and KL from dense, nats a token.
         together_loss, together_kl: (N, N, W) what dropping two costs; symmetric, the diagonal is not a number.
         notes: sentences about how the text was read.
+        beyond_loss_cosines, beyond_kl_cosines: (N, N, W, K) cosine-weighted averages of what two cost beyond their
+            sum, see :func:`entviz.statistics.cosine_averages`. None in results of versions that did not keep them.
     """
 
     model: str
@@ -56,6 +59,8 @@ class Interactions:
     together_loss: np.ndarray
     together_kl: np.ndarray
     notes: tuple[str, ...] = ()
+    beyond_loss_cosines: np.ndarray | None = None
+    beyond_kl_cosines: np.ndarray | None = None
 
     def alone(self, damage: str = "loss") -> np.ndarray:
         """(N,) the damage of each block, mean over windows."""
@@ -70,10 +75,12 @@ class Interactions:
         return self._beyond_by_window(damage).mean(axis=2)
 
     def standard_error(self, damage: str = "loss") -> np.ndarray:
-        """(N, N) the standard error of :meth:`beyond`, windows counted as independent; not numbers with one window."""
-        if self.windows < 2:
-            return np.full(2 * (len(self.blocks),), np.nan)
-        return self._beyond_by_window(damage).std(axis=2, ddof=1) / np.sqrt(self.windows)
+        """(N, N) the standard error of :meth:`beyond`; not numbers where nothing tells it."""
+        return standard_error(self._averages(damage))
+
+    def reach(self, damage: str = "loss") -> np.ndarray:
+        """(N, N) half the 95% interval of :meth:`beyond`; infinite where nothing tells it."""
+        return reach(self._averages(damage))
 
     @property
     def pairs(self) -> int:
@@ -125,6 +132,12 @@ class Interactions:
             return self.alone_loss, self.together_loss
         return self.alone_kl, self.together_kl
 
+    def _averages(self, damage: str) -> np.ndarray:
+        """(N, N, W, 1 + K) of what two cost beyond their sum, as :mod:`entviz.statistics` takes them."""
+        means = self._beyond_by_window(damage)[..., None]
+        cosines = self.beyond_loss_cosines if damage == "loss" else self.beyond_kl_cosines
+        return means if cosines is None else np.concatenate([means, cosines], axis=-1)
+
     def _beyond_by_window(self, damage: str) -> np.ndarray:
         alone, together = self._arrays(damage)
         return together - alone[:, None, :] - alone[None, :, :]
@@ -166,32 +179,46 @@ def interactions(
 
     def cost_of(drops: Sequence[PruneSet]) -> np.ndarray:
         costs = evaluate_many(loaded, windows, drops, dtype=dtype, cache=cache, progress=report)
-        return np.array([[cost.window_nll, cost.window_kl] for cost in costs]).transpose(1, 0, 2)
+        return np.array([[cost.nll_averages, cost.kl_averages] for cost in costs]).swapaxes(0, 1)
 
     first = cost_of([PruneSet(), *(PruneSet([block]) for block in chosen)])
     done = 1 + len(chosen)
-    dense = first[0, 0]
+    dense = first[:, :1] * [
+        [[[1.0]]],
+        [[[0.0]]],
+    ]  # losses are counted from the dense model's; divergences are already
+    alone = first[:, 1:] - dense  # (2, N, W, 1 + K)
+    unknown = np.full((len(chosen), len(chosen), *alone.shape[2:]), np.nan)
     found = Interactions(
         model=loaded.name,
         level=level,
         windows=count,
         window_length=windows.token_ids.shape[1],
         blocks=tuple(map(str, chosen)),
-        alone_loss=first[0, 1:] - dense,
-        alone_kl=first[1, 1:],
-        together_loss=np.full((len(chosen), len(chosen), count), np.nan),
-        together_kl=np.full((len(chosen), len(chosen), count), np.nan),
+        alone_loss=alone[0, ..., 0],
+        alone_kl=alone[1, ..., 0],
+        together_loss=unknown[..., 0],
+        together_kl=unknown[..., 0],
         notes=notes_on(loaded, windows),
+        beyond_loss_cosines=unknown[..., 1:],
+        beyond_kl_cosines=unknown[..., 1:],
     )
+    together = np.stack([unknown, unknown])
     progress(done * count, total * count, found)
     for pairs in _runs_of_pairs(chosen, loaded.layers):
         rows, columns = np.array(pairs).T
-        nll, kl = cost_of([PruneSet([chosen[i], chosen[j]]) for i, j in pairs])
-        # New arrays, as whoever shows the partial result may still be reading the old ones.
-        loss, divergence = found.together_loss.copy(), found.together_kl.copy()
-        for a, b in ((rows, columns), (columns, rows)):
-            loss[a, b], divergence[a, b] = nll - dense, kl
-        found = replace(found, together_loss=loss, together_kl=divergence)
+        measured = cost_of([PruneSet([chosen[i], chosen[j]]) for i, j in pairs]) - dense
+        # A new array, as whoever shows the partial result may still be reading the old one.
+        together = together.copy()
+        together[:, rows, columns] = together[:, columns, rows] = measured
+        beyond = (together - alone[:, :, None] - alone[:, None])[..., 1:]
+        found = replace(
+            found,
+            together_loss=together[0, ..., 0],
+            together_kl=together[1, ..., 0],
+            beyond_loss_cosines=beyond[0],
+            beyond_kl_cosines=beyond[1],
+        )
         done += len(pairs)
         progress(done * count, total * count, found)
     return found

@@ -6,6 +6,7 @@ found.blocks[["block", "where", "cost_a", "cost_b"]]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,11 @@ import pandas as pd
 
 from entviz.blocks import PruneSet
 from entviz.corpus import Windows
-from entviz.evaluation.many import evaluate_many
+from entviz.evaluation.many import Cost, evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.pruning.states import StateCache
+from entviz.statistics import Interval, interval
 from entviz.text.notes import notes_on
 
 
@@ -28,7 +30,8 @@ class Contrast:
         a, b: the prune sets.
         nll_a, nll_b: their losses, nats a token.
         blocks: a row for each block that is in either, by depth. Columns: block, kind, index, where (``a``, ``b`` or
-            ``both``), cost_a, cost_b (nats a token; not a number where the block is not in that set).
+            ``both``), cost_a, cost_b (nats a token; not a number where the block is not in that set), reach_a and
+            reach_b (half their 95% intervals; results of versions that did not measure it lack them).
         notes: sentences about how the text was read.
     """
 
@@ -69,17 +72,24 @@ def contrast(
     """
     sets = [a, b, *(a - PruneSet([block]) for block in a), *(b - PruneSet([block]) for block in b)]
     found = evaluate_many(loaded, windows, sets, dtype=dtype, cache=cache, progress=progress)
-    nll = [cost.nll for cost in found]
     names_a, names_b = [str(block) for block in a], [str(block) for block in b]
-    costs_a = dict(zip(names_a, (nll[0] - other for other in nll[2 : 2 + len(names_a)]), strict=True))
-    costs_b = dict(zip(names_b, (nll[1] - other for other in nll[2 + len(names_a) :]), strict=True))
+    costs_a = _saved(found[0], names_a, found[2 : 2 + len(names_a)])
+    costs_b = _saved(found[1], names_b, found[2 + len(names_a) :])
+    unknown = Interval(np.nan, np.nan, np.nan)
     rows = []
     for block in sorted({*a, *b}):
         name = str(block)
         where = "both" if name in costs_a and name in costs_b else "a" if name in costs_a else "b"
-        rows.append(
-            (name, block.kind, block.index, where, costs_a.get(name, np.nan), costs_b.get(name, np.nan))
-        )
-    columns = ["block", "kind", "index", "where", "cost_a", "cost_b"]
+        in_a, in_b = costs_a.get(name, unknown), costs_b.get(name, unknown)
+        rows.append((name, block.kind, block.index, where, in_a.mean, in_b.mean, in_a.reach, in_b.reach))
+    columns = ["block", "kind", "index", "where", "cost_a", "cost_b", "reach_a", "reach_b"]
     table = pd.DataFrame(rows, columns=columns)
-    return Contrast(a, b, nll[0], nll[1], table, notes_on(loaded, windows))
+    return Contrast(a, b, found[0].nll, found[1].nll, table, notes_on(loaded, windows))
+
+
+def _saved(whole: Cost, names: Sequence[str], put_back: Sequence[Cost]) -> dict[str, Interval]:
+    """What putting each block back saves, by its name."""
+    return {
+        name: interval(whole.nll_averages - cost.nll_averages)
+        for name, cost in zip(names, put_back, strict=True)
+    }

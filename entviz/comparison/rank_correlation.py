@@ -1,16 +1,19 @@
 """Rank correlations and their bootstrap intervals, for many resamples at once.
 
 spearman(scores, damage)                                # one number
-draw = resample(blocks=30, windows=8, count=2000)       # which blocks and windows each resample is made of
-low, high = interval(spearman(scores, damage), spearman(draw.of(scores_by_window), draw.of(damage_by_window)))
+draw = resample(blocks=30, windows=8, count=2000)       # which blocks, and which noise of the text
+low, high = interval(spearman(scores, damage), spearman(draw.of(score_averages), draw.of(damage_averages)))
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+
+from entviz.statistics import deviations
 
 _NORMAL = NormalDist()
 CONFIDENCE = 0.95
@@ -56,27 +59,39 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Resample:
-    """Blocks and windows drawn with replacement, each on their own.
+    """Blocks drawn with replacement, and the text's noise drawn as large as it is measured, each on their own.
 
     Attributes:
         blocks: (count, blocks) which blocks make up each resample.
-        weights: (count, windows) the share of each window in it.
+        noise: (count, windows, most averages) standard normal.
     """
 
     blocks: np.ndarray
-    weights: np.ndarray
+    noise: np.ndarray
 
-    def of(self, by_window: np.ndarray) -> np.ndarray:
-        """Means over the drawn windows of the drawn blocks: (count, blocks), of (blocks, windows)."""
-        return np.take_along_axis(self.weights @ by_window.T, self.blocks, axis=1)
+    def of(self, averages: np.ndarray) -> np.ndarray:
+        """Means of the drawn blocks, as another text might have them: (count, blocks), of (blocks, windows, 1 + K).
+
+        ``averages`` are those of :func:`entviz.statistics.cosine_averages`, or windows' means alone (K = 0). Each is
+        multiplied by the same noise for all blocks, so what is common to blocks stays common (a multiplier bootstrap);
+        the variance is that of :func:`entviz.statistics.standard_error`. A single mean has none.
+        """
+        apart, degrees = deviations(averages)
+        means = np.broadcast_to(averages[..., 0].mean(axis=-1), self.blocks.shape)
+        if degrees > 0:
+            weights = self.noise[..., : apart.shape[-1]].reshape(len(self.noise), -1)
+            means = means + weights @ apart.reshape(len(apart), -1).T / math.sqrt(degrees * apart.shape[-2])
+        return np.take_along_axis(means, self.blocks, axis=1)
 
 
-def resample(blocks: int, windows: int, count: int, seed: int = 0) -> Resample:
-    """Draw ``count`` resamples of both blocks and windows; the same arguments always give the same ones."""
+def resample(blocks: int, windows: int, count: int, seed: int = 0, *, averages: int = 1) -> Resample:
+    """Draw ``count`` resamples of both blocks and text; the same arguments always give the same ones.
+
+    ``averages`` is the most that there are of a window, 1 + K.
+    """
     generator = np.random.default_rng(seed)
     drawn = generator.integers(blocks, size=(count, blocks))
-    weights = generator.multinomial(windows, np.full(windows, 1 / windows), size=count) / windows
-    return Resample(drawn, weights)
+    return Resample(drawn, generator.normal(size=(count, windows, averages)))
 
 
 def interval(estimate: float, resampled: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:

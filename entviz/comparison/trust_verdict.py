@@ -8,13 +8,12 @@ One criterion is called better than another only where the interval of their dif
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
 from entviz.comparison.trust import FEWEST_BLOCKS, Trust
-from entviz.wording import listed
+from entviz.wording import decimals, listed
 
 TITLES = {
     "bucket": "bucket entropy increase",
@@ -29,7 +28,7 @@ _NOT_ENTROPY = ("cosine", "angular", "depth")
 
 
 def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]:
-    """One to three sentences: the best, how the entropies stand to cosine, and what does no better than depth."""
+    """Short sentences: the best, how the entropies stand to cosine, and what does no better than depth."""
     table = trust.correlations
     table = table[(table["scope"] == scope) & (table["damage"] == damage)].set_index("criterion")
     count = int(table["blocks"].iloc[0])
@@ -42,17 +41,18 @@ def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]
     numbers = _numbers(valid, best)
     if not valid.at[best, "low"] > 0:
         return [
-            f"Nothing here predicts damage beyond chance: the highest rank correlation is that of {TITLES[best]}, "
-            f"{numbers}."
+            "No criterion predicts damage clearly better than chance. "
+            f"{_capital(TITLES[best])} has the highest rank correlation: {numbers}."
         ]
     others = [str(name) for name in valid.index[1:]]
     equals = [name for name in others if not gap(trust, scope, damage, best, name)[1] > 0]
     said = [f"{_capital(TITLES[best])} predicts damage best: rank correlation {numbers}."]
     if equals:
+        said = [f"{_capital(TITLES[best])} has the highest rank correlation with damage: {numbers}."]
         # Where cosine is first, how the entropies stand to it is said below, with numbers.
         told = [TITLES[name] for name in equals if best != "cosine" or name in _NOT_ENTROPY]
-        end = f", but cannot be told apart here from {listed(told)}" if told else ", but not clearly"
-        said[0] = f"{_capital(TITLES[best])} has the highest rank correlation with damage, {numbers}{end}."
+        if told:
+            said.append(f"It is not clearly better than {listed(told)}.")
     said += _entropy_against_cosine(trust, scope, damage, [str(name) for name in valid.index])
     return said + _no_better_than_chance(valid)
 
@@ -85,13 +85,15 @@ def _entropy_against_cosine(trust: Trust, scope: str, damage: str, names: Sequen
             said.append(f"{_capital(named)} {verb} {word} than cosine.")
     if unclear:
         named = listed([f"{TITLES[name]} (difference {_signed(gaps[name])})" for name in unclear])
-        said.append(f"{_capital(named)} cannot be told apart from cosine here.")
+        verb = "is" if len(unclear) == 1 else "are"
+        said.append(f"{_capital(named)} {verb} not clearly different from cosine.")
     return said
 
 
 def _no_better_than_chance(valid: pd.DataFrame) -> list[str]:
     names = [TITLES[str(name)] for name, low in valid["low"].items() if not low > 0]
-    return [f"No better than chance: {listed(names)}."] if names else []
+    verb = "is" if len(names) == 1 else "are"
+    return [f"{_capital(listed(names))} {verb} not clearly better than chance."] if names else []
 
 
 def _numbers(table: pd.DataFrame, name: str) -> str:
@@ -105,7 +107,7 @@ def _signed(found: tuple[float, float, float]) -> str:
 
 def signed(value: float) -> str:
     """A correlation or a difference of two, with two decimals and a real minus sign."""
-    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+    return decimals(value, 2)
 
 
 def between(low: float, high: float) -> str:

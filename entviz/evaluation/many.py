@@ -156,7 +156,7 @@ def evaluate_many(
 
 
 def _infinite_where_not_finite(numbers: np.ndarray) -> np.ndarray:
-    """Averages of loss, divergence and agreement (3, windows, 1 + K); infinite and 0 on a window with one not finite."""
+    """Loss, divergence and agreement (3, windows, 1 + K); infinite and 0 on a window with one that is not finite."""
     worst = np.array([math.inf, math.inf, 0.0])[:, None, None]
     return np.where(np.isfinite(numbers).all(axis=(0, 2))[:, None], numbers, worst)
 

@@ -173,19 +173,26 @@ def overlap_board(a: PruneSet, b: PruneSet, layers: int) -> go.Figure:
 
 
 def block_costs(contrast: "Contrast") -> go.Figure:
-    """What each dropped block costs within A and within B (nats a token): what putting it back alone would save."""
+    """What each dropped block costs within A and within B (nats a token): what putting it back alone would save.
+
+    With 95% intervals where they were measured.
+    """
     figure = go.Figure()
     for column, side in (("cost_a", "a"), ("cost_b", "b")):
         rows = contrast.blocks[contrast.blocks[column].notna()]
         _, colour, _ = _SIDES[side]
+        reach = rows.get(f"reach_{side}", pd.Series(np.nan, rows.index)).replace(np.inf, np.nan)
         figure.add_bar(
             x=rows["block"],
             y=rows[column],
             name=f"in {side.upper()}",
             marker={"color": colour, "pattern": {"shape": "" if side == "a" else "/"}},
+            error_y={"type": "data", "array": reach, "color": theme.LINE_COLOUR, "thickness": 1.5},
             customdata=[
-                f"<b>{row.block}</b> in {side.upper()}<br>{number(getattr(row, column), sign=True)} nats a token"
-                for row in rows.itertuples()
+                f"<b>{block}</b> in {side.upper()}<br>{number(cost, sign=True)}"
+                + ("" if np.isnan(half) else f" ± {number(half)}")
+                + " nats a token"
+                for block, cost, half in zip(rows["block"], rows[column], reach, strict=True)
             ],
             hovertemplate="%{customdata}<extra></extra>",
         )

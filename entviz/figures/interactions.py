@@ -73,18 +73,19 @@ def full_colour(interactions: "Interactions", damage: str) -> float:
 
 def headline(interactions: "Interactions", damage: str) -> list[str]:
     """What the pairs say, in up to three sentences."""
-    beyond, error = interactions.beyond(damage), interactions.standard_error(damage)
+    beyond, reach = interactions.beyond(damage), interactions.reach(damage)
     values = _upper(beyond)
     if not values.size:
         return ["No pair is measured yet."]
     said = [_worst(interactions, damage)]
-    if interactions.windows > 1:
-        errors = _upper(error)
-        more = int((values > 2 * errors).sum())
-        less = int((values < -2 * errors).sum())
+    reaches = _upper(reach)
+    if np.isfinite(reaches).all():
+        more = int((values > reaches).sum())
+        less = int((values < -reaches).sum())
         said.append(
-            f"Of {len(values):,} pairs, {more:,} cost more than their sum and {less:,} less, by over two standard "
-            f"errors; for the other {len(values) - more - less:,} damage adds up as far as this text can tell."
+            f"Of {len(values):,} pairs, {more:,} clearly cost more than their sum and {less:,} clearly less (95% "
+            f"intervals). By chance alone about {round(0.05 * len(values)):,} would. For the other "
+            f"{len(values) - more - less:,} damage adds up as far as this text can tell."
         )
     near = np.array([beyond[i, i + 1] for i in range(len(beyond) - 1)])
     near = near[~np.isnan(near)]
@@ -120,7 +121,7 @@ def _upper(values: np.ndarray, above: int = 1) -> np.ndarray:
 
 def _hover(interactions: "Interactions", damage: str) -> list[list[str]]:
     alone, together = interactions.alone(damage), interactions.together(damage)
-    beyond, error = interactions.beyond(damage), interactions.standard_error(damage)
+    beyond, reach = interactions.beyond(damage), interactions.reach(damage)
     names = interactions.blocks
 
     def text(i: int, j: int) -> str:
@@ -128,7 +129,7 @@ def _hover(interactions: "Interactions", damage: str) -> list[list[str]]:
             return f"<b>{names[i]}</b> alone<br>{number(float(alone[i]), sign=True)} nats"
         if np.isnan(beyond[i, j]):
             return f"<b>{names[i]} and {names[j]}</b><br>not measured"
-        spread = "" if np.isnan(error[i, j]) else f" (standard error {number(float(error[i, j]))})"
+        spread = f" ± {number(float(reach[i, j]))} (95% interval)" if np.isfinite(reach[i, j]) else ""
         return (
             f"<b>{names[i]} and {names[j]}</b><br>together {number(float(together[i, j]), sign=True)} nats<br>"
             f"sum of the two {number(float(alone[i] + alone[j]), sign=True)} nats<br>"

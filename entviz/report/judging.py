@@ -45,7 +45,7 @@ def of_trust(trust: Trust, about: About, dtype: str = "float32") -> str:
     sections.append(
         Section(
             "Correlations",
-            "low and high are 95% intervals, from resampling both windows and blocks.",
+            "low and high are 95% intervals, for more text like this one and other blocks like these.",
             table=trust.correlations,
         )
     )

@@ -2,14 +2,14 @@
 
 from itertools import combinations
 
-import numpy as np
 import pytest
 import torch
 
 from entviz.blocks import PruneSet
 from entviz.evaluation import precision
 from entviz.models import load
-from tests.altered import losses, without
+from entviz.statistics import cosine_averages, standard_error
+from tests.altered import without
 from tests.cli.conftest import LAYERS, TEXT, WINDOWS
 
 MLPS = ("interactions", "--text", TEXT, *WINDOWS, "--level", "mlp")
@@ -28,18 +28,17 @@ def test_json(answer, directory):
     loaded = load(str(directory))
     ids = torch.tensor(loaded.tokenizer(TEXT, add_special_tokens=False).input_ids[:120]).view(3, 40)
     log_p = loaded.model(ids).logits[:, :-1].double().log_softmax(-1)
-    dense = losses(loaded.model, ids)
 
     def damage(drop):
-        """The loss increase and the KL in each window, (2, 3)."""
+        """The loss increase and the KL of each token, (2, 3, 39)."""
         pruned = without(loaded.model, PruneSet.parse(drop))
         log_q = pruned(ids).logits[:, :-1].double().log_softmax(-1)
-        kl = (log_p.exp() * (log_p - log_q)).sum(-1).mean(-1)
-        return np.stack([(losses(pruned, ids) - dense).numpy(), kl.numpy()])
+        increase = (log_p - log_q).gather(-1, ids[:, 1:, None]).squeeze(-1)
+        return torch.stack([increase, (log_p.exp() * (log_p - log_q)).sum(-1)]).detach().numpy()
 
     alone = {name: damage(name) for name in names}
     for row in found["alone"]:
-        loss, kl = alone[row["block"]].mean(axis=1)
+        loss, kl = alone[row["block"]].mean(axis=(1, 2))
         assert (row["loss"], row["kl"]) == pytest.approx((loss, kl), rel=1e-4, abs=1e-5)
     for row in found["pairs"]:
         together = damage(f"{row['first']},{row['second']}")
@@ -50,7 +49,7 @@ def test_json(answer, directory):
                 "together": together[place].mean(),
                 "sum": added[place].mean(),
                 "interaction": beyond[place].mean(),
-                "standard_error": beyond[place].std(ddof=1) / np.sqrt(3),
+                "standard_error": standard_error(cosine_averages(beyond[place])),
             }
             for name, value in wanted.items():
                 assert row[f"{measure}_{name}"] == pytest.approx(value, rel=1e-3, abs=2e-5)
@@ -68,9 +67,9 @@ def test_only_the_blocks_that_are_named(answer):
     assert pair == pytest.approx(wanted, rel=1e-4, abs=1e-5)
 
 
-def test_one_window_has_no_standard_error(answer):
+def test_a_window_of_few_tokens_has_no_standard_error(answer):
     found = answer(
-        "interactions", "--text", TEXT, "--windows", 1, "--window-length", 40, "--blocks", "attn.1,attn.2"
+        "interactions", "--text", TEXT, "--windows", 1, "--window-length", 8, "--blocks", "attn.1,attn.2"
     )
     assert found["pairs"][0]["loss_standard_error"] is None
 

@@ -14,8 +14,9 @@ from entviz.comparison.plan import plan
 from entviz.corpus import windows_from_token_ids
 from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.models import LoadedModel
+from entviz.statistics import cosine_averages, interval
 from entviz.store.codec import pack, unpack
-from tests.comparison.damage import damage
+from tests.comparison.damage import token_damage
 from tests.tiny import build
 
 LAYERS = 5
@@ -35,12 +36,18 @@ def found(request, tiny):
 
 def damage_of(model, *blocks):
     """Loss increase and KL of each window, as (2, windows)."""
-    return torch.stack(damage(model, IDS, *blocks)).numpy()
+    return tokens_of(model, *blocks).mean(axis=2)
+
+
+def tokens_of(model, *blocks):
+    """Loss increase and KL of each token, as (2, windows, tokens)."""
+    return torch.stack(token_damage(model, IDS, *blocks)).numpy()
 
 
 def test_every_pair_costs_what_a_really_altered_copy_does(found):
     model = build("llama", layers=LAYERS)
-    alone = {name: damage_of(model, name) for name in found.blocks}
+    tokens = {name: tokens_of(model, name) for name in found.blocks}
+    alone = {name: of_tokens.mean(axis=2) for name, of_tokens in tokens.items()}
     for i, first in enumerate(found.blocks):
         assert [found.alone("loss")[i], found.alone("kl")[i]] == pytest.approx(
             alone[first].mean(axis=1), abs=1e-4
@@ -49,11 +56,11 @@ def test_every_pair_costs_what_a_really_altered_copy_does(found):
             if i == j:
                 assert np.isnan(found.beyond("loss")[i, j])
                 continue
-            beyond = damage_of(model, first, second) - alone[first] - alone[second]  # (loss or KL, windows)
-            error = beyond.std(axis=1, ddof=1) / np.sqrt(3)
+            beyond = tokens_of(model, first, second) - tokens[first] - tokens[second]
             for number, name in enumerate(("loss", "kl")):
+                wanted = interval(cosine_averages(beyond[number]))
                 assert found.beyond(name)[i, j] == pytest.approx(beyond[number].mean(), abs=2e-4)
-                assert found.standard_error(name)[i, j] == pytest.approx(error[number], abs=2e-4)
+                assert found.reach(name)[i, j] == pytest.approx(wanted.reach, abs=4e-4)
 
 
 def test_the_table_has_every_pair_once_and_adds_up(found):
@@ -69,6 +76,12 @@ def test_the_table_has_every_pair_once_and_adds_up(found):
 def test_it_comes_back_from_the_store_as_it_was(found):
     again, _ = unpack("interactions", pack("interactions", found)[0])
     assert again.to_json() == found.to_json()
+
+
+def test_what_an_earlier_version_kept_has_the_errors_of_windows(found):
+    earlier = dataclasses.replace(found, beyond_loss_cosines=None, beyond_kl_cosines=None)
+    beyond = found.together_loss - found.alone_loss[:, None] - found.alone_loss[None]
+    assert earlier.standard_error() == pytest.approx(beyond.std(axis=2, ddof=1) / np.sqrt(3), nan_ok=True)
 
 
 def test_what_is_measured_so_far_is_reported_and_never_changes_afterwards(tiny, monkeypatch):
@@ -117,8 +130,8 @@ def test_a_pair_that_leaves_nothing_is_passed_over():
     assert found.table().empty
 
 
-def test_one_window_has_no_standard_error(tiny):
-    found = interactions(tiny, windows_from_token_ids(IDS[:1].tolist(), 101), "attn")
+def test_a_window_of_few_tokens_has_no_standard_error(tiny):
+    found = interactions(tiny, windows_from_token_ids(IDS[:1, :8].tolist(), 101), "attn")
     assert np.isnan(found.standard_error("loss")).all()
     json.dumps(found.to_json(), allow_nan=False)
 

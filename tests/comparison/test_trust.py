@@ -149,13 +149,13 @@ def test_cosine_is_called_better_only_where_the_interval_bears_it():
     assert clear == [
         "Cosine importance predicts damage best: rank correlation 0.80 [0.60, 0.90].",
         "KNN entropy increase (difference −0.50 [−0.80, −0.20]) does worse than cosine.",
-        "No better than chance: KNN entropy increase.",
+        "KNN entropy increase is not clearly better than chance.",
     ]
     unclear = verdict(judged(numbers, {("knn", "cosine"): (-0.8, 0.1)}))
-    assert unclear[0].endswith("rank correlation with damage, 0.80 [0.60, 0.90], but not clearly.")
+    assert unclear[0] == "Cosine importance has the highest rank correlation with damage: 0.80 [0.60, 0.90]."
     assert (
         unclear[1]
-        == "KNN entropy increase (difference −0.50 [−0.80, 0.10]) cannot be told apart from cosine here."
+        == "KNN entropy increase (difference −0.50 [−0.80, 0.10]) is not clearly different from cosine."
     )
 
 
@@ -181,9 +181,9 @@ def test_what_ties_with_the_best_is_named():
     numbers = {"bucket": (0.9, 0.8, 0.95), "cosine": (0.8, 0.6, 0.9), "depth": (0.7, 0.4, 0.8)}
     gaps = {("bucket", "cosine"): (-0.1, 0.3), ("bucket", "depth"): (0.1, 0.4), ("cosine", "depth"): (0, 0.2)}
     assert verdict(judged(numbers, gaps)) == [
-        "Bucket entropy increase has the highest rank correlation with damage, 0.90 [0.80, 0.95], but cannot be told "
-        "apart here from cosine importance.",
-        "Bucket entropy increase (difference 0.10 [−0.10, 0.30]) cannot be told apart from cosine here.",
+        "Bucket entropy increase has the highest rank correlation with damage: 0.90 [0.80, 0.95].",
+        "It is not clearly better than cosine importance.",
+        "Bucket entropy increase (difference 0.10 [−0.10, 0.30]) is not clearly different from cosine.",
     ]
 
 
@@ -194,6 +194,9 @@ def test_nothing_is_praised_where_nothing_beats_chance():
             {("knn", "cosine"): (-0.3, 0.5)},
         )
     )
-    assert said.startswith("Nothing here predicts damage beyond chance")
+    assert said == (
+        "No criterion predicts damage clearly better than chance. KNN entropy increase has the highest rank "
+        "correlation: 0.20 [−0.20, 0.50]."
+    )
     flat = judged({"knn": (np.nan,) * 3}, {})
     assert verdict(flat) == ["No rank correlation exists here: all blocks have the same damage."]

@@ -80,10 +80,23 @@ def test_losses_are_summed_in_double_precision():
     assert found.token_nll.dtype == found.dense_token_nll.dtype == found.token_kl.dtype == np.float64
 
 
-def test_standard_errors_are_those_of_the_mean():
+def test_intervals_are_of_token_by_token_differences():
     found = evaluate(LoadedModel.of(build("llama")), text(4), DROP)
-    assert found.nll_standard_error == pytest.approx(found.token_nll.std(ddof=1) / np.sqrt(4 * 23))
-    assert found.kl_standard_error == pytest.approx(found.token_kl.std(ddof=1) / np.sqrt(4 * 23))
+    cosines = [np.cos(np.pi * k * (np.arange(23) + 0.5) / 23) * np.sqrt(2) for k in (1, 2)]
+    for values, error in (
+        (found.token_nll, found.nll_standard_error),
+        (found.token_kl, found.kl_standard_error),
+        (
+            found.token_nll - found.dense_token_nll,
+            found.nll_increase.reach / 2.200985,
+        ),  # Student's t, 11 degrees
+    ):
+        averages = [(values * weights).mean(axis=1) for weights in (np.ones(23), *cosines)]
+        averages[0] = averages[0] - averages[0].mean()
+        assert error == pytest.approx(np.sqrt((np.array(averages) ** 2).sum() / 11 / 4), rel=1e-5)
+    assert found.nll_increase.mean == pytest.approx(found.nll - found.dense_nll)
+    assert found.kl_interval.mean == pytest.approx(found.kl)
+    assert found.to_json()["nll_increase"]["low"] == found.nll_increase.low
 
 
 # --- every way to the same numbers -----------------------------------------------------------------------------------

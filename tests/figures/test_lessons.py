@@ -174,7 +174,7 @@ def test_bars_of_costs_say_the_loss_its_error_and_the_perplexity():
     (bars,) = figure.data
     assert list(bars.y) == ["attn.0<br>perplexity 243.0", "attn.7<br>perplexity 52.70"]
     assert list(bars.x) == [1.5, -0.01]
-    assert list(bars.error_x.array) == [0.2, 0.04]
+    assert list(bars.error_x.array) == [0.1, 0.02]
     low, high = figure.layout.xaxis.range
-    assert low < -0.05
-    assert high > 1.7
+    assert low < -0.03
+    assert high > 1.6

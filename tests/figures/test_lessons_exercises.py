@@ -116,11 +116,13 @@ def test_a_model_of_few_layers_has_exercises_too(layers):
             PruneSet.parse(choice.drop).check(layers)
 
 
-def test_a_cost_is_the_paired_difference_with_its_standard_error():
-    losses = np.array([2.5, 3.0, 1.0, 4.5])
-    found = exercises.cost(evaluation_of("attn.1", losses))
+def test_a_cost_is_the_paired_difference_with_its_interval():
+    losses = np.random.default_rng(0).gamma(2.0, size=60)
+    measured = evaluation_of("attn.1", losses)
+    found = exercises.cost(measured)
     assert found.added == pytest.approx((losses - 2.0).mean())
-    assert found.error == pytest.approx((losses - 2.0).std(ddof=1) / 2)
+    assert found.reach == measured.nll_increase.reach
+    assert 0 < found.reach < 2
     assert found.perplexity == pytest.approx(math.exp(losses.mean()))
     assert found.dense_perplexity == pytest.approx(math.exp(2.0))
 

@@ -82,6 +82,7 @@ def a_comparison():
             "drop": ["attn.5", "attn.6"],
             "nll": [3.5, float("nan")],
             "window_nll": [(3.0, 4.0), (2.0, 5.0)],
+            "nll_cosines": [(0.5, -0.25), (0.125, 1.0)],
         }
     )
     return Comparison(

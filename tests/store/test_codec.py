@@ -1,5 +1,6 @@
 """Bytes and back: what goes in comes out, and nothing else is ever taken for it."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -90,3 +91,17 @@ def test_a_result_of_another_form_is_unreadable():
         unpack("generation", buffer.getvalue())
     with pytest.raises(UnreadableError, match="generation"):
         unpack("evaluation", data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "newer"),
+    [("cell", {"nll_cosines"}), ("interactions", {"beyond_loss_cosines", "beyond_kl_cosines"})],
+)
+def test_results_of_versions_that_kept_no_averages_of_tokens_open(kind, newer):
+    """As an earlier version packed them: without the fields that came later."""
+    found = EXAMPLES[kind]()
+    kept = [field.name for field in dataclasses.fields(found) if field.name not in newer]
+    earlier = dataclasses.make_dataclass(type(found).__name__, kept)
+    again, _ = unpack(kind, pack(kind, earlier(*(getattr(found, name) for name in kept)))[0])
+    assert all(getattr(again, name) is None for name in newer)
+    assert_same(dataclasses.replace(found, **dict.fromkeys(newer)), again)

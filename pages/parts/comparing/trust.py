@@ -67,7 +67,9 @@ def _draw_choices() -> tuple[str, str, str, bool]:
 def _draw_result(found: "Trust", about: Asked, fresh: bool, damage: str, scope: str, as_ranks: bool) -> None:
     said = verdict(found, scope, damage)
     st.markdown(f"**{escape(said[0])}** {' '.join(map(escape, said[1:]))}")
-    alone = " One window says nothing about other texts: take more." if found.windows == 1 else ""
+    alone = (
+        " One window does not show how scores vary along the text: take more." if found.windows == 1 else ""
+    )
     st.caption(measuring.measured_on(found, about, fresh) + alone)
     measured.draw_notes(found.notes)
     rows = drawn.chosen(found, scope, damage)
@@ -79,9 +81,9 @@ def _draw_result(found: "Trust", about: Asked, fresh: bool, damage: str, scope: 
             alt=said[0],
         )
         st.caption(
-            "Bars are 95% intervals: how far the correlation might lie elsewhere on another text of this kind and "
-            "other blocks like these, from resampling both windows and blocks. A bar that covers 0 may be chance. "
-            "Differences between two criteria are judged on the same resamples, so bars that overlap can still differ."
+            "Bars are 95% intervals, for more text like this one and other blocks like these. A bar that covers 0 may "
+            "be chance. Differences between two criteria are judged on the same resamples, so bars that overlap can "
+            "still differ."
         )
         _draw_scatters(found, list(rows["criterion"]), damage, scope, as_ranks)
     _draw_files(found)
