@@ -177,7 +177,7 @@ def test_table(entviz):
         "one row for all seeds"
     )
     assert "accuracy_normalized" in output
-    assert "- At 1 attention dropped, " in output
+    assert "- At 1 attention dropped: " in output
     assert all(math.isfinite(float(row[3])) for row in rows[1:])
 
 
