@@ -5,6 +5,9 @@ the work to stop raises :class:`entviz.errors.Cancelled` from that call; nothing
 function changes the model.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -16,3 +19,22 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, partial: object = None, /) -> None:
     """Report nothing; the default where no one is watching."""
+
+
+@contextmanager
+def waiting_for(
+    lock: "threading.Lock | threading.RLock", progress: Progress, every: float = 0.2
+) -> Iterator[None]:
+    """Hold a lock within the block. Whoever waits for it can be stopped.
+
+    Args:
+        lock: what to hold.
+        progress: called while somebody else holds it; may raise ``Cancelled``, and then the lock is not taken.
+        every: seconds between two calls.
+    """
+    while not lock.acquire(timeout=every):
+        progress(0, 0)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,15 @@ def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> b
     return data
 
 
-def parse_json(data: bytes | str) -> Any:
+def parse_json(data: bytes | str, most_digits: int = _MOST_DIGITS) -> Any:
     """What a JSON text in UTF-8 stands for; a byte order mark is taken off.
 
     Raises ``ValueError`` with the reason where it is not JSON, is nested too deeply, or holds a whole number of more
-    than 20 digits.
+    than ``most_digits`` digits.
     """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data.removeprefix("\ufeff")
-        return json.loads(text, parse_int=_whole_number)
+        return json.loads(text, parse_int=partial(_whole_number, most_digits=most_digits))
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in error.doc else ""
         raise ValueError(f"{error.msg.lower()} at {line}column {error.colno}") from None
@@ -64,7 +65,7 @@ def parse_json(data: bytes | str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _whole_number(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
+def _whole_number(digits: str, most_digits: int) -> int:
+    if len(digits) > most_digits:
         raise ValueError(f"a number in it has {len(digits)} digits")
     return int(digits)

@@ -22,12 +22,13 @@ from entviz.errors import ExportError
 from entviz.evaluation.loss import evaluate
 from entviz.export.order import Check, Order
 from entviz.export.zeroing import probe
-from entviz.models.checks import named_weights, read_json
 from entviz.models.gguf import read_gguf
+from entviz.models.headers import named_weights
 from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, round_weights
 from entviz.models.memory import check_memory, estimate
 from entviz.models.quiet import quiet
+from entviz.models.regular_files import read_object
 from entviz.models.transformers_calls import read_model
 from entviz.progress import Progress, silent
 
@@ -110,7 +111,7 @@ def _read_back(path: Path, dtype: torch.dtype) -> Any:
     try:
         with quiet():
             if path.is_dir():
-                values = read_json(path / "config.json", path.name)
+                values = read_object(path / "config.json", path.name)
                 model, info = read_model(path, named_weights(path, path.name), values, torch.float32)
                 wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]})
                 if wrong:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from entviz.progress import Progress, silent, waiting_for
+
 _BUILDING = threading.RLock()
 
 # These make numbers of the default type unless they are told another one.
@@ -30,11 +32,14 @@ _BY_VALUE = frozenset(
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Within the block transformers may build a model: no other thread does, and torch's defaults stay as they are."""
+def one_at_a_time(progress: Progress = silent) -> Iterator[None]:
+    """Within the block transformers may build a model: no other thread does, and torch's defaults stay as they are.
+
+    ``progress`` is called while another thread builds one; it may raise ``Cancelled``.
+    """
     from transformers import modeling_utils
 
-    with _BUILDING:
+    with waiting_for(_BUILDING, progress):
         modeling_utils.local_torch_dtype = default_type_of_this_thread
         yield
 

@@ -1,22 +1,25 @@
-"""Whether a directory holds a causal language model that can be read safely, before anything large is read.
+"""Whether a directory holds a causal language model that can be read safely, before anything large is read or built.
 
 Only safetensors are accepted, because unpickling a ``.bin`` or ``.pth`` file runs whatever code its author put there;
 code of the model's own is refused for the same reason.
 """
 
-import json
-import math
-import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from entviz.errors import ModelError
-from entviz.models.library_errors import telling_line
-from entviz.models.transformers_calls import config_from
+import torch
 
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
+from entviz.errors import ModelError
+from entviz.models.config_file import check_config, check_values
+from entviz.models.fitting import Plan, check_counts, check_fit
+from entviz.models.headers import WEIGHTS, WEIGHTS_INDEX, named_weights, read_headers
+from entviz.models.library_errors import telling_line
+from entviz.models.regular_files import read_json
+from entviz.progress import Progress, silent
+
 PICKLES = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".pickle")
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -28,7 +31,26 @@ TOKENIZER_FILES = (
     "tekken.json",
     "tiktoken.model",
 )
-_MAX_JSON_BYTES = 100_000_000
+_MOST_FILES = 10_000  # of a directory; whoever names one with more has not named a model
+
+
+@dataclass(frozen=True)
+class CheckedDirectory:
+    """A directory whose config and tensors fit together.
+
+    Attributes:
+        path: the directory.
+        values: the content of its ``config.json``.
+        config: the transformers config that it stands for.
+        weights: names of the weight files, and of their index if they have one.
+        plan: what the model takes.
+    """
+
+    path: Path
+    values: dict[str, Any]
+    config: Any
+    weights: list[str]
+    plan: Plan
 
 
 def check_files(files: Iterable[str], name: str) -> list[str]:
@@ -67,157 +89,43 @@ def check_files(files: Iterable[str], name: str) -> list[str]:
     )
 
 
-def check_directory(directory: Path, name: str) -> Any:
-    """Check that a directory can be loaded as a causal language model, and return its transformers config.
+def check_directory(
+    directory: Path, name: str, dtype: torch.dtype = torch.float32, progress: Progress = silent
+) -> CheckedDirectory:
+    """Check that a directory can be loaded as a causal language model, reading its config and headers only.
+
+    Args:
+        directory: where the files are.
+        name: what to call the model in a message.
+        dtype: the type that the weights are going to be loaded in.
+        progress: called now and then; may raise ``Cancelled``.
 
     Raises:
-        ModelError: if files are missing, damaged or pickled; if the model is not a decoder-only causal language
-            model, is quantized, or needs code of its own; or if its files are cut short.
+        ModelError: if files are missing, damaged, pickled or no regular files; if the model is not a decoder-only
+            causal language model, is quantized, or needs code of its own; or if its weights are not those that its
+            config describes.
     """
-    check_files((file.name for file in directory.iterdir()), name)
-    config = check_config(read_json(directory / "config.json", name), name)
-    for file in named_weights(directory, name):
-        if file != WEIGHTS_INDEX:
-            safetensors_header(directory / file, name)
-    return config
+    check_files(file_names(directory), name)
+    values = check_values(read_json(directory / "config.json", name), name)
+    tensors = read_headers(directory, name)
+    check_counts(values, tensors, name)
+    config = check_config(values, name)
+    plan = check_fit(config, tensors, name, dtype, progress)
+    return CheckedDirectory(directory, values, config, named_weights(directory, name), plan)
 
 
-def check_config(values: Any, name: str) -> Any:
-    """Turn the content of a ``config.json`` into a transformers config of a decoder-only causal language model.
-
-    Raises:
-        ModelError: if it describes anything else.
-    """
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL,
-    )
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED,
-    )
-
-    if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
-        raise ModelError(
-            f"The config.json of {name} names no model_type. Give a model that transformers can load."
-        )
-    kind: str = values["model_type"]
-    if kind not in CONFIG_MAPPING:
-        if values.get("auto_map"):
-            raise ModelError(
-                f"{name} needs program code that comes with it, which entviz never runs. "
-                "Choose a model whose architecture is part of transformers."
-            )
-        raise ModelError(
-            f"{name} is of the type {kind!r}, which this version of transformers does not know. "
-            "Choose another model, or update transformers."
-        )
-    architectures = [str(architecture) for architecture in values.get("architectures") or ()]
-    causal = CAUSAL.get(kind)
-    heads = {causal} if isinstance(causal, str) else set(causal or ())
-    # A body without a head ("LlamaModel") is fine where the head is the embedding; missing weights show up later.
-    fits = not architectures or any(a in heads or a.endswith("Model") for a in architectures)
-    both_ways = values.get("is_encoder_decoder") or (kind in MASKED and not values.get("is_decoder"))
-    if not heads or not fits or both_ways:
-        what = architectures[0] if architectures else f"{kind} model"
-        raise ModelError(
-            f"{name} is a {what}, not a causal language model. Choose a decoder-only model that predicts the next "
-            "token, such as Llama, Qwen, Gemma or GPT-2."
-        )
-    if values.get("transformers_weights"):
-        raise ModelError(
-            f"The config.json of {name} names a weight file of its own choice, which is not followed. "
-            f"Save the model again, so that its weights are in {WEIGHTS}."
-        )
-    if values.get("quantization_config"):
-        raise ModelError(
-            f"{name} has quantized weights, whose hidden states cannot be measured as they are. "
-            "Choose the original model, or a GGUF file of it."
-        )
-    try:
-        return config_from(values)
-    except Exception as error:  # config classes validate in many ways, all of which mean the same here
-        raise ModelError(
-            f"The config.json of {name} cannot be used: {telling_line(error)}. Restore the model's own file."
-        ) from error
-
-
-def count_parameters(directory: Path, name: str) -> int:
-    """Return how many numbers the weight files of a checked directory hold, reading only their headers."""
-    return sum(
-        math.prod(entry["shape"])
-        for file in named_weights(directory, name)
-        if file != WEIGHTS_INDEX
-        for entry in safetensors_header(directory / file, name).values()
-    )
-
-
-def safetensors_header(path: Path, name: str) -> dict[str, Any]:
-    """Return what a safetensors file says about its tensors: name to ``{"dtype", "shape", "data_offsets"}``.
+def file_names(directory: Path) -> list[str]:
+    """Return the names of what lies in a directory.
 
     Raises:
-        ModelError: if it is not a safetensors file, or its size is not what its header says.
+        ModelError: if it cannot be listed, or holds too much to be a model's.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size - 8, _MAX_JSON_BYTES):
-                raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        if size != 8 + length + end:
-            raise ValueError(f"it has {size} bytes instead of {8 + length + end}")
-    except (
-        OSError,
-        struct.error,
-        ValueError,
-        RecursionError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+        names = [path.name for path in islice(directory.iterdir(), _MOST_FILES + 1)]
+    except OSError as error:
+        raise ModelError(f"The directory {directory} cannot be read ({telling_line(error)}).") from error
+    if len(names) > _MOST_FILES:
         raise ModelError(
-            f"The weight file {path.name} of {name} is damaged ({telling_line(error)}). Download or save it again."
-        ) from error
-    return dict(header)
-
-
-def read_json(path: Path, name: str) -> Any:
-    """Return the content of one of a model's JSON files.
-
-    Raises:
-        ModelError: if it cannot be read, is huge, or is not JSON.
-    """
-    try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise ValueError("the file is too large")
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"The {path.name} of {name} cannot be read ({telling_line(error)}). Download or save it again."
-        ) from error
-
-
-def named_weights(directory: Path, name: str) -> list[str]:
-    """Return the names of the weight files that transformers reads, and of their index if they have one.
-
-    Raises:
-        ModelError: if the index is damaged, or a file that it names is missing or lies elsewhere.
-    """
-    if (directory / WEIGHTS).is_file():
-        return [WEIGHTS]
-    places = read_json(directory / WEIGHTS_INDEX, name)
-    places = places.get("weight_map") if isinstance(places, dict) else None
-    if not isinstance(places, dict) or not places:
-        raise ModelError(f"The {WEIGHTS_INDEX} of {name} names no files. Download or save it again.")
-    shards = sorted({str(place) for place in places.values()})
-    for shard in shards:
-        if Path(shard).name != shard or not shard.endswith(".safetensors"):
-            raise ModelError(
-                f"The {WEIGHTS_INDEX} of {name} points to {shard!r}, which is not a safetensors file beside it. "
-                "Use a model whose weights lie in its own directory."
-            )
-        if not (directory / shard).is_file():
-            raise ModelError(f"{name} lacks its weight file {shard}. Download or save it again.")
-    return [*shards, WEIGHTS_INDEX]
+            f"The directory {directory} holds more than {_MOST_FILES} files. Give the model a directory of its own."
+        )
+    return names

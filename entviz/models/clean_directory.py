@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from entviz.errors import ModelError
-from entviz.models.regular_files import check_regular, read_object
+from entviz.models.regular_files import MOST_BYTES, check_regular, read_object
 
 # What tokenizers and generation configs are kept in.
 _READ_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -43,7 +43,7 @@ def clean_directory(source: Path, weights: Sequence[str], written: Mapping[str, 
         for name in weights:
             _link(source / name, clean / name)
         for name in _beside_the_weights(source, written):
-            check_regular(source / name, source.name)
+            check_regular(source / name, source.name, MOST_BYTES)
             if name in _STEER_TOKENIZERS:
                 content = _without_paths(read_object(source / name, source.name))
                 (clean / name).write_text(json.dumps(content), "utf-8")
@@ -78,7 +78,6 @@ def _beside_the_weights(source: Path, written: Mapping[str, Any]) -> list[str]:
         and not name.endswith(".index.json")
         and name not in _NEVER
         and name not in written
-        and not (source / name).is_dir()
     ]
 
 

@@ -6,13 +6,18 @@ is_here("models/tiny")               # True where that is a directory or a file,
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from entviz.errors import ModelError
 from entviz.models.catalog import CATALOG
 from entviz.models.regular_files import read_object
+from entviz.reading import read_bytes
 
 _WEIGHTS = "model.safetensors"
+_MOST_REFERENCE_BYTES = 1000
 
 
 def is_downloaded(name: str) -> bool:
@@ -46,6 +51,30 @@ def earlier_download(hub_id: str) -> Path | None:
         return None
     directory = Path(config).parent
     return directory if _has_weights(directory, hub_id) else None
+
+
+def snapshot_in(directory: Path) -> Path | None:
+    """Return the snapshot that a model's folder in the hub's cache (``models--organization--name``) stands for.
+
+    None where the directory is no such folder.
+
+    Raises:
+        ModelError: if it is, and holds no snapshot, or several of which none is the main one.
+    """
+    snapshots = directory / "snapshots"
+    if not directory.name.startswith("models--") or not snapshots.is_dir():
+        return None
+    with suppress(OSError, ValueError):  # no such reference, or no file
+        main = read_bytes(directory / "refs/main", _MOST_REFERENCE_BYTES).decode("ascii").strip()
+        if re.fullmatch(r"\w+", main) and (snapshots / main).is_dir():
+            return snapshots / main
+    found = sorted(path for path in islice(snapshots.iterdir(), 100) if path.is_dir())
+    if len(found) == 1:
+        return found[0]
+    raise ModelError(
+        f"{directory} is a folder of the Hugging Face hub's cache with {len(found) or 'no'} snapshots. "
+        + (f"Give one of them, such as {found[0]}." if found else "Download the model again.")
+    )
 
 
 def _has_weights(directory: Path, name: str) -> bool:

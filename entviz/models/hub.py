@@ -7,7 +7,8 @@ from typing import Any
 from tqdm.std import tqdm
 
 from entviz.errors import EntvizError, ModelError
-from entviz.models.checks import check_config, check_files
+from entviz.models.checks import check_files
+from entviz.models.config_file import check_config
 from entviz.models.downloads import room_for
 from entviz.models.here import earlier_download
 from entviz.models.library_errors import telling_line

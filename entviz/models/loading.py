@@ -8,24 +8,25 @@ from typing import Any
 
 import torch
 
-from entviz.errors import ModelError, OptionError
+from entviz.errors import EntvizError, ModelError, OptionError
+from entviz.models.bounded_building import bounded_building
 from entviz.models.catalog import CATALOG, DEFAULT_MODEL, CatalogEntry
 from entviz.models.checks import (
     PICKLES,
     TOKENIZER_FILES,
+    CheckedDirectory,
     check_directory,
-    count_parameters,
-    named_weights,
-    read_json,
+    file_names,
 )
 from entviz.models.gguf import converted, one_model
+from entviz.models.here import snapshot_in
 from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
 from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, parse_dtype
-from entviz.models.memory import check_memory, estimate
+from entviz.models.memory import Need, check_memory, estimate
 from entviz.models.quiet import quiet
 from entviz.models.transformers_calls import read_model, read_tokenizer
-from entviz.progress import Progress, silent
+from entviz.progress import Progress, silent, waiting_for
 
 # One model after the other, so that each finds the memory that the check before it saw.
 _READING = threading.Lock()
@@ -50,7 +51,8 @@ def load(
             order.
         dtype: type of the weights: float32, bfloat16 or float16.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None takes all GPUs there are, or else the processor.
-        progress: told the bytes there and the bytes in all while a model is downloaded; may raise ``Cancelled``.
+        progress: told the bytes there and the bytes in all while a model is downloaded, and called now and then while
+            it is waited for, built and read; may raise ``Cancelled``.
 
     Raises:
         ModelError: if there is no such model, or it is not a causal language model that can be read safely.
@@ -60,13 +62,12 @@ def load(
     placement = _placement(device)
     with quiet():
         directory = locate(name, weight_type.itemsize, progress)
-        config = check_directory(directory, name)
-        with _READING:
+        checked = check_directory(directory, name, weight_type, progress)
+        with waiting_for(_READING, progress):
             if placement is None:
-                parameters = count_parameters(directory, name)
-                check_memory(estimate(parameters, weight_type.itemsize, config=config), name)
-            model = _read_model(directory, name, weight_type, placement)
-        return LoadedModel.of(model, _read_tokenizer(directory, name), name, directory)
+                check_memory(_need(checked, weight_type), name)
+            model = _read_model(checked, name, weight_type, placement, progress)
+        return LoadedModel.of(model, _read_tokenizer(checked, name), name, directory)
 
 
 def read_again(loaded: LoadedModel, dtype: str) -> LoadedModel:
@@ -79,10 +80,12 @@ def read_again(loaded: LoadedModel, dtype: str) -> LoadedModel:
     weight_type = parse_dtype(dtype)
     if loaded.directory is None or not loaded.directory.is_dir():
         raise ModelError(f"The files of {loaded.name} are not there any more. Load the model again.")
-    with quiet(), _READING:
-        check_memory(estimate(loaded.parameters, weight_type.itemsize), loaded.name)
-        placement = _placement("cpu" if loaded.device.type == "cpu" else None)
-        model = _read_model(loaded.directory, loaded.name, weight_type, placement)
+    with quiet():
+        checked = check_directory(loaded.directory, loaded.name, weight_type)
+        with _READING:
+            check_memory(_need(checked, weight_type), loaded.name)
+            placement = _placement("cpu" if loaded.device.type == "cpu" else None)
+            model = _read_model(checked, loaded.name, weight_type, placement, silent)
     return LoadedModel.of(model, loaded.optional_tokenizer, loaded.name, loaded.directory)
 
 
@@ -147,10 +150,8 @@ def _locate_entry(entry: CatalogEntry, bytes_each: int, progress: Progress) -> P
 
 
 def _locate_in_directory(path: Path) -> Path:
-    try:
-        files = [file.name for file in path.iterdir()]
-    except OSError as error:
-        raise ModelError(f"The directory {path} cannot be read ({telling_line(error)}).") from error
+    path = snapshot_in(path) or path
+    files = file_names(path)
     packed = one_model(files)
     if packed is not None and not any(file.endswith(".safetensors") for file in files):
         return converted(path / packed)
@@ -191,11 +192,27 @@ def _placement(device: str | None) -> Any:
     return {"": wanted}
 
 
-def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) -> Any:
+def _need(checked: CheckedDirectory, dtype: torch.dtype) -> Need:
+    plan, each = checked.plan, dtype.itemsize
+    # A weight that is cast, or merged from several tensors of the file, is there twice for a moment.
+    return estimate(
+        plan.parameters,
+        each,
+        loading=plan.largest * each,
+        buffers=plan.buffer_bytes,
+        config=checked.config,
+    )
+
+
+def _read_model(
+    checked: CheckedDirectory, name: str, dtype: torch.dtype, placement: Any, progress: Progress
+) -> Any:
     try:
-        values = read_json(directory / "config.json", name)
-        model, info = read_model(directory, named_weights(directory, name), values, dtype, placement)
-    except ModelError:
+        with bounded_building(progress=progress):
+            model, info = read_model(
+                checked.path, checked.weights, checked.values, dtype, placement, progress
+            )
+    except EntvizError:
         raise
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise ModelError(
@@ -207,13 +224,9 @@ def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) 
         raise ModelError(
             f"{name} cannot be loaded: {telling_line(error)}. Check that its config.json belongs to its weights."
         ) from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        # transformers would fill these with random numbers, and every figure would be about noise.
-        raise ModelError(
-            f"{name} lacks {len(missing)} of the weights of its model, such as {missing[0]}. "
-            "Give the complete files of a causal language model."
-        )
+    wrong = sorted({*info["missing_keys"], *(set(info["unexpected_keys"]) - checked.plan.left_out)})
+    if wrong:  # the files were checked, so they have changed since
+        raise ModelError(f"The files of {name} changed while they were read ({wrong[0]}). Load it again.")
     if any(weight.is_meta for weight in model.parameters()):
         raise ModelError(
             f"{name} does not fit into the memory of the GPU. Choose bfloat16 weights, or the device cpu."
@@ -221,12 +234,12 @@ def _read_model(directory: Path, name: str, dtype: torch.dtype, placement: Any) 
     return model
 
 
-def _read_tokenizer(directory: Path, name: str) -> Any:
+def _read_tokenizer(checked: CheckedDirectory, name: str) -> Any:
     """The tokenizer, or None where the directory has no file of one."""
-    if not any((directory / file).is_file() for file in TOKENIZER_FILES):
+    if not set(TOKENIZER_FILES).intersection(file_names(checked.path)):
         return None
     try:
-        return read_tokenizer(directory, read_json(directory / "config.json", name))
+        return read_tokenizer(checked.path, checked.values)
     except ModelError:
         raise
     except Exception as error:  # a tokenizer of a kind that this installation cannot read

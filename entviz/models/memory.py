@@ -30,7 +30,7 @@ class Need:
     """Bytes that are in memory at once.
 
     Attributes:
-        weights: of the model, in the type that it is loaded in.
+        weights: of the model, in the type that it is loaded in, and its buffers.
         loading: on top, while it is read: the file's own copy of a tensor, or of all of them.
         copies: of the model in other number types.
         run: temporaries of the first run.
@@ -52,6 +52,7 @@ def estimate(
     bytes_each: int,
     *,
     loading: int = 0,
+    buffers: int = 0,
     copy_bytes_each: int = 0,
     config: Any = None,
 ) -> Need:
@@ -61,10 +62,11 @@ def estimate(
         parameters: numbers in all its tensors.
         bytes_each: size of a loaded weight.
         loading: bytes that reading it takes beside the weights, such as its largest tensor or the whole file.
+        buffers: bytes that the model keeps beside its weights, such as masks.
         copy_bytes_each: size of a weight of a copy in another type, or 0 for no copy.
         config: its transformers config, from whose widths and vocabulary the first run is estimated.
     """
-    return Need(parameters * bytes_each, loading, parameters * copy_bytes_each, _first_run(config))
+    return Need(parameters * bytes_each + buffers, loading, parameters * copy_bytes_each, _first_run(config))
 
 
 def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, or bfloat16 weights") -> None:

@@ -1,89 +1,83 @@
-"""Read a model's small files: regular files only, and never more bytes than such a file can need."""
+"""Read a model's small files: regular files only, with a bound on their bytes, and JSON with a bound on its numbers."""
 
-import json
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
+from entviz import reading
 from entviz.errors import ModelError
 from entviz.models.library_errors import telling_line
 
+_MOST_DIGITS = 40  # tokenizers without a bound on their texts write it as 10 to the 30th
 MOST_BYTES = 100_000_000  # of a file that is read as a whole; the largest tokenizers have a third of it
 
 
-def check_regular(path: Path, name: str, most_bytes: int = MOST_BYTES) -> None:
-    """Check that a path leads to a regular file of a bearable size, links followed.
+def check_regular(path: Path, name: str, most_bytes: int | None = None) -> int:
+    """Check that a path leads to a regular file of a bearable size, links followed, and return its size.
 
     Args:
         path: the file.
         name: what to call the model in a message.
-        most_bytes: the most that the file may have.
+        most_bytes: the most that the file may have; None for no bound.
 
     Raises:
         ModelError: if it leads nowhere, to a pipe, a device or a directory, or to a larger file.
     """
     try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        if path.is_symlink():
-            raise ModelError(
-                f"The {path.name} of {name} is a link to {path.readlink()}, which is not there. "
-                "Download the model again, or restore the file."
-            ) from error
-        raise ModelError(f"{name} has no {path.name}. Download or save it again.") from error
+        size = path.stat().st_size
     except OSError as error:
+        raise _unreadable(path, name, error) from error
+    if not path.is_file():
         raise ModelError(
-            f"The {path.name} of {name} cannot be read ({telling_line(error)}). Choose files that you can open."
-        ) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise ModelError(
-            f"The {path.name} of {name} is not a regular file but a {_kind(status.st_mode)}, which is not read. "
-            "Replace it with the model's own file."
+            f"The {path.name} of {name} is not a file but a directory, a pipe or a device, which is not read. "
+            "Put the model's own file there."
         )
-    if status.st_size > most_bytes:
+    if most_bytes is not None and size > most_bytes:
         raise ModelError(
-            f"The {path.name} of {name} has {status.st_size / 1e6:,.0f} MB, and at most {most_bytes / 1e6:,.0f} MB are "
-            "read of such a file. Restore the model's own file."
+            f"The {path.name} of {name} has {size / 1e6:,.0f} MB, and at most {most_bytes / 1e6:,.0f} MB are read of "
+            "such a file. Restore the model's own file."
         )
+    return size
 
 
-def read_bytes(path: Path, name: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """Return a file's content.
+def read_json(path: Path, name: str) -> Any:
+    """Return the content of one of a model's JSON files.
 
     Raises:
-        ModelError: as :func:`check_regular`, or if it cannot be read.
+        ModelError: as :func:`check_regular`, or if it is not JSON, or holds numbers that no model has.
     """
-    check_regular(path, name, most_bytes)
+    check_regular(path, name, MOST_BYTES)
     try:
-        # Without O_NONBLOCK, a pipe put there since the check would wait for a writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123  of a descriptor
-            content = file.read(most_bytes)
-    except OSError as error:
-        raise ModelError(
-            f"The {path.name} of {name} cannot be read ({telling_line(error)}). Choose files that you can open."
-        ) from error
-    return content
+        return reading.parse_json(reading.read_bytes(path, MOST_BYTES), _MOST_DIGITS)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, name, error) from error
 
 
 def read_object(path: Path, name: str) -> dict[str, Any]:
-    """Return the JSON object that a file holds.
+    """Return the JSON object that one of a model's files holds.
 
     Raises:
-        ModelError: if it cannot be read, or holds anything else.
+        ModelError: as :func:`read_json`, or if it holds anything else.
     """
-    content = read_bytes(path, name)
-    try:
-        values = json.loads(content)
-        if not isinstance(values, dict):
-            raise TypeError(f"it holds a {type(values).__name__} instead of an object")
-    except (ValueError, TypeError, RecursionError) as error:
+    values = read_json(path, name)
+    if not isinstance(values, dict):
         raise ModelError(
-            f"The {path.name} of {name} cannot be read ({telling_line(error)}). Download or save it again."
-        ) from error
+            f"The {path.name} of {name} holds no JSON object but {_kind(values)}. Download or save it again."
+        )
     return values
 
 
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFIFO: "pipe", stat.S_IFDIR: "directory", stat.S_IFSOCK: "socket"}
-    return kinds.get(stat.S_IFMT(mode), "device")
+def _unreadable(path: Path, name: str, error: Exception) -> ModelError:
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return ModelError(
+            f"The {path.name} of {name} is a link to {path.readlink()}, where there is no file. "
+            "Download the model again, or restore that file."
+        )
+    if isinstance(error, FileNotFoundError):
+        return ModelError(f"{name} has no {path.name}. Download or save it again.")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else telling_line(error)
+    return ModelError(f"The {path.name} of {name} cannot be read ({reason}). Download or save it again.")
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")

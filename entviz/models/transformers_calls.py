@@ -10,6 +10,7 @@ transformers is given a directory of its own (:mod:`entviz.models.clean_director
 was not checked: program code, an adapter, a pickle, another checkpoint, a pipe.
 """
 
+import copy
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ import torch
 
 from entviz.models.building import one_at_a_time
 from entviz.models.clean_directory import clean_directory, point_back
+from entviz.progress import Progress, silent
 
 # Where the package ``kernels`` is installed, transformers would fetch compiled code from the hub for some models.
 # It reads this when it is imported.
@@ -85,6 +87,7 @@ def read_model(
     values: Mapping[str, Any],
     dtype: torch.dtype,
     device_map: Any = None,
+    progress: Progress = silent,
 ) -> tuple[Any, dict[str, Any]]:
     """Read a causal language model from safetensors.
 
@@ -94,6 +97,7 @@ def read_model(
         values: content of the ``config.json``.
         dtype: type that the weights get.
         device_map: as transformers takes it; None means the processor.
+        progress: called while another model is built; may raise ``Cancelled``.
 
     Returns:
         The model, and transformers' account of which weights were missing or left over.
@@ -103,7 +107,8 @@ def read_model(
     """
     from transformers import AutoModelForCausalLM
 
-    with clean_directory(directory, weights, {"config.json": without_code(values)}) as clean, one_at_a_time():
+    written = {"config.json": without_code(values)}
+    with clean_directory(directory, weights, written) as clean, one_at_a_time(progress):
         model, info = AutoModelForCausalLM.from_pretrained(
             clean, config=config_from(values), dtype=dtype, device_map=device_map, **_SAFE_WEIGHTS
         )
@@ -116,6 +121,47 @@ def skeleton(config: Any) -> Any:
 
     with torch.device("meta"), one_at_a_time():
         return AutoModelForCausalLM.from_config(_with_own_attention(config), trust_remote_code=False)
+
+
+def dry_run(
+    config: Any, tensors: Mapping[str, torch.Tensor], dtype: torch.dtype, progress: Progress = silent
+) -> tuple[Any, dict[str, Any]]:
+    """Load tensors on torch's device ``meta``, which have no content, into a causal language model there.
+
+    Nothing takes memory, however large the model is, but its modules do. ``progress`` is called while another model is
+    built, and may raise ``Cancelled``.
+
+    Returns:
+        The model, and transformers' account of which weights were missing, left over or of another shape.
+
+    Raises:
+        Exception: of many kinds, if a model of this config cannot be built.
+    """
+    from transformers.models.auto.auto_factory import _get_model_class
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    config = _with_own_attention(copy.deepcopy(config))
+    model_class = _get_model_class(config, MODEL_FOR_CAUSAL_LM_MAPPING)
+    text_class = config.sub_configs.get("text_config")
+    if text_class is not None and model_class.config_class is text_class:
+        config = config.get_text_config()
+    # What is missing is not made up: that computes on the processor, as much as the config asks for.
+    names = {
+        "__module__": model_class.__module__,
+        "_initialize_missing_keys": lambda self, is_quantized: None,
+    }
+    uninitialized: Any = type(model_class.__name__, (model_class,), names)
+    with one_at_a_time(progress):
+        model, info = uninitialized.from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(tensors),
+            dtype=dtype,
+            device_map={"": "meta"},
+            ignore_mismatched_sizes=True,
+            **_SAFE_WEIGHTS,
+        )
+    return model, info
 
 
 def read_tokenizer(directory: Path, values: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from entviz.errors import ModelError
 from entviz.models import CATALOG
 
 _MOST_FILES = 10_000  # of a directory; whoever names one with more has not named a model
@@ -19,7 +20,12 @@ def model_identity(name: str) -> str | None:
     """
     try:
         files = _files(name)
-    except (OSError, ValueError, RuntimeError):  # a name that no file could have, or ~ and no such user
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        ModelError,
+    ):  # a name that no file could have, or ~ and no such user
         return None
     if not files:
         return None
@@ -39,7 +45,9 @@ def _files(name: str) -> list[Path]:
     if path.is_file():
         return [path.absolute()]
     if path.is_dir():
-        return _of_a_directory(path.absolute())
+        from entviz.models.here import snapshot_in
+
+        return _of_a_directory((snapshot_in(path) or path).absolute())
     return _of_the_hub(name)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from entviz.progress import Progress, silent, waiting_for
 from entviz.workbench.identity import model_identity
 
 if TYPE_CHECKING:
@@ -45,22 +46,23 @@ class Shelf:
             self._models.move_to_end(name)
             return known[1]
 
-    def get(self, name: str) -> LoadedModel:
+    def get(self, name: str, progress: Progress = silent) -> LoadedModel:
         """A model, loaded now if it is not in memory or its files have changed.
 
-        Raises ``ModelError`` where it cannot be loaded. Takes as long as loading takes, downloads included.
+        Raises ``ModelError`` where it cannot be loaded, and ``Cancelled`` where ``progress``, which is called now and
+        then, says so. Takes as long as loading takes, downloads included.
         """
-        with self._one_at_a_time(name):
-            return self.find(name) or self._load(name)
+        with self._one_at_a_time(name, progress):
+            return self.find(name) or self._load(name, progress)
 
     @contextmanager
-    def _one_at_a_time(self, name: str) -> Iterator[None]:
+    def _one_at_a_time(self, name: str, progress: Progress) -> Iterator[None]:
         """The gate of a name, which is there as long as anybody waits at it: also where loading fails for the first."""
         with self._lock:
             gate, waiting = self._gates.get(name, (threading.Lock(), 0))
             self._gates[name] = (gate, waiting + 1)
         try:
-            with gate:
+            with waiting_for(gate, progress):
                 yield
         finally:
             with self._lock:
@@ -68,14 +70,14 @@ class Shelf:
                 if waiting > 1:
                     self._gates[name] = (gate, waiting - 1)
 
-    def _load(self, name: str) -> LoadedModel:
+    def _load(self, name: str, progress: Progress) -> LoadedModel:
         from entviz.models import load
 
         with self._lock:  # before loading, or the old ones and the new one would be in memory at once
             self._models.pop(name, None)
             while len(self._models) >= self.kept:
                 self._models.popitem(last=False)
-        loaded = load(name)
+        loaded = load(name, progress=progress)
         with self._lock:
             self._models[name] = (model_identity(name), loaded)
             while len(self._models) > 1 and self._bytes() > self.memory_bytes:

@@ -105,7 +105,7 @@ class Workshop:
         loaded = self._shelf.find(name)
         if loaded is None:
             with progress.aside():  # loading may mean downloading, and others can compute meanwhile
-                loaded = self._shelf.get(name)
+                loaded = self._shelf.get(name, progress)
         return loaded
 
     @property

@@ -19,12 +19,16 @@ from entviz.criteria.budget import Budget
 from entviz.errors import EntvizError
 from entviz.export.recipe import read_recipe
 from entviz.limits import limit
-from entviz.models.checks import check_config, check_directory, read_json, safetensors_header
+from entviz.models.checks import check_directory
+from entviz.models.config_file import check_config
+from entviz.models.headers import WEIGHTS_INDEX, safetensors_header
 from entviz.models.loading import locate
+from entviz.models.regular_files import read_json
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.tasks import parse_jsonl
 from pages.parts import address
 from tests.fuzz import odd
+from tests.models.files import saved
 from tests.store.results import EXAMPLES
 
 Boundary = Callable[[Random, Path], None]
@@ -74,7 +78,6 @@ _TENSORS = {
     "model.embed_tokens.weight": {"dtype": "F32", "shape": [101, 32], "data_offsets": [0, 12928]},
     "model.norm.weight": {"dtype": "F32", "shape": [32], "data_offsets": [12928, 13056]},
 }
-_INDEX = {"metadata": {"total_size": 13056}, "weight_map": dict.fromkeys(_TENSORS, "model.safetensors")}
 _ITEM = {"context": "The opposite of hot is", "choices": ["cold", "warm"], "answer": 0}
 _LINK = {
     "model": ["smollm2-135m", "someone/model", "./models/mine"],
@@ -178,13 +181,19 @@ def tensor_header(random: Random, folder: Path) -> None:
 
 
 def model_directory(random: Random, folder: Path) -> None:
+    """A whole model, of which the config or the index is odd."""
     directory = folder / "model"
-    directory.mkdir(exist_ok=True)
-    header = json.dumps(_TENSORS).encode()
-    (directory / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(13056))
-    (directory / "config.json").write_text(json.dumps(_CONFIG))
-    written = odd.document(random, _INDEX).encode("utf-8", "surrogatepass")
-    (directory / "model.safetensors.index.json").write_bytes(written)
+    shard = directory / "model-00001-of-00001.safetensors"
+    if not directory.exists():
+        saved(directory, layers=1, with_tokenizer=False)
+        (directory / "model.safetensors").rename(shard)
+        (directory / "config.json").rename(directory / "whole.json")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(safetensors_header(shard, "the model"), shard.name)}
+    files = {"config.json": json.loads((directory / "whole.json").read_text()), WEIGHTS_INDEX: index}
+    chosen = random.choice(list(files))
+    for name, content in files.items():
+        written = odd.document(random, content) if name == chosen else json.dumps(content)
+        (directory / name).write_bytes(written.encode("utf-8", "surrogatepass"))
     check_directory(directory, "the model")
 
 

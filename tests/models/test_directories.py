@@ -171,13 +171,15 @@ def test_body_without_head_is_refused_where_the_head_is_not_the_embedding(tmp_pa
 def test_missing_weights_are_not_made_up(tmp_path):
     saved(tmp_path, layers=3)
     edit_config(tmp_path, num_hidden_layers=4)
-    assert "lacks 9 of the weights" in refusal(tmp_path)
+    assert "has weights for 3 layers, and its config.json says 4" in refusal(tmp_path)
 
 
 def test_weights_of_another_shape(tmp_path):
     saved(tmp_path)
     edit_config(tmp_path, intermediate_size=40)
-    assert "cannot be loaded" in refusal(tmp_path)
+    message = refusal(tmp_path)
+    assert "model.layers.0.mlp.down_proj.weight" in message
+    assert "has the shape (32, 48), and its config.json asks for (32, 40)" in message
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000, -1])
@@ -220,7 +222,9 @@ def test_index_that_points_elsewhere(tmp_path, place):
     assert "not a safetensors file beside it" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"weight_map": []}', '{"weight_map": {}}'])
+@pytest.mark.parametrize(
+    "content", ["{}", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": 5}}']
+)
 def test_index_without_files(tmp_path, content):
     saved(tmp_path)
     (tmp_path / "model.safetensors").unlink()

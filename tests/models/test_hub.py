@@ -32,7 +32,8 @@ for name in json.loads(sys.argv[1]):
 
     def progress(done, total, partial=None):
         assert 0 <= done <= total
-        reports.append((done, total))
+        if total:  # nothing to count while the model is built
+            reports.append((done, total))
         if name.startswith("cancel:") and done > total / 3:
             raise Cancelled
 

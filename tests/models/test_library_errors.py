@@ -32,6 +32,7 @@ def test_configs_of_transformers():
             "no such key",
         ),
         ("-----\nmodel.x | MISSING", "model.x | MISSING"),
+        ("Cannot read it from one of:\n(1) a file,\n(2) another", "Cannot read it from one of"),
         ("Only an announcement:", "Only an announcement"),
         ("x" * 500, "x" * 200),
     ],

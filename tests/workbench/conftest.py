@@ -80,9 +80,9 @@ def loads(monkeypatch):
 
     real, names = entviz.models.loading.load, []
 
-    def load(name):
+    def load(name, **options):
         names.append(name)
-        return real(name)
+        return real(name, **options)
 
     monkeypatch.setattr(entviz.models.loading, "load", load)
     return names

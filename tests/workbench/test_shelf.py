@@ -58,7 +58,7 @@ def test_a_model_that_failed_to_load_is_not_loaded_twice_at_once_by_those_who_co
     shelf, loading, most, lock = Shelf(), [], [0], threading.Lock()
     first_failed = threading.Event()
 
-    def load(name):
+    def load(name, **options):
         with lock:
             loading.append(name)
             most[0] = max(most[0], len(loading))

@@ -20,7 +20,7 @@ import torch
 from tqdm.auto import tqdm
 
 from entviz.errors import ModelError
-from entviz.models.checks import check_config
+from entviz.models.config_file import check_config
 from entviz.models.gguf import positions
 from entviz.models.gguf.header import Header, Stored, Strings, read_header
 from entviz.models.gguf.metadata import layer_count, settings

@@ -1,0 +1,244 @@
+"""Whether a config and the tensors beside it are of one model, before either is loaded.
+
+    check_counts(values, tensors, "my-model")            # no count that the tensors cannot fill
+    plan = check_fit(config, tensors, "my-model")        # every name, shape and type
+
+The comparison is transformers' own: it loads tensors without content into a model without memory, with all of its
+renaming, merging and tying, and says what was missing, left over or of another shape. On top of that, what a file says
+must arrive: weights that the model of the config has no place for are refused, unless they are known to do nothing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from entviz.errors import EntvizError, ModelError
+from entviz.models.bounded_building import TooManyPartsError, bounded_building
+from entviz.models.config_file import counts, short
+from entviz.models.headers import PLAIN, TYPES, Tensor
+from entviz.models.library_errors import telling_line
+from entviz.models.transformers_calls import dry_run
+from entviz.progress import Progress, silent
+
+_LEAST_BOUND = 1024  # counts up to it are always plausible
+_LEAST_LAYERS = (
+    64  # as are numbers of layers up to it, such as those of an image encoder that the files leave out
+)
+_LAYER_COUNT = re.compile(r"(num_|n_)(hidden_|decoder_)?layers?")
+_PARTS_A_TENSOR = 50  # modules and parameters built for a tensor; twelve is usual, merged experts have more
+_LEAST_PARTS = 20_000
+
+# The first number in a tensor's name is its layer's: model.layers.3.mlp.experts.7.weight
+_IN_A_LAYER = re.compile(r"(?P<layers>.*?)\.(?P<index>\d+)\.")
+# What wrappers put before the names of the modules inside them, and how to save without it.
+_WRAPPERS = {
+    "_orig_mod.": "torch.compile: save model._orig_mod",
+    "module.": "DataParallel: save model.module",
+    "_fsdp_wrapped_module.": "FSDP: gather the full state dict",
+    "_forward_module.": "a training framework: save the model inside",
+    "base_model.model.": "peft: merge_and_unload, then save_pretrained",
+}
+# Buffers of older versions, which follow from the config; other heads, other senses, training aids.
+_DOES_NOTHING = re.compile(
+    r"(^|\.)(rotary_emb|rotary_pos_emb|rotary)\.\w+$"
+    r"|(^|\.)(inv_freq|position_ids|masked_bias|causal_mask|cos_cached|sin_cached)$"
+    r"|(^|\.)(score|classifier|qa_outputs|v_head|value_head|reward_head|summary)\."
+    r"|(^|\.)(vision|visual|image|audio|speech|video)\w*(\.|$)|(^|\.)(multi_modal|mm)_projector"
+    r"|(^|\.)mtp(_\w+)?(\.|$)"
+)
+_MASK = re.compile(
+    r"(attn|attention)\.bias$"
+)  # of four dimensions: GPT-2's causal mask, once kept as a buffer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a model that fits takes.
+
+    Attributes:
+        parameters: numbers in all its weights, shared ones counted once.
+        largest: numbers in the largest of them.
+        buffer_bytes: what it makes from its config and keeps beside them.
+        left_out: names of tensors that the model has no place for, which do nothing.
+    """
+
+    parameters: int
+    largest: int
+    buffer_bytes: int
+    left_out: frozenset[str]
+
+
+def check_counts(values: Any, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Check that no count of a ``config.json`` is one that its tensors cannot fill.
+
+    Building a config already makes lists and tables of such lengths.
+
+    Raises:
+        ModelError: if one is negative or too large; it is named, with what the files have.
+    """
+    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+    most = max(_LEAST_BOUND, len(tensors), largest)
+    for key, value in counts(values):
+        if _LAYER_COUNT.fullmatch(key) and not 1 <= value <= max(len(tensors), _LEAST_LAYERS):
+            raise ModelError(
+                f"{name} has weights for {_most_layers(tensors)} layers, and its config.json says {short(value)} "
+                f"({key}). Restore the model's own file."
+            )
+        if value > most:
+            raise ModelError(
+                f"The config.json of {name} says {key} is {short(value)}, and its weights have place for {most} at "
+                "most. Restore the model's own file."
+            )
+
+
+def check_fit(
+    config: Any,
+    tensors: Mapping[str, Tensor],
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress = silent,
+) -> Plan:
+    """Check that each tensor has its place in the model of a config, and each weight of the model its tensor.
+
+    Args:
+        config: the transformers config.
+        tensors: what the headers of the weight files say, by tensor name.
+        name: what to call the model in a message.
+        dtype: the type that the weights are going to be loaded in.
+        progress: called while the model is built without memory; may raise ``Cancelled``.
+
+    Raises:
+        ModelError: if names, shapes, types or numbers of layers differ; it says which, with both sides.
+    """
+    _check_prefix(tensors, name)
+    most = _LEAST_PARTS + _PARTS_A_TENSOR * len(tensors)
+    given = {key: tensor.on_meta() for key, tensor in tensors.items()}
+    try:
+        with bounded_building(most, progress):
+            model, info = dry_run(config, given, dtype, progress)
+    except TooManyPartsError as error:
+        raise ModelError(
+            f"The config.json of {name} describes a model of more than {most:,} modules, and its files hold "
+            f"{len(tensors)} tensors. Restore the model's own file."
+        ) from error
+    except EntvizError:
+        raise
+    except Exception as error:  # code of any architecture, with values that no author of it foresaw
+        raise ModelError(
+            f"{name} cannot be loaded: {telling_line(error)}. Check that its config.json belongs to its weights."
+        ) from error
+    unexpected = sorted(key for key in info["unexpected_keys"] if not _does_nothing(key, tensors, config))
+    missing = sorted(info["missing_keys"])
+    _check_layers(unexpected, missing, model, tensors, name)
+    for key, found, wanted in sorted(info["mismatched_keys"]):
+        raise ModelError(
+            f"The tensor {key} of {name} has the shape {tuple(found)}, and its config.json asks for {tuple(wanted)}. "
+            "Check that the config.json belongs to the weights."
+        )
+    if unexpected:
+        _check_whole_prefix(unexpected, missing, name)
+        raise ModelError(
+            f"{name} holds {len(unexpected)} tensors that the model of its config.json has no place for, such as "
+            f"{unexpected[0]}, so it would not be the model that was saved. Restore the config.json of these weights."
+        )
+    if missing:
+        # transformers would fill these with random numbers, and every figure would be about noise.
+        raise ModelError(
+            f"{name} lacks {len(missing)} of the weights of its model, such as {missing[0]}. "
+            "Give the complete files of a causal language model."
+        )
+    _check_types(tensors, name)
+    return _plan(model, frozenset(info["unexpected_keys"]))
+
+
+def _layers_in(tensors: Iterable[str]) -> dict[str, int]:
+    """Where layers are, and how many: the highest number in the names of tensors, and one."""
+    layers: dict[str, int] = {}
+    for match in map(_IN_A_LAYER.match, tensors):
+        if match is not None and len(match["index"]) < 10:
+            layers[match["layers"]] = max(layers.get(match["layers"], 0), int(match["index"]) + 1)
+    return layers
+
+
+def _most_layers(tensors: Iterable[str]) -> int:
+    return max(_layers_in(tensors).values(), default=0)
+
+
+def _check_prefix(tensors: Mapping[str, Tensor], name: str) -> None:
+    for prefix, origin in _WRAPPERS.items():
+        wrapped = next((key for key in tensors if f".{prefix}" in f".{key}"), None)
+        if wrapped is not None:
+            raise ModelError(
+                f"The weights of {name} carry the foreign prefix {prefix!r} (as in {wrapped}). It comes from {origin}, "
+                "then give that directory."
+            )
+
+
+def _check_whole_prefix(unexpected: list[str], missing: list[str], name: str) -> None:
+    """Whether what is left over is what is missing, under another name in front."""
+    wanted = set(missing)
+    for key in unexpected:
+        for place in (match.end() for match in re.finditer(r"\.", key)):
+            prefix = key[:place]
+            fitting = sum(other.startswith(prefix) and other[place:] in wanted for other in unexpected)
+            if fitting > len(unexpected) / 2:
+                raise ModelError(
+                    f"The weights of {name} carry the foreign prefix {prefix!r} (as in {key}). Rename the tensors, or "
+                    "save the model inside the wrapper that put it there."
+                )
+        return
+
+
+def _check_layers(
+    unexpected: list[str], missing: list[str], model: Any, tensors: Mapping[str, Tensor], name: str
+) -> None:
+    """Compare the numbers of layers, where layers behind the last are left over or missing."""
+    wanted, found = _layers_in(model.state_dict()), _layers_in([*tensors, *unexpected])
+    for key in (*unexpected, *missing):
+        match = _IN_A_LAYER.match(key)
+        place = match["layers"] if match is not None else ""
+        there = next((count for path, count in found.items() if _same_place(path, place)), 0)
+        asked = wanted.get(place, 0)
+        if match is not None and asked and there and min(asked, there) <= int(match["index"]):
+            raise ModelError(
+                f"{name} has weights for {there} layers, and its config.json says {asked} (in {place}). Restore the "
+                "config.json of these weights, or the missing weights."
+            )
+
+
+def _same_place(found: str, place: str) -> bool:
+    """Whether two paths are of the same layers, with or without the model's own name in front."""
+    return found == place or found.endswith(f".{place}") or place.endswith(f".{found}")
+
+
+def _does_nothing(key: str, tensors: Mapping[str, Tensor], config: Any) -> bool:
+    if _DOES_NOTHING.search(key):
+        return True
+    if _MASK.search(key):
+        stored = next((tensor for other, tensor in tensors.items() if other.endswith(key)), None)
+        return stored is not None and len(stored.shape) == 4
+    # Layers behind the last that predict several tokens ahead, which transformers leaves out for some architectures.
+    text = config.get_text_config(decoder=True)
+    ahead, match = getattr(text, "num_nextn_predict_layers", None), _IN_A_LAYER.match(key)
+    if not isinstance(ahead, int) or match is None or not isinstance(text.num_hidden_layers, int):
+        return False
+    return text.num_hidden_layers <= int(match["index"]) < text.num_hidden_layers + ahead
+
+
+def _check_types(tensors: Mapping[str, Tensor], name: str) -> None:
+    for key, tensor in tensors.items():
+        if TYPES[tensor.dtype] not in PLAIN and len(tensor.shape) == 2 and not _DOES_NOTHING.search(key):
+            raise ModelError(
+                f"The tensor {key} of {name} is stored as {tensor.dtype}, so its weights are quantized, and their "
+                "hidden states cannot be measured as they are. Choose the original model, or a GGUF file of it."
+            )
+
+
+def _plan(model: Any, left_out: frozenset[str]) -> Plan:
+    sizes = [weight.numel() for weight in model.parameters()]
+    buffers: dict[int, torch.Tensor] = {id(buffer): buffer for buffer in model.buffers()}
+    kept = sum(buffer.numel() * buffer.element_size() for buffer in buffers.values())
+    return Plan(sum(sizes), max(sizes, default=0), kept, left_out)
