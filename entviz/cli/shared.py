@@ -213,11 +213,11 @@ def read_subject(options: argparse.Namespace) -> Subject:
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Progress]:
-    """A bar on standard error that appears only once the work has taken a second."""
+    """A bar on standard error once the work has taken a second, if a person sees it: a file gets the messages alone."""
     from tqdm import tqdm
 
     shape = "{l_bar}{bar}| {elapsed}<{remaining}"
-    with tqdm(desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format=shape) as bar:
+    with tqdm(desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format=shape, disable=None) as bar:
 
         def report(done: int, total: int, partial: object = None, /) -> None:
             bar.total = total
