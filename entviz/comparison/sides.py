@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from entviz.blocks import PruneSet
+from entviz.evaluation.perplexity import in_words
 from entviz.wording import decimals
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def table(a: Evaluation, b: Evaluation) -> pd.DataFrame:
 
     millions, megabytes = a.parameters_dense / 1e6, a.bytes_dense / 1e6
     rows = [
-        row("Perplexity", f"{a.dense_perplexity:.2f}", ".2f", a.perplexity, b.perplexity),
+        (
+            "Perplexity",
+            *(in_words(value, ".2f") for value in (a.dense_perplexity, a.perplexity, b.perplexity)),
+        ),
         row("Loss (nats a token)", f"{a.dense_nll:.3f}", ".3f", a.nll, b.nll),
         row("KL from dense (nats)", "0", ".3f", a.kl, b.kl),
         row("Top-1 agreement", "100%", ".1%", a.top1_agreement, b.top1_agreement),

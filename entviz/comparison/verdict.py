@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from entviz.comparison.result import Comparison, nll_averages
+from entviz.evaluation.perplexity import in_words
 from entviz.statistics import CONFIDENCE, Interval, interval
 from entviz.wording import decimals, listed
 
@@ -56,7 +57,7 @@ def _entropy_against_cosine(here: pd.DataFrame) -> list[str]:
         said = f"Cosine does better than {'every entropy' if many else 'entropy'}."
     else:
         said = "Entropy does better than cosine."
-    numbers = f"Perplexity is {cosine['perplexity']:.4g} for cosine and {best['perplexity']:.4g} for {best['title']}."
+    numbers = f"Perplexity is {_perplexity(cosine)} for cosine and {_perplexity(best)} for {best['title']}."
     return [said, numbers, _apart(difference)]
 
 
@@ -71,13 +72,13 @@ def _best(here: pd.DataFrame) -> list[str]:
     equal = [str(name) for name in ranked.loc[ranked["drop"] == first["drop"], "title"]]
     second = others.iloc[0]
     one = len(equal) == 1
-    perplexity = f"perplexity {first['perplexity']:.4g}"
-    following = f"Next is {second['title']}: {second['perplexity']:.4g}."
+    perplexity = f"perplexity {_perplexity(first)}"
+    following = f"Next is {second['title']}: {_perplexity(second)}."
     if _difference(first, second, len(here) - 1).clear:
         return [f"{listed(equal)} {'is' if one else 'are'} best: {perplexity}.", following]
     return [
         "No criterion is clearly best.",
-        f"{listed(equal)} {'has' if one else 'have'} the lowest perplexity: {first['perplexity']:.4g}.",
+        f"{listed(equal)} {'has' if one else 'have'} the lowest perplexity: {_perplexity(first)}.",
         following,
     ]
 
@@ -94,9 +95,7 @@ def _no_better_than_random(here: pd.DataFrame) -> list[str]:
     count = int(random["seeds"])
     what = "the random prune set" if count == 1 else f"the mean of {count} random prune sets"
     verb = "is" if len(losers) == 1 else "are"
-    return [
-        f"{listed(losers)} {verb} not clearly better than {what} (perplexity {random['perplexity']:.4g})."
-    ]
+    return [f"{listed(losers)} {verb} not clearly better than {what} (perplexity {_perplexity(random)})."]
 
 
 def _difference(a: Any, b: Any, comparisons: int) -> Interval:
@@ -135,3 +134,7 @@ def _at(level: str, budget: str) -> str:
     if budget.isdigit():
         return f"At {budget} {noun if int(budget) > 1 else noun.removesuffix('s')} dropped"
     return f"At a budget of {budget} in {noun}"
+
+
+def _perplexity(row: Any) -> str:
+    return in_words(float(row["perplexity"]), ".4g")

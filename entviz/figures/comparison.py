@@ -20,6 +20,7 @@ import plotly.graph_objects as go
 from entviz.blocks import KINDS, PruneSet, all_blocks
 from entviz.comparison.result import pareto_front
 from entviz.criteria import CRITERIA
+from entviz.evaluation.perplexity import in_words
 from entviz.figures import theme, tokens
 from entviz.wording import number
 
@@ -301,7 +302,7 @@ def _said(row: pd.Series) -> str:
     task = "" if np.isnan(row["accuracy"]) else f", accuracy {row['accuracy']:.0%}"
     return (
         f"<b>{row['title']}</b>, budget {row['budget']}, {row['level']}{seeds}<br>"
-        f"perplexity {row['perplexity']:.4g}, KL {row['kl']:.3g} nats, top-1 {row['top1_agreement']:.1%}{task}<br>"
+        f"perplexity {in_words(row['perplexity'], '.4g')}, KL {row['kl']:.3g} nats, top-1 {row['top1_agreement']:.1%}{task}<br>"
         f"{row['parameters_kept']:.1%} of parameters kept, {row['speedup']:.2f} × dense's speed<br>"
         f"without {'<br>'.join(lines)}{' …' if len(blocks) > 24 else ''}"
     )

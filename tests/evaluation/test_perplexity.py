@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
+from entviz.comparison import sides
 from entviz.comparison.grid import compare
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.perplexity import in_words, or_none, perplexity
@@ -56,8 +57,10 @@ def test_a_model_that_is_surely_wrong_is_shown_with_its_loss_and_no_made_up_numb
     assert "| Perplexity | over 1e304 | over 1e304 |" in _what_it_costs(
         Order(loaded, drop, found, "some text")
     )
-    comparison = compare(loaded, WINDOWS, WINDOWS, ["last"], ["1"]).to_json()
+    comparison = compare(loaded, WINDOWS, WINDOWS, ["last", "cosine"], ["1"]).to_json()
     assert comparison["dense"]["perplexity"] is comparison["rows"][0]["perplexity"] is None
+    assert "1e+304" not in json.dumps(comparison)
+    assert list(sides.table(found, found).iloc[0])[1:] == ["over 1e304"] * 3
 
 
 def test_the_expected_unembedding_stays_in_the_range_of_float16():
