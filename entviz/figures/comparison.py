@@ -302,7 +302,8 @@ def _said(row: pd.Series) -> str:
     task = "" if np.isnan(row["accuracy"]) else f", accuracy {row['accuracy']:.0%}"
     return (
         f"<b>{row['title']}</b>, budget {row['budget']}, {row['level']}{seeds}<br>"
-        f"perplexity {in_words(row['perplexity'], '.4g')}, KL {row['kl']:.3g} nats, top-1 {row['top1_agreement']:.1%}{task}<br>"
+        f"perplexity {in_words(row['perplexity'], '.4g')}, KL {row['kl']:.3g} nats, "
+        f"top-1 {row['top1_agreement']:.1%}{task}<br>"
         f"{row['parameters_kept']:.1%} of parameters kept, {row['speedup']:.2f} × dense's speed<br>"
         f"without {'<br>'.join(lines)}{' …' if len(blocks) > 24 else ''}"
     )
