@@ -16,6 +16,8 @@ from typing import Any
 from numba import njit, types
 from numba.extending import intrinsic
 
+from entviz.kernels.caching import private_cache
+
 _log = logging.getLogger(__name__)
 _intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic  # numba says no types itself
 
@@ -23,14 +25,15 @@ _intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic  # numba says no typ
 def kernel(*arguments: str) -> Callable[[Callable[..., None]], Any]:
     """Compile a kernel with such arguments after its first two, or take it from numba's cache.
 
-    The cache is beside this file, or in the user's cache directory.
+    The cache is beside this file or in the user's cache directory, and never where others can write.
     """
     signature = f"void({', '.join(('int64', 'int64', *arguments))})"
 
     def compiled(function: Callable[..., None]) -> Any:
         options = {"nogil": True, "error_model": "numpy"}
         try:
-            return njit(signature, cache=True, **options)(function)
+            with private_cache(function) as safe:
+                return njit(signature, cache=safe, **options)(function)
         except Exception as error:  # noqa: BLE001  a cache that cannot be read or written is no reason to go without
             _log.info("Kernel %s is compiled without a cache: %s", function.__name__, error)
             return njit(signature, **options)(function)

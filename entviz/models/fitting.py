@@ -18,7 +18,7 @@ import torch
 from entviz.errors import EntvizError, ModelError
 from entviz.models.bounded_building import TooManyPartsError, bounded_building
 from entviz.models.config_file import counts, short
-from entviz.models.headers import PLAIN, TYPES, Tensor
+from entviz.models.headers import TYPES, Tensor
 from entviz.models.library_errors import telling_line
 from entviz.models.transformers_calls import dry_run
 from entviz.progress import Progress, silent
@@ -60,13 +60,14 @@ class Plan:
 
     Attributes:
         parameters: numbers in all its weights, shared ones counted once.
-        largest: numbers in the largest of them.
+        twice: numbers in those that are in memory twice for a moment while they are read: the largest one, which may be
+            cast, or all that are put together from several tensors.
         buffer_bytes: what it makes from its config and keeps beside them.
         left_out: names of tensors that the model has no place for, which do nothing.
     """
 
     parameters: int
-    largest: int
+    twice: int
     buffer_bytes: int
     left_out: frozenset[str]
 
@@ -151,7 +152,7 @@ def check_fit(
             "Give the complete files of a causal language model."
         )
     _check_types(tensors, name)
-    return _plan(model, frozenset(info["unexpected_keys"]))
+    return _plan(model, tensors, frozenset(info["unexpected_keys"]))
 
 
 def _layers_in(tensors: Iterable[str]) -> dict[str, int]:
@@ -230,15 +231,22 @@ def _does_nothing(key: str, tensors: Mapping[str, Tensor], config: Any) -> bool:
 
 def _check_types(tensors: Mapping[str, Tensor], name: str) -> None:
     for key, tensor in tensors.items():
-        if TYPES[tensor.dtype] not in PLAIN and len(tensor.shape) == 2 and not _DOES_NOTHING.search(key):
+        packed = TYPES[tensor.dtype].itemsize == 1 and tensor.dtype != "BOOL"
+        if packed and len(tensor.shape) == 2 and not _DOES_NOTHING.search(key):
             raise ModelError(
                 f"The tensor {key} of {name} is stored as {tensor.dtype}, so its weights are quantized, and their "
                 "hidden states cannot be measured as they are. Choose the original model, or a GGUF file of it."
             )
 
 
-def _plan(model: Any, left_out: frozenset[str]) -> Plan:
-    sizes = [weight.numel() for weight in model.parameters()]
+def _plan(model: Any, tensors: Mapping[str, Tensor], left_out: frozenset[str]) -> Plan:
+    weights = dict(model.named_parameters())
+    # Experts that the file holds one by one are all read, and then put together.
+    merged = sum(weight.numel() for key, weight in weights.items() if weight.dim() > 2 and key not in tensors)
     buffers: dict[int, torch.Tensor] = {id(buffer): buffer for buffer in model.buffers()}
-    kept = sum(buffer.numel() * buffer.element_size() for buffer in buffers.values())
-    return Plan(sum(sizes), max(sizes, default=0), kept, left_out)
+    return Plan(
+        parameters=sum(weight.numel() for weight in weights.values()),
+        twice=max(merged, *(weight.numel() for weight in weights.values())),
+        buffer_bytes=sum(buffer.numel() * buffer.element_size() for buffer in buffers.values()),
+        left_out=left_out,
+    )

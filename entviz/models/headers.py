@@ -31,12 +31,6 @@ TYPES: dict[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
-PLAIN = (
-    torch.float64,
-    torch.float32,
-    torch.float16,
-    torch.bfloat16,
-)  # what unquantized weights are stored in
 
 _Count = Annotated[int, Field(ge=0, lt=2**60)]
 

@@ -194,11 +194,10 @@ def _placement(device: str | None) -> Any:
 
 def _need(checked: CheckedDirectory, dtype: torch.dtype) -> Need:
     plan, each = checked.plan, dtype.itemsize
-    # A weight that is cast, or merged from several tensors of the file, is there twice for a moment.
     return estimate(
         plan.parameters,
         each,
-        loading=plan.largest * each,
+        loading=plan.twice * each,
         buffers=plan.buffer_bytes,
         config=checked.config,
     )

@@ -1,0 +1,65 @@
+"""Where compiled kernels may be kept: only where nobody but this user can write.
+
+numba reads its cache by unpickling it, which runs what is there. So a directory that others can write to is not used.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numba import config
+from numba.core.caching import FunctionCache
+
+from entviz.models.cache import cache_directory
+
+
+@contextmanager
+def private_cache(function: Callable[..., Any]) -> Iterator[bool]:
+    """Within the block, numba keeps this function where only this user can write.
+
+    That is where it would by itself, if only this user can write there, and else a directory of entviz's own. The value
+    says whether there is such a place.
+    """
+    if only_owner_writes(Path(FunctionCache(function).cache_path)):
+        yield True
+        return
+    own, before = cache_directory() / "kernels", config.CACHE_DIR
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.CACHE_DIR = str(own)
+    try:
+        yield only_owner_writes(own)
+    finally:
+        config.CACHE_DIR = before
+
+
+def only_owner_writes(directory: Path) -> bool:
+    """Whether nobody but this user and root can change what a directory holds, or put another one in its place."""
+    if os.name != "posix":
+        return True  # a user's directories are the user's own there; modes say nothing
+    directory = directory.resolve()
+    try:
+        if not _is_ours(directory.stat()):
+            return False
+        for above in directory.parents:
+            status = above.stat()
+            # In a sticky directory such as /tmp, only its owner renames a file.
+            if not _is_ours(status) and not (status.st_mode & stat.S_ISVTX and status.st_uid in _trusted()):
+                return False
+        closed = not directory.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)  # nobody else reaches the files
+        with os.scandir(directory) as entries:
+            return closed or all(_is_ours(entry.stat()) for entry in entries)
+    except OSError:
+        return False
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return status.st_uid in _trusted() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _trusted() -> tuple[int, int]:
+    return 0, os.geteuid()
