@@ -14,6 +14,7 @@ import torch
 import xxhash
 
 from entviz.errors import ModelError, OptionError, TextError
+from entviz.models.memory import Need, check_memory
 from entviz.text.beginning import Tokenized, tokenize
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class LoadedModel:
         frequencies) keep their precision, as they do when transformers loads a model in that type.
 
         Raises:
+            ModelError: if there is not enough memory for the copy.
             OptionError: if there is no such type.
         """
         wanted = parse_dtype(dtype)
@@ -194,8 +196,20 @@ class LoadedModel:
             return self._copies[wanted]
 
     def cast(self, dtype: str) -> "LoadedModel":
-        """Return a copy of this model with weights of another type, as :meth:`in_dtype` does, but do not keep it."""
-        model = _cast(self.model, parse_dtype(dtype))
+        """Return a copy of this model with weights of another type, as :meth:`in_dtype` does, but do not keep it.
+
+        Raises:
+            ModelError: if there is not enough memory for it.
+            OptionError: if there is no such type.
+        """
+        wanted = parse_dtype(dtype)
+        if self.device.type == "cpu":
+            check_memory(
+                Need(0, copies=self.parameters * wanted.itemsize),
+                f"Running {self.name} in {dtype}",
+                "Evaluate in the number type that it is loaded in, or choose a smaller model",
+            )
+        model = _cast(self.model, wanted)
         copied = LoadedModel.of(model, self.optional_tokenizer, self.name)
         return replace(copied, _cast_from=weakref.ref(self))
 

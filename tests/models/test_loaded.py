@@ -128,3 +128,14 @@ def test_model_without_layers_is_refused():
     model.config.num_hidden_layers = 0
     with pytest.raises(ModelError, match="decoder-only"):
         LoadedModel.of(model)
+
+
+def test_a_copy_that_does_not_fit_is_refused(monkeypatch):
+    loaded = LoadedModel.of(build("llama"), name="tiny")
+    monkeypatch.setattr("entviz.models.memory.available_bytes", lambda: loaded.parameters)
+    with pytest.raises(
+        ModelError, match=r"Running tiny in bfloat16 needs .* for a copy in another number type"
+    ):
+        loaded.in_dtype("bfloat16")
+    monkeypatch.setattr("entviz.models.memory.available_bytes", lambda: 2 * loaded.parameters)
+    assert loaded.in_dtype("bfloat16").dtype == torch.bfloat16
