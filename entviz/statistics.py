@@ -16,9 +16,8 @@ cosines are taken as give 15 degrees of freedom: none from 16 windows on, where 
 **How well it covers.** In simulations (``tests/test_statistics.py``: 1 to 64 windows of 64 to 256 tokens; normal,
 heavy-tailed and skewed losses; neighbouring tokens correlated by up to 0.6) 95% intervals hold the true mean in 92 to
 97% of cases. Limits: very skewed (lognormal) losses correlated by 0.6, in one or two windows of 64 tokens: 90 to 92%.
-Fewer
-than 16 windows that differ among themselves by as much again as their tokens explain: 80 to 92%, as so few do not show
-it. A single window of fewer than nine scored tokens: the interval is infinite.
+Fewer than 16 windows that differ among themselves by as much again as their tokens explain: 80 to 92%, as so few do
+not show it. A single window of fewer than nine scored tokens: the interval is infinite.
 """
 
 from __future__ import annotations
@@ -101,9 +100,8 @@ def reach(averages: np.ndarray, confidence: float = CONFIDENCE) -> np.ndarray:
 def interval(averages: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
     """The mean over windows of (windows, 1 + K) averages, with its interval."""
     mean = float(averages[:, 0].mean())
-    if not math.isfinite(
-        mean
-    ):  # a loss that is infinite is infinitely far from others, and nothing is known of two
+    # An infinite loss is infinitely far from others, and nothing is known of the difference of two.
+    if not math.isfinite(mean):
         return Interval(mean, mean, mean) if math.isinf(mean) else Interval(mean, -math.inf, math.inf)
     half = float(reach(averages, confidence))
     return Interval(mean, mean - half, mean + half)

@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     from entviz.analysis import analyze
 
     metrics, levels = words(options.metric), words(options.level)

@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
         "--search-windows",
         type=int,
         metavar="N",
-        help="how many windows of the calibration file the search chooses by, which can heed more in its time than "
+        help="how many windows of the calibration file the search chooses by, which can use more in its time than "
         "others in theirs (default: four times as many as they)",
     )
     command.add_argument("--seeds", type=int, default=3, help="random prune sets a budget (default: 3)")
@@ -60,7 +60,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     from entviz.comparison.grid import compare
     from entviz.tasks import read_task
 

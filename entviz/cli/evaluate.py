@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     from entviz.evaluation.loss import evaluate
     from entviz.workbench.tasks import Evaluate
 

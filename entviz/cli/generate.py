@@ -33,14 +33,16 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)"
     )
-    command.add_argument("--no-cache", action="store_true", help="run the whole sequence anew for each token")
+    command.add_argument(
+        "--no-cache", action="store_true", help="run the whole sequence again for each token"
+    )
     add_beginning(command)
     add_report(command)
     add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     from entviz.evaluation.generation import generate
     from entviz.workbench.tasks import Generate
 

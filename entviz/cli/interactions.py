@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     from entviz.comparison.interactions import interactions
     from entviz.comparison.plan import plan
     from entviz.evaluation.precision import resolved

@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     choice = _choice(options)
     with Keeper(options) as keeper:
         subject = read_subject(options)

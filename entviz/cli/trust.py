@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, print what came of it, and keep it."""
+    """Run the command: print the result and keep it."""
     from entviz.comparison.trust import ESTIMATORS as USUAL
     from entviz.comparison.trust import trust
     from entviz.comparison.trust_verdict import verdict

@@ -52,7 +52,7 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
         f"{about.text_title}; measured on {windows_of(comparison.windows, comparison.window_length)} {which}".rstrip()
         + f", in {comparison.dtype}."
     )
-    note = "Speed is timed anew." + (
+    note = "Speed is timed again." + (
         " So are the search and budgets of latency, which may choose otherwise." if _timed(asked) else ""
     )
     # A command that has another text to measure on takes the windows to choose by from all over this one.

@@ -65,21 +65,23 @@ def anew(run: Run, text: str | None) -> str:
     shell, options = run.options.get("shell", {}), run.options
     if shell:
         asked = "; ".join(f"{name} {value}" for name, value in number_rows(shell))
-        return f"It was asked for in a shell with {asked}. A page measures without that, and so anew."
+        return (
+            f"It was asked for in a shell with {asked}. A page measures without that, so it measures again."
+        )
     if run.kind == "generation":
         if len(text or "") <= PROMPT_CHARACTERS and options["max_new_tokens"] <= MOST_NEW_TOKENS:
             return ""
         return (
             f"A page takes prompts of up to {PROMPT_CHARACTERS:,} characters and writes up to {MOST_NEW_TOKENS} "
-            "tokens: opened, it is written anew with what comes nearest."
+            "tokens: opened, it is written again with the nearest values."
         )
     (fewest, most), (shortest, longest) = selection.WINDOWS_RANGE, selection.LENGTH_RANGE
     windows, length = options.get("windows", fewest), options.get("window_length", shortest)
     if fewest <= windows <= most and shortest <= length <= longest:
         return ""
     return (
-        f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured anew with "
-        "what comes nearest."
+        f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured again with "
+        "the nearest values."
     )
 
 

@@ -45,7 +45,7 @@ def opens(app):
 def test_an_analysis_opens_on_its_page_and_is_shown_at_once(listed):
     app = tick(listed("analyze", *ON_STORY), 0)
     assert opens(app) == ["Open on Explore"]
-    assert "measured anew" not in plain(app)
+    assert "measured again" not in plain(app)
     tick(app, 0, press="runs.open")
     assert app.session_state["view"]["text_name"] == "story"
     assert figures(settle(app))
@@ -74,7 +74,7 @@ def test_a_continuation_opens_with_its_prompt_and_is_there_at_once(listed, tmp_p
     saved(tmp_path)
     prompt = ("--prompt", "The gate was open", "--max-new-tokens", "7", "--drop", "attn.1")
     app = tick(listed("generate", "--model", tmp_path, *prompt), 0)
-    assert "anew" not in plain(app)
+    assert "measures again" not in plain(app)
     tick(app, 0, press="runs.open")
     assert app.text_input(key="prune.prompt").value == "The gate was open"
     assert app.number_input(key="prune.new_tokens").value == 7
