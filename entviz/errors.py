@@ -12,10 +12,12 @@ _SHOWN = 100  # of a longer word
 class EntvizError(Exception):
     """Base of every error that a user can mend; its message is a sentence meant for the user.
 
-    Messages quote what was given, so words of over 300 characters are shortened.
+    Messages quote what was given, so words of over 300 characters are shortened, and halves of characters (unpaired
+    surrogates), which no browser takes, are spelled out.
     """
 
     def __init__(self, message: str = "") -> None:
+        message = message.encode("utf-8", "backslashreplace").decode("utf-8")
         super().__init__(re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: f"{word[0][:_SHOWN]}…", message))
 
 

@@ -238,8 +238,8 @@ def _refused(read: Callable[[], object]) -> None:
 
 
 def sentence(error: Exception) -> None:
-    """What a person is to read: not empty, not a page long."""
-    assert 10 < len(str(error)) < 1500, repr(error)
+    """What a person is to read: not empty, not a page long, and characters that a browser takes."""
+    assert 10 < len(str(error).encode()) < 3000, ascii(error)
 
 
 BOUNDARIES: tuple[Boundary, ...] = (
