@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from entviz.errors import OptionError
 
@@ -15,6 +16,6 @@ def limit(name: str, usual: int) -> int:
     value = os.environ.get(name)
     if value is None:
         return usual
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
+    if not re.fullmatch("[0-9]{1,15}", value) or int(value) < 1:
         raise OptionError(f"{name} is {value[:40]!r}: set it to a whole number above 0, or not at all.")
     return int(value)

@@ -109,7 +109,7 @@ def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
     try:
         path = path.expanduser()
         is_directory, is_file = path.is_dir(), path.is_file()
-    except (OSError, RuntimeError):  # a name that is too long for a file, a home of nobody
+    except (OSError, RuntimeError, ValueError):  # too long for a file, a home of nobody, half a character
         is_directory = is_file = False
     if is_directory:
         return _locate_in_directory(path)

@@ -1,5 +1,6 @@
 """Whatever comes from outside is read, or refused with a sentence: seeded fuzzing of every boundary."""
 
+import logging
 import traceback
 from random import Random
 
@@ -8,7 +9,17 @@ import pytest
 from entviz.errors import EntvizError
 from tests.fuzz.boundaries import BOUNDARIES, Boundary, sentence
 
+# Warnings and logs quote what was read, and pytest's workers cannot hand on half a character.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 FEW, MANY = 5_000, 100_000  # cases in all
+
+
+@pytest.fixture(autouse=True)
+def no_logs():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES, ids=lambda boundary: boundary.__name__)
