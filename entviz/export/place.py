@@ -76,7 +76,10 @@ def new_directory(
 
     Raises ``ExportError`` where it cannot be made, does not fit, or the disk runs full.
     """
-    target = target.expanduser().absolute()
+    try:
+        target = target.expanduser().absolute()
+    except (RuntimeError, ValueError) as error:  # the home of nobody, half a character
+        raise ExportError(f"{target} is no place to write to ({error}). Name another directory.") from error
     directory = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

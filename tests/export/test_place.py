@@ -258,3 +258,12 @@ def test_another_processs_room_is_held_until_it_is_killed(tmp_path):
     with ours():
         pass
     assert list(sizes(tmp_path)) == ["ours"]
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/out", "~\ud800/out"])
+def test_a_home_of_nobody_is_no_place(name):
+    with (
+        pytest.raises(ExportError, match="is no place to write to"),
+        new_directory(Path(name), replace=False),
+    ):
+        pass
