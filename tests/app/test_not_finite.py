@@ -31,10 +31,11 @@ def directory(tmp_path_factory):
 def open_page(open_app, directory):
     """Opens a page on a text without the letter, or with it."""
 
-    def open_at(page, text, **link):
+    def open_at(page, text, accepted=lambda: None, **link):
         app = open_app(page, model=directory, **link)
         app.button(key="link.load").click().run()
         app.selectbox(key="pick.text").set_value(selection.TYPED).run()
+        accepted()
         return read(app, text)
 
     return open_at
@@ -87,8 +88,11 @@ def test_prune_keeps_its_numbers(open_page):
 
 
 @pytest.mark.parametrize("page", ["explore", "prune"])
-def test_a_page_that_showed_nothing_shows_nothing(open_page, page):
-    app = open_page(page, poisoned(CLEAN + "So it was."), drop="attn.1")
+def test_a_page_that_showed_nothing_shows_nothing(open_page, busy, page):
+    # Until the link's model is accepted, the page asks for the default model's numbers. They do not come meanwhile, and
+    # no other test measured windows of this length before.
+    release = busy()
+    app = open_page(page, poisoned(CLEAN + "So it was."), release.set, drop="attn.1", length="41")
     assert any(SAID in each for each in said(app))
     assert "nan" not in "".join(f"{value}{delta}" for _, value, delta in numbers(app)).lower()
     assert not figures(app)

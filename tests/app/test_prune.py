@@ -73,9 +73,7 @@ def test_the_grid_and_dense_numbers_are_there_without_a_click(open_page, smollm2
 
 def test_the_lowest_are_those_of_the_ranking_and_the_numbers_those_of_the_engine(open_page, smollm2, windows):
     app = open_page()
-    ranking = entviz.rank(
-        entviz.analyze(smollm2, windows, ("knn",)), "entrodrop", estimator="knn", level="attn", budget=3
-    )
+    ranking = entviz.rank(smollm2, windows, "entrodrop", estimator="knn", level="attn", budget=3)
     app.number_input(key="prune.count").set_value(3).run()
     app.button(key="prune.lowest").click().run()
     settle(app)
