@@ -43,7 +43,7 @@ class Answer:
 
 
 def main() -> None:
-    """Run the load and print what came of it; exits with 1 where a number is wrong or a session gets none."""
+    """Run the load and print the result; exits with 1 where a number is wrong or a session gets none."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,6 +1,6 @@
 """The estimators the plain way, as a baseline: one-hot counting, one window at a time, no work shared.
 
-Every block measures the site before it and the site after it anew, which is how the formulas read when they are
+Every block measures the site before it and the site after it again, which is how the formulas read when they are
 written down block by block.
 """
 

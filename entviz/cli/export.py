@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do it, and print what came of it."""
+    """Run the command and print the result."""
     from entviz.export import export
     from entviz.export.place import check_target
     from entviz.export.registry import get_format

@@ -7,7 +7,7 @@
 
 A result is kept under the key that the dashboard gives it where it is the same function of the same options. What only
 the command line can ask for goes into the options under ``shell``, and so into the key: ``{"weights": "bfloat16"}``.
-A command computes anew whatever is kept. Where nothing can be kept it says so on standard error, and does its work.
+A command always computes, whatever is kept. Where nothing can be kept it says so on standard error, and does its work.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Keeper:
             task: what the dashboard would have computed.
             loaded: the model it was computed with.
             tokens: the fingerprint of what went through it.
-            result: what came of it.
+            result: what the task computed.
             shell: what it depends on besides, by name; None where that is as in the dashboard.
         """
         if self._store is None:

@@ -87,7 +87,7 @@ def compare(
         criteria: names, see :data:`entviz.comparison.contenders.NAMES`.
         budgets: what :meth:`entviz.criteria.budget.Budget.parse` reads, each above nothing.
         searched: what the search chooses by, if not ``calibration``. It tries few sets on many windows, so that in
-            the same time it can heed more text than criteria that try many sets.
+            the same time it can use more text than criteria that try many sets.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
         seeds: how many prune sets random draws for each budget.
         seconds: what the search may take for each budget.
