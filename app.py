@@ -12,8 +12,8 @@ from streamlit.errors import FragmentHandledException
 from entviz import logs
 from entviz.failure import in_a_sentence
 from entviz.models import CATALOG
-from pages.parts import address, pickers, selection, together
-from pages.parts.markdown import escape
+from pages.parts.shared import address, atomic_state, pickers, selection
+from pages.parts.shared.markdown import escape
 
 # An entropy curve with its turning point; blue enough for a white and a near-black page.
 CURVE: Final = """
@@ -68,7 +68,7 @@ page = st.navigation(
     expanded=True,
 )
 st.logo(LOGO, size="large")
-together.finish()
+atomic_state.finish()
 messages = address.read(page.url_path)
 pickers.draw()
 with st.sidebar:

@@ -29,15 +29,15 @@ from benchmarks.startup import startup
 from benchmarks.timing import Figure, paired, seconds
 from entviz import kernels
 from entviz.analysis import analyze
-from entviz.batching import batches, windows_per_batch
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.corpus import Windows, passages, windows_from_text
+from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.states import StateCache
 from entviz.errors import Cancelled
 from entviz.evaluation.generation import generate
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel, load
-from entviz.pruning.states import StateCache
+from entviz.text.corpus import Windows, passages, windows_from_text
 
 LENGTH = 256
 

@@ -7,9 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.timing import Figure, seconds
 from entviz.analysis import analyze
-from entviz.batching import batches, windows_per_batch
-from entviz.corpus import Windows
+from entviz.decoder.batching import batches, windows_per_batch
 from entviz.models import LoadedModel
+from entviz.text.corpus import Windows
 
 _SIZES_ON_CPU, _SIZES_ELSEWHERE = (512, 1024, 2048), (4096, 8192)
 _ROUNDS = 7

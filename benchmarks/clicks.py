@@ -12,10 +12,10 @@ from benchmarks.server import server
 from benchmarks.startup import PATIENCE
 from benchmarks.timing import Figure, seconds
 from entviz.blocks import Block, PruneSet
-from entviz.corpus import passages, windows_from_text
+from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
-from entviz.pruning.states import StateCache
+from entviz.text.corpus import passages, windows_from_text
 from tests.browser import chromium
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from pages.parts.markdown import escape
+from pages.parts.shared.markdown import escape
 
 Found = TypeVar("Found")
 

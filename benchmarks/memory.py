@@ -15,8 +15,8 @@ import psutil
 
 from benchmarks.timing import Figure
 from entviz.analysis import analyze
-from entviz.corpus import passages, windows_from_text
 from entviz.models import LoadedModel, load
+from entviz.text.corpus import passages, windows_from_text
 
 LENGTH = 256
 _BOUND = 400.0  # MB

@@ -21,14 +21,14 @@ from entviz.errors import EntvizError
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis, analyze
-    from entviz.corpus import Windows, windows_from_text, windows_from_token_ids
     from entviz.criteria.choosing import rank
     from entviz.criteria.ranking import Ranking
+    from entviz.decoder.states import StateCache
     from entviz.evaluation.generation import Generation, generate
     from entviz.evaluation.loss import Evaluation, evaluate
     from entviz.models.loaded import LoadedModel
     from entviz.models.loading import load
-    from entviz.pruning.states import StateCache
+    from entviz.text.corpus import Windows, windows_from_text, windows_from_token_ids
 
 # Threads of OpenMP, which torch computes with, by default spin while they wait for one another. Beside another process
 # that computes, they so keep the processor from the very thread that they wait for. OpenMP reads this once, when
@@ -40,9 +40,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Analysis": "entviz.analysis",
     "analyze": "entviz.analysis",
-    "Windows": "entviz.corpus",
-    "windows_from_text": "entviz.corpus",
-    "windows_from_token_ids": "entviz.corpus",
+    "Windows": "entviz.text.corpus",
+    "windows_from_text": "entviz.text.corpus",
+    "windows_from_token_ids": "entviz.text.corpus",
     "Generation": "entviz.evaluation.generation",
     "generate": "entviz.evaluation.generation",
     "Evaluation": "entviz.evaluation.loss",
@@ -51,7 +51,7 @@ _HOMES = {
     "load": "entviz.models.loading",
     "Ranking": "entviz.criteria.ranking",
     "rank": "entviz.criteria.choosing",
-    "StateCache": "entviz.pruning.states",
+    "StateCache": "entviz.decoder.states",
 }
 
 __all__ = [

@@ -17,14 +17,14 @@ from typing import Any, NoReturn
 import pandas as pd
 import torch
 
-from entviz.batching import batches, windows_per_batch
 from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, sites_of
-from entviz.corpus import Windows
+from entviz.decoder.batching import batches, windows_per_batch
 from entviz.errors import OptionError
 from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
+from entviz.text.corpus import Windows
 from entviz.text.notes import noted, notes_on
 
 METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")

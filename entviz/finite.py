@@ -20,10 +20,10 @@ from torch import Tensor
 
 from entviz.blocks import PruneSet
 from entviz.errors import EntvizError, ModelError
-from entviz.wording import listed
+from entviz.words.phrases import listed
 
 if TYPE_CHECKING:
-    from entviz.anatomy import Anatomy
+    from entviz.decoder.anatomy import Anatomy
     from entviz.models.loaded import LoadedModel
 
 # Number types that hold more than another, the exactest first.

@@ -4,8 +4,8 @@ from typing import Final
 
 import streamlit as st
 
-from pages.parts import frame
-from pages.parts.comparing import criteria, interactions, trust, two
+from pages.parts.compare import criteria, interactions, trust, two
+from pages.parts.shared import frame
 
 TABS: Final = {
     "Criteria": criteria.draw,

@@ -7,7 +7,14 @@ import streamlit as st
 
 from entviz import report
 from entviz.figures import depth, reading, tables, theme
-from pages.parts import analyzed, files, frame, measured, runs_report, selection, tied
+from pages.parts.shared import (
+    analysis_view,
+    bound_widgets,
+    downloads,
+    frame,
+    report_button,
+    selection,
+)
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -31,7 +38,7 @@ def draw() -> None:
     headline = st.container(gap="xsmall")
     metrics, kinds = _draw_choices()
     chosen = selection.current()
-    shown = analyzed.show(chosen, PLACE)
+    shown = analysis_view.show(chosen, PLACE)
     if shown.result is None:
         if not shown.failed:
             _draw_waiting()
@@ -39,9 +46,9 @@ def draw() -> None:
     analysis = shown.result
     with headline:
         st.markdown(f"**{reading.headline(analysis, metrics)}**")
-        on = measured.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
-        st.caption(measured.sentence(on, shown.fresh))
-        measured.draw_notes(analysis.notes)
+        on = measured_on.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
+        st.caption(measured_on.sentence(on, shown.fresh))
+        measured_on.draw_notes(analysis.notes)
     if not metrics or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return
@@ -59,14 +66,18 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             selection.METRICS,
             selection_mode="multi",
             format_func=theme.metric_title,
-            **tied.choice("metrics", "explore.metrics", _in_order(selection.METRICS), tied.default),
+            **bound_widgets.choice(
+                "metrics", "explore.metrics", _in_order(selection.METRICS), bound_widgets.default
+            ),
         )
         st.pills(
             "Blocks",
             selection.KINDS,
             selection_mode="multi",
             format_func=theme.kind_title,
-            **tied.choice("level", "explore.level", _in_order(selection.KINDS), tied.default),
+            **bound_widgets.choice(
+                "level", "explore.level", _in_order(selection.KINDS), bound_widgets.default
+            ),
         )
         st.toggle(
             "Full scale",
@@ -128,9 +139,9 @@ def _draw_numbers(
     blocks = tables.block_table(analysis, metrics, kinds)
     with st.container(horizontal=True, gap="small"):
         for name, label, table in (("sites", "Sites as CSV", sites), ("blocks", "Blocks as CSV", blocks)):
-            files.draw_csv(label, table, f"entviz-{name}.csv", key=f"explore.csv.{name}")
+            downloads.draw_csv(label, table, f"entviz-{name}.csv", key=f"explore.csv.{name}")
         told = report.About(analysis.model, about.text, about.text_title, begin=about.begin)
-        runs_report.draw_button(
+        report_button.draw_button(
             lambda: report.of_analysis(analysis, told, metrics, kinds),
             report.file_name("analysis", analysis.model),
             key="explore.report",

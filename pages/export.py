@@ -7,8 +7,9 @@ import streamlit as st
 
 from entviz.export import FORMATS
 from entviz.workbench import Export, workbench
-from pages.parts import address, export_choices, export_result, frame, selection, working
-from pages.parts.markdown import escape
+from pages.parts.export import choices, result
+from pages.parts.shared import address, frame, job_view, selection
+from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
@@ -47,9 +48,9 @@ def draw() -> None:
         )
     left, right = st.columns([5, 4], gap="large")
     with right:
-        evaluated = export_choices.draw_cost(chosen, drop, todo)
+        evaluated = choices.draw_cost(chosen, drop, todo)
     with left:
-        choice = export_choices.draw(chosen, drop)
+        choice = choices.draw(chosen, drop)
         st.button(
             "Write it",
             key="export.write",
@@ -105,27 +106,27 @@ def _draw_job() -> None:
     if asked is None:
         return
     st.divider()
-    shown: working.Shown[Exported] = working.show(
+    shown: job_view.Shown[Exported] = job_view.show(
         lambda: _job(asked), place=PLACE, label="Measuring and writing", about=(asked.number, asked.wanted)
     )
     if shown.result is not None:
-        export_result.draw(shown.result, earlier=not shown.fresh)
+        result.draw(shown.result, earlier=not shown.fresh)
 
 
 def _job(asked: Asked) -> "Job[Exported]":
     """The export asked for, which is started once, and anew only where the person had stopped it."""
     if asked.job is None or asked.job.state == "cancelled":
-        asked.job = workbench().export(asked.wanted, working.session())
+        asked.job = workbench().export(asked.wanted, job_view.session())
     return asked.job
 
 
-def _draw_recipe(chosen: selection.Selection, drop: str, evaluated: "working.Shown[Evaluation]") -> None:
+def _draw_recipe(chosen: selection.Selection, drop: str, evaluated: "job_view.Shown[Evaluation]") -> None:
     measured = evaluated.result if evaluated.fresh else None
     st.divider()
     st.caption("The prune set alone, with the numbers above, for `--drop @recipe.json` and the Prune page:")
     st.download_button(
         "Download the recipe",
-        export_choices.recipe(chosen, drop, measured),
+        choices.recipe(chosen, drop, measured),
         file_name="recipe.json",
         mime="application/json",
         icon=":material/download:",

@@ -6,7 +6,8 @@ import streamlit as st
 
 from entviz.figures import depth, lesson_stream, reading, theme
 from entviz.lessons import cliff
-from pages.parts import analyzed, frame, learn_estimators, measured, selection
+from pages.parts.learn import estimators
+from pages.parts.shared import analysis_view, frame, provenance, selection
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -40,10 +41,10 @@ def draw() -> None:
     _draw_title("spread")
     _draw_spread()
     for name, draw_demonstration in (
-        ("bucket", learn_estimators.draw_bucket),
-        ("knn", learn_estimators.draw_neighbours),
-        ("renyi", learn_estimators.draw_similarities),
-        ("cosine", learn_estimators.draw_turn),
+        ("bucket", estimators.draw_bucket),
+        ("knn", estimators.draw_neighbours),
+        ("renyi", estimators.draw_similarities),
+        ("cosine", estimators.draw_turn),
     ):
         _draw_title(name)
         draw_demonstration()
@@ -107,16 +108,16 @@ def _draw_model() -> None:
         "a question for a measurement, and may depend on the estimator:"
     )
     chosen = selection.current()
-    shown = analyzed.show(chosen, PLACE)
+    shown = analysis_view.show(chosen, PLACE)
     if shown.result is not None:
         _draw_curve(shown.result, shown.about, shown.fresh)
     elif not shown.failed:
         st.skeleton(height=depth.CURVE_HEIGHT)
     _draw_title("exercises")
     if shown.result is not None and shown.fresh:
-        from pages.parts import learn_exercises
+        from pages.parts.learn import exercises
 
-        learn_exercises.draw(shown.result, chosen)
+        exercises.draw(shown.result, chosen)
     else:
         st.caption("The exercises come with the measurement: their blocks are chosen by it.")
 
@@ -143,9 +144,9 @@ def _draw_curve(analysis: "Analysis", about: selection.Selection, fresh: bool) -
     steep = cliff.cliff(analysis)
     if metric == "bucket" and steep is not None:
         st.info(cliff.sentence(steep), icon=":material/search:")
-    on = measured.on(analysis.model, about.text_title, analysis.windows, analysis.window_length)
-    st.caption(measured.sentence(on, fresh))
-    measured.draw_notes(analysis.notes)
+    on = provenance.on(analysis.model, about.text_title, analysis.windows, analysis.window_length)
+    st.caption(provenance.sentence(on, fresh))
+    provenance.draw_notes(analysis.notes)
 
 
 draw()

@@ -7,8 +7,8 @@ import streamlit as st
 
 from entviz.figures import grid
 from entviz.workbench import workbench
-from pages.parts import frame, selection, working
-from pages.parts.pruning import board, continuation, criteria, numbers, ticks, tokens
+from pages.parts.prune import board, continuation, criteria, numbers, ticks, tokens
+from pages.parts.shared import frame, job_view, selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +46,10 @@ def _draw_board(
 ) -> "pd.DataFrame | None":
     """The grid and the buttons; the analysis behind them is a job of its own. Returns the cells, once there are any."""
     if todo:
-        analyzed: working.Shown[Analysis] = working.last("prune.analysis")
+        analyzed: job_view.Shown[Analysis] = job_view.last("prune.analysis")
     else:
-        analyzed = working.show(
-            lambda: workbench().analyze(chosen.request(), selection.METRICS, working.session()),
+        analyzed = job_view.show(
+            lambda: workbench().analyze(chosen.request(), selection.METRICS, job_view.session()),
             place="prune.analysis",
             label="Measuring hidden states",
             about=chosen,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.store.listing import as_csv, listing
-from pages.parts import frame, runs_compare, runs_filters, runs_one, runs_open, runs_trouble
+from pages.parts.runs import compare, filters, one, opening, trouble
+from pages.parts.shared import frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,14 +18,14 @@ TABLE_HEIGHT: Final = 380
 
 def draw() -> None:
     frame.require()
-    runs_open.go()
+    opening.go()
     st.header("Runs", anchor=False)
     st.caption(
         "Every result is kept, so that nothing is computed twice. Whoever can open this dashboard sees all runs, with "
         "the texts they measured, and can delete them."
     )
-    found = runs_filters.draw()
-    runs_trouble.draw()
+    found = filters.draw()
+    trouble.draw()
     if not found:
         _draw_empty()
         return
@@ -38,16 +39,16 @@ def draw() -> None:
         )
         return
     if len(chosen) == 1:
-        runs_one.draw(chosen[0])
+        one.draw(chosen[0])
     else:
-        runs_compare.draw(chosen)
+        compare.draw(chosen)
     _draw_delete(chosen)
 
 
 def _draw_table(found: "list[Run]", table: "pd.DataFrame") -> "list[Run]":
     """The runs as a table; returns those that are ticked."""
     # Ticks are kept by position, so another list of runs needs a table of its own.
-    name = runs_filters.table_key(found)
+    name = filters.table_key(found)
     state = st.dataframe(
         table,
         key=name,
@@ -84,11 +85,11 @@ def _draw_below(found: "list[Run]", table: "pd.DataFrame") -> None:
             on_click="ignore",
             key="runs.csv",
         )
-        st.button("Refresh", icon=":material/refresh:", on_click=runs_filters.refresh, key="runs.refresh")
+        st.button("Refresh", icon=":material/refresh:", on_click=filters.refresh, key="runs.refresh")
         count = "1 run" if len(found) == 1 else f"{len(found)} runs"
-        more = ", the newest; filter to see older ones" if len(found) >= runs_filters.LISTED else ""
+        more = ", the newest; filter to see older ones" if len(found) >= filters.LISTED else ""
         st.caption(
-            f"{count}{more}. Kept until {runs_filters.bound_in_words()}, then the longest unused goes first."
+            f"{count}{more}. Kept until {filters.bound_in_words()}, then the longest unused goes first."
         )
 
 
@@ -100,15 +101,15 @@ def _draw_delete(chosen: "list[Run]") -> None:
             f"Yes, delete {count}",
             type="primary",
             key="runs.delete",
-            on_click=runs_filters.delete,
+            on_click=filters.delete,
             args=(tuple(run.key for run in chosen),),
         )
 
 
 def _draw_empty() -> None:
-    if runs_trouble.hides_runs():
+    if trouble.hides_runs():
         return
-    if runs_filters.narrowed():
+    if filters.narrowed():
         st.info("No run is like that. Take a filter away to see others.", icon=":material/filter_alt_off:")
         return
     st.info(

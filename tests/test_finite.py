@@ -9,16 +9,17 @@ import torch
 
 from entviz.analysis import analyze
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.comparison.grid import compare
-from entviz.comparison.interactions import interactions
-from entviz.comparison.pair import contrast
-from entviz.comparison.trust import trust
+from entviz.comparison.grid.grid import compare
+from entviz.comparison.interactions.interactions import interactions
+from entviz.comparison.pair.pair import contrast
+from entviz.comparison.trust.trust import trust
 from entviz.criteria import CRITERIA, rank
 from entviz.criteria.angular import angular_distances
 from entviz.criteria.greedy import greedy
 from entviz.criteria.leave_one_out import leave_one_out
 from entviz.criteria.prune_set_search import search
 from entviz.criteria.trial import Trial
+from entviz.decoder.states import StateCache
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.generation import generate
 from entviz.evaluation.loss import evaluate
@@ -27,7 +28,6 @@ from entviz.evaluation.tasks import evaluate_task
 from entviz.export import export
 from entviz.models import load
 from entviz.models.loaded import LoadedModel
-from entviz.pruning.states import StateCache
 from entviz.tasks import Item, Task
 from tests.comparison.windows import random_windows
 from tests.models.files import tokenizer

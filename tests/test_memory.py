@@ -10,12 +10,12 @@ import threading, time
 import psutil, torch
 from entviz.analysis import analyze
 from entviz.blocks import PruneSet
-from entviz.corpus import windows_from_token_ids
+from entviz.text.corpus import windows_from_token_ids
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel
 from entviz.criteria.angular import angular_distances
-from entviz.pruning.states import StateCache
+from entviz.decoder.states import StateCache
 from tests.tiny import build
 
 loaded = LoadedModel.of(build("llama", 6, hidden_size=256, intermediate_size=64, vocab_size=8000))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
-from entviz.comparison.contenders import timed
+from entviz.comparison.grid.contenders import timed
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
-    from entviz.comparison.result import Comparison
-    from entviz.comparison.texts import Split
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.grid.texts import Split
     from entviz.tasks import Task
     from entviz.workbench.comparing import Compare
 
@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.grid import compare
+    from entviz.comparison.grid.grid import compare
     from entviz.tasks import read_task
 
     if options.limit is not None and options.task is None:
@@ -117,8 +117,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split, list[str]]:
     """The text that criteria choose by (empty for token ids), the windows to choose by and to measure on, and notes."""
-    from entviz.comparison.texts import Split, split, spread
-    from entviz.corpus import read_text
+    from entviz.comparison.grid.texts import Split, split, spread
+    from entviz.text.corpus import read_text
 
     count = options.calibration_windows
     if options.calibration_text_file is None:
@@ -177,7 +177,7 @@ def _ids(subject: Subject) -> str:
 def _print(found: Comparison) -> None:
     import pandas as pd
 
-    from entviz.comparison.verdict import verdict
+    from entviz.comparison.grid.verdict import verdict
     from entviz.evaluation.perplexity import in_words
 
     print(

@@ -10,7 +10,7 @@ from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, about_text, add_report, write_report
 from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject, tell
 from entviz.errors import OptionError
-from entviz.wording import decimals
+from entviz.words.phrases import decimals
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
         keeper.keep(task, loaded, windows.fingerprint, found)
     if options.report is not None:
         from entviz.report import of_evaluation
-        from entviz.spelling import spell
+        from entviz.text.spelling import spell
 
         spoken = loaded.optional_tokenizer  # without one, the report has the numbers and no text
         pieces = None if spoken is None else [spell(spoken, row) for row in found.token_ids.tolist()]

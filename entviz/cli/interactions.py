@@ -12,7 +12,7 @@ from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
 
 if TYPE_CHECKING:
-    from entviz.comparison.interactions import Interactions
+    from entviz.comparison.interactions.interactions import Interactions
 
 
 def add(commands: Any) -> None:
@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.interactions import interactions
+    from entviz.comparison.interactions.interactions import interactions
     from entviz.comparison.plan import plan
     from entviz.evaluation.precision import resolved
     from entviz.workbench.judging import MeasurePairs

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
-    from entviz.comparison.kept import Kept
+    from entviz.comparison.grid.kept import Kept
     from entviz.models.loaded import LoadedModel
     from entviz.store import Store
     from entviz.workbench import Request
@@ -78,7 +78,7 @@ class Keeper:
 
     def parts(self, loaded: LoadedModel) -> Kept:
         """Where the parts of a comparison are kept, and looked for."""
-        from entviz.comparison.kept import NothingKept, StoredParts
+        from entviz.comparison.grid.kept import NothingKept, StoredParts
 
         return NothingKept() if self._store is None else StoredParts(self._store, loaded)
 

@@ -10,7 +10,7 @@ from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
 
 if TYPE_CHECKING:
-    from entviz.comparison.trust import Trust
+    from entviz.comparison.trust.trust import Trust
 
 ENTROPIES = ("bucket", "knn", "renyi")
 
@@ -34,9 +34,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.trust import ESTIMATORS as USUAL
-    from entviz.comparison.trust import trust
-    from entviz.comparison.trust_verdict import verdict
+    from entviz.comparison.trust.trust import ESTIMATORS as USUAL
+    from entviz.comparison.trust.trust import trust
+    from entviz.comparison.trust.verdict import verdict
     from entviz.evaluation.precision import resolved
     from entviz.workbench.judging import JudgeCriteria
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _print(found: Trust, where: str) -> None:
-    from entviz.comparison.trust_verdict import verdict
+    from entviz.comparison.trust.verdict import verdict
 
     print(where, "Damage: loss increase when a block alone is dropped.", *verdict(found))
     for scope, name in (("all", "every block"), ("inner", "without the first two layers and the last")):

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from entviz.batching import windows_per_batch
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.interactions import chosen_blocks
-from entviz.corpus import Windows
+from entviz.comparison.interactions.interactions import chosen_blocks
+from entviz.decoder.batching import windows_per_batch
+from entviz.decoder.running import run_pruned
+from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.scoring import score
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.running import run_pruned
-from entviz.pruning.states import StateCache
+from entviz.text.corpus import Windows
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from entviz.corpus import Windows
     from entviz.criteria.calibration import Calibration
     from entviz.criteria.candidates import Candidates
     from entviz.criteria.ranking import Ranking
     from entviz.models.loaded import LoadedModel
+    from entviz.text.corpus import Windows
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
     import pandas as pd
     import torch
 
-    from entviz.batching import batches, windows_per_batch
+    from entviz.decoder.batching import batches, windows_per_batch
     from entviz.finite import check
 
     anatomy = loaded.anatomy

@@ -10,10 +10,10 @@ from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.corpus import Windows
     from entviz.criteria.trial import Trial, Tried
+    from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
-    from entviz.pruning.states import StateCache
+    from entviz.text.corpus import Windows
 
 
 @dataclass(frozen=True, eq=False)

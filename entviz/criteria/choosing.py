@@ -15,12 +15,12 @@ from entviz.text.notes import notes_on
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.corpus import Windows
     from entviz.criteria.budget import Budget
     from entviz.criteria.ranking import Ranking
     from entviz.criteria.trial import Tried
+    from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
-    from entviz.pruning.states import StateCache
+    from entviz.text.corpus import Windows
 
 
 def rank(

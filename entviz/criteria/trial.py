@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from entviz.blocks import PruneSet
-from entviz.corpus import Windows
+from entviz.decoder.states import StateCache
 from entviz.errors import ModelError
 from entviz.evaluation.many import evaluate_many
 from entviz.evaluation.precision import resolved
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.states import StateCache
+from entviz.text.corpus import Windows
 
 
 class Tried:

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from entviz.anatomy import Anatomy
 from entviz.blocks import PruneSet
+from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.head import Head
 from entviz.errors import TextError
 from entviz.evaluation.generation import fill_holes
-from entviz.head import Head
 from entviz.models.loaded import LoadedModel
 from entviz.text.beginning import beginning_of
 

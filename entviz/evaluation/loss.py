@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
-from entviz.corpus import Windows
+from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.running import run_pruned
+from entviz.decoder.states import StateCache
 from entviz.evaluation.perplexity import or_none, perplexity
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.running import run_pruned
-from entviz.pruning.states import StateCache
 from entviz.statistics import Interval, cosine_averages, interval, standard_error
+from entviz.text.corpus import Windows
 from entviz.text.notes import noted, notes_on
 
 
@@ -173,7 +173,7 @@ def evaluate(
     Args:
         dtype: the number type to run in, or ``auto`` for the fastest that is exact enough here (see
             :mod:`entviz.evaluation.precision`); another than the model's makes a copy of its weights once.
-        cache: hidden states to start from, shared by calls; see :class:`entviz.pruning.states.StateCache`.
+        cache: hidden states to start from, shared by calls; see :class:`entviz.decoder.states.StateCache`.
         progress: gets an :class:`Evaluation` over the windows so far after each batch of windows.
 
     Raises:

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from entviz import kernels
-from entviz.anatomy import Anatomy, Call
-from entviz.batching import batches, windows_per_batch
 from entviz.blocks import PruneSet
-from entviz.corpus import Windows
+from entviz.decoder.anatomy import Anatomy, Call
+from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.states import StateCache, prefix_key
 from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.perplexity import perplexity
 from entviz.evaluation.precision import resolved
@@ -31,8 +31,8 @@ from entviz.evaluation.scoring import score
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.pruning.states import StateCache, prefix_key
 from entviz.statistics import cosine_basis
+from entviz.text.corpus import Windows
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from entviz import kernels
-from entviz.head import Head
+from entviz.decoder.head import Head
 
 # Logits at a time. An evaluation can be cancelled between tiles, which on a processor has to be possible within a
 # tenth of a second; a dense reference is about twice the work. There they should also fit into its caches.

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from entviz.batching import tokens_per_batch
 from entviz.blocks import PruneSet
+from entviz.decoder.batching import tokens_per_batch
 from entviz.errors import ModelError, TextError
 from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, plan
 from entviz.evaluation.precision import resolved

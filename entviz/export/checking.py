@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from entviz.blocks import PruneSet
-from entviz.corpus import Windows
 from entviz.errors import ExportError
 from entviz.evaluation.loss import evaluate
 from entviz.export.order import Check, Order
@@ -31,6 +30,7 @@ from entviz.models.quiet import quiet
 from entviz.models.regular_files import read_object
 from entviz.models.transformers_calls import read_model
 from entviz.progress import Progress, silent
+from entviz.text.corpus import Windows
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation

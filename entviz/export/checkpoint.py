@@ -3,7 +3,7 @@
     zeroed, notes = write_checkpoint(order, directory)
 
 No weight is copied in memory: what is written is a view of the shared model with fewer layers (see
-:mod:`entviz.surgery`), and a config of its own.
+:mod:`entviz.decoder.views`), and a config of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from entviz.decoder.views import replaced
 from entviz.errors import EntvizError, ExportError
 from entviz.export.generating import valid_generation_config
 from entviz.export.order import Order
@@ -20,7 +21,6 @@ from entviz.export.shrinking import smaller_config
 from entviz.export.zeroing import silenced
 from entviz.models.library_errors import telling_line
 from entviz.models.quiet import quiet
-from entviz.surgery import replaced
 
 
 def write_checkpoint(order: Order, directory: Path) -> tuple[tuple[str, ...], list[str]]:

@@ -14,7 +14,7 @@ from entviz.errors import ExportError
 from entviz.export.order import Format, Order, Written, loading_lines, only_layers
 from entviz.models import CATALOG
 from entviz.progress import Progress
-from entviz.wording import listed
+from entviz.words.phrases import listed
 
 FILE: Final = "prune-layers.txt"
 WEIGHTS: Final = "pruned.gguf"

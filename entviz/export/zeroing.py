@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from entviz.anatomy import Anatomy, Call, Step
+from entviz.decoder.anatomy import Anatomy, Call, Step
+from entviz.decoder.views import replaced
 from entviz.errors import ExportError
-from entviz.surgery import replaced
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,15 +18,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
-from entviz.comparison.result import pareto_front
+from entviz.comparison.grid.result import pareto_front
 from entviz.criteria import CRITERIA
 from entviz.evaluation.perplexity import in_words
 from entviz.figures import theme, tokens
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
-    from entviz.comparison.pair import Contrast
-    from entviz.comparison.result import Comparison
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.pair.pair import Contrast
     from entviz.evaluation.loss import Evaluation
 
 # Colour, symbol and dash of contenders; the estimators keep the colours they have everywhere. Others take their turn

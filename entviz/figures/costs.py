@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.evaluation.perplexity import MOST_NLL, in_words
-from entviz.wording import number
+from entviz.words.phrases import number
 
 # Beside numbers that have a ±; what it is about and how it is made is said in entviz.statistics.
 _PLUS_MINUS: Final = (

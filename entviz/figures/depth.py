@@ -20,7 +20,7 @@ from plotly.subplots import make_subplots
 
 from entviz.figures import theme
 from entviz.figures.reading import IMPORTANCE, stages
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

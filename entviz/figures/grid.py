@@ -22,7 +22,7 @@ from plotly.colors import sample_colorscale
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
 from entviz.figures import theme
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

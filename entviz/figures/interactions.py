@@ -1,4 +1,4 @@
-"""What pairs of blocks cost beyond their sum, from a :class:`entviz.comparison.interactions.Interactions`.
+"""What pairs of blocks cost beyond their sum, from a :class:`entviz.comparison.interactions.interactions.Interactions`.
 
 ::
 
@@ -12,10 +12,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
-    from entviz.comparison.interactions import Interactions
+    from entviz.comparison.interactions.interactions import Interactions
 
 # Diverging, told apart by the colour-blind, and clear in the middle, so that the page, light or dark, shows there.
 COLOURS: Final = (

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from entviz.figures import theme
 from entviz.figures.reading import IMPORTANCE
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

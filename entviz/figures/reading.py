@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.figures import theme
-from entviz.wording import listed, number
+from entviz.words.phrases import listed, number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

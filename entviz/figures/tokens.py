@@ -2,7 +2,7 @@
 
 ::
 
-    rows = table(evaluation, pieces)       # a row for each token; pieces from entviz.spelling
+    rows = table(evaluation, pieces)       # a row for each token; pieces from entviz.text.spelling
     marked_text(rows)                      # HTML, everything in it escaped
     loss_chart(rows)                       # loss at each token position, dense and pruned
 
@@ -19,7 +19,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation

@@ -1,4 +1,4 @@
-"""Criteria against measured damage, from a :class:`entviz.comparison.trust.Trust`.
+"""Criteria against measured damage, from a :class:`entviz.comparison.trust.trust.Trust`.
 
 ::
 
@@ -14,12 +14,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.comparison.rank_correlation import ranks
-from entviz.comparison.trust_verdict import between, signed
+from entviz.comparison.trust.verdict import between, signed
 from entviz.figures import theme
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
-    from entviz.comparison.trust import Trust
+    from entviz.comparison.trust.trust import Trust
 
 TITLES: Final = {
     "bucket": "Bucket entropy",

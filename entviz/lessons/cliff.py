@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entviz.figures.reading import stages
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

@@ -20,7 +20,7 @@ import pandas as pd
 
 from entviz.blocks import PruneSet
 from entviz.criteria import Cosine, EntroDrop, rank_by_analysis
-from entviz.wording import number
+from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

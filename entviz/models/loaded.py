@@ -18,8 +18,8 @@ from entviz.models.memory import Need, check_memory
 from entviz.text.beginning import Tokenized, tokenize
 
 if TYPE_CHECKING:
-    from entviz.anatomy import Anatomy
-    from entviz.corpus import Windows
+    from entviz.decoder.anatomy import Anatomy
+    from entviz.text.corpus import Windows
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -120,13 +120,13 @@ class LoadedModel:
     def windows(
         self, text: str, *, windows: int | None = None, window_length: int = 256, begin: bool = True
     ) -> "Windows":
-        """A text in windows for this model; see :func:`entviz.corpus.windows_from_text`.
+        """A text in windows for this model; see :func:`entviz.text.corpus.windows_from_text`.
 
         Raises:
             TextError: as :meth:`tokenize`, and for a text that is empty or too short.
             OptionError: for a number of windows below 1 or a length below 2.
         """
-        from entviz.corpus import windows_from_text
+        from entviz.text.corpus import windows_from_text
 
         return windows_from_text(
             text,
@@ -168,7 +168,7 @@ class LoadedModel:
 
     @cached_property
     def _anatomy(self) -> "Anatomy":
-        from entviz.anatomy import examine
+        from entviz.decoder.anatomy import examine
         from entviz.finite import cause_at_examination
 
         try:

@@ -16,7 +16,7 @@ import psutil
 
 from entviz.errors import ModelError
 
-_TOKENS = 512  # that go through the model together on a processor, see entviz.batching
+_TOKENS = 512  # that go through the model together on a processor, see entviz.decoder.batching
 _STATES = (
     12  # hidden states of a layer alive at once: the stream, its norm, queries, keys, values, sites, sums
 )

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from entviz.comparison.contenders import timed
+from entviz.comparison.grid.contenders import timed
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on, windows_of
 from entviz.report.tasks import is_known
 
 if TYPE_CHECKING:
-    from entviz.comparison.pair import Angles, Contrast
-    from entviz.comparison.result import Comparison
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.pair.pair import Angles, Contrast
 
 
 def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any] | None = None) -> str:
@@ -25,8 +25,8 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
     ``asked`` are the options of :class:`entviz.workbench.comparing.Compare`, and ``about`` is the text that the
     criteria chose by; without the former the report names no command.
     """
-    from entviz.comparison.result import PER_WINDOW
-    from entviz.comparison.verdict import verdict
+    from entviz.comparison.grid.result import PER_WINDOW
+    from entviz.comparison.grid.verdict import verdict
     from entviz.figures.comparison import COST_TITLES, QUALITY_TITLES, quality_chart
 
     asked = asked or {}

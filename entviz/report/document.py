@@ -22,7 +22,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from entviz.figures.theme import export_config
-from entviz.wording import number
+from entviz.words.phrases import number
 
 OPEN_ROWS = 30  # a longer table is folded
 MOST_ROWS = 5000

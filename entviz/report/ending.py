@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from entviz.corpus import passages
 from entviz.report.command import TEXT_FILE, About
 from entviz.report.document import Section
+from entviz.text.corpus import passages
 
 SHOWN_CHARACTERS = 20_000  # of the text; the file that the report offers has all of it
 

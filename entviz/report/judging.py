@@ -15,15 +15,15 @@ from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
 
 if TYPE_CHECKING:
-    from entviz.comparison.interactions import Interactions
-    from entviz.comparison.trust import Trust
+    from entviz.comparison.interactions.interactions import Interactions
+    from entviz.comparison.trust.trust import Trust
 
 _SCOPES = {"all": "every block", "inner": "without the first two layers and the last"}
 
 
 def of_trust(trust: Trust, about: About, dtype: str = "float32") -> str:
     """Each criterion's scores against the measured damage. ``dtype`` is the number type blocks were left out in."""
-    from entviz.comparison.trust_verdict import between, signed, verdict
+    from entviz.comparison.trust.verdict import between, signed, verdict
     from entviz.figures import trust as drawn
 
     sections = []
@@ -79,7 +79,7 @@ def of_interactions(
     """What pairs cost beyond their sum. ``blocks`` are those asked for by name, None for all of the level."""
     from entviz.figures import interactions as drawn
     from entviz.figures.trust import DAMAGE_TITLES
-    from entviz.wording import number
+    from entviz.words.phrases import number
 
     sections = []
     for damage, title in DAMAGE_TITLES.items():

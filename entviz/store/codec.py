@@ -27,14 +27,14 @@ RESULTS: dict[str, tuple[str, str]] = {
     "evaluation": ("entviz.evaluation.loss", "Evaluation"),
     "generation": ("entviz.evaluation.generation", "Generation"),
     "ranking": ("entviz.criteria.ranking", "Ranking"),
-    "angles": ("entviz.comparison.pair", "Angles"),
+    "angles": ("entviz.comparison.pair.pair", "Angles"),
     "choice": ("entviz.criteria.ranking", "Ranking"),
-    "cell": ("entviz.comparison.result", "Cell"),
-    "comparison": ("entviz.comparison.result", "Comparison"),
-    "contrast": ("entviz.comparison.pair", "Contrast"),
+    "cell": ("entviz.comparison.grid.result", "Cell"),
+    "comparison": ("entviz.comparison.grid.result", "Comparison"),
+    "contrast": ("entviz.comparison.pair.pair", "Contrast"),
     "score": ("entviz.evaluation.tasks", "TaskResult"),
-    "trust": ("entviz.comparison.trust", "Trust"),
-    "interactions": ("entviz.comparison.interactions", "Interactions"),
+    "trust": ("entviz.comparison.trust.trust", "Trust"),
+    "interactions": ("entviz.comparison.interactions.interactions", "Interactions"),
 }
 LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours
 _HEADER = "header"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from entviz.text.beginning import beginning_of, named
 
 if TYPE_CHECKING:
-    from entviz.corpus import Windows
     from entviz.models.loaded import LoadedModel
+    from entviz.text.corpus import Windows
 
 
 def notes_on(loaded: LoadedModel, windows: Windows) -> tuple[str, ...]:

@@ -26,11 +26,11 @@ from entviz.workbench.workshop import Workshop
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.comparison.interactions import Interactions
-    from entviz.comparison.pair import Angles, Contrast
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.interactions.interactions import Interactions
+    from entviz.comparison.pair.pair import Angles, Contrast
     from entviz.comparison.plan import Plan
-    from entviz.comparison.result import Comparison
-    from entviz.comparison.trust import Trust
+    from entviz.comparison.trust.trust import Trust
     from entviz.criteria.ranking import Ranking
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation

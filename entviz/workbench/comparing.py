@@ -14,8 +14,8 @@ from entviz.workbench.keys import options_of
 from entviz.workbench.tasks import Material, OnText, explored
 
 if TYPE_CHECKING:
-    from entviz.comparison.pair import Angles, Contrast
-    from entviz.comparison.result import Comparison
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.pair.pair import Angles, Contrast
     from entviz.models import LoadedModel
     from entviz.tasks import Task as ChoiceTask
 
@@ -62,7 +62,7 @@ class Compare(OnText):
         }
 
     def read(self, loaded: LoadedModel) -> Any:  # a Split, with a fingerprint as windows have it
-        from entviz.comparison.texts import Split, split, windows_of
+        from entviz.comparison.grid.texts import Split, split, windows_of
 
         length, begin = self.request.window_length, self.request.begin
         if self.measure_on:
@@ -72,9 +72,9 @@ class Compare(OnText):
         return split(whole, self.request.windows, MOST_MEASURED)
 
     def compute(self, material: Material, progress: Progress) -> Comparison:
-        from entviz.comparison.grid import compare
-        from entviz.comparison.kept import StoredParts
-        from entviz.comparison.result import Comparison
+        from entviz.comparison.grid.grid import compare
+        from entviz.comparison.grid.kept import StoredParts
+        from entviz.comparison.grid.result import Comparison
 
         loaded, parts = material.loaded, material.windows
         key = self.partial_key(loaded.fingerprint, parts.fingerprint)
@@ -117,7 +117,7 @@ class Compare(OnText):
         return result_key(self.kind, model=fingerprint, tokens=tokens, options=options)
 
     def summarize(self, result: Comparison) -> dict[str, Any]:
-        from entviz.comparison.verdict import verdict
+        from entviz.comparison.grid.verdict import verdict
 
         return {
             "finished": result.finished,
@@ -139,7 +139,7 @@ class ContrastBlocks(OnText):
         return self.request.options() | {"a": str(self.a), "b": str(self.b)}
 
     def compute(self, material: Material, progress: Progress) -> Contrast:
-        from entviz.comparison.pair import contrast
+        from entviz.comparison.pair.pair import contrast
 
         return contrast(
             material.loaded, material.windows, self.a, self.b, cache=material.states, progress=progress
@@ -159,7 +159,7 @@ class MeasureAngles(OnText):
         return self.request.options()
 
     def compute(self, material: Material, progress: Progress) -> Angles:
-        from entviz.comparison.pair import Angles
+        from entviz.comparison.pair.pair import Angles
         from entviz.criteria.angular import angular_distances
         from entviz.text.notes import notes_on
 

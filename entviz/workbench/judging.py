@@ -10,8 +10,8 @@ from entviz.progress import Progress
 from entviz.workbench.tasks import Material, OnText, explored
 
 if TYPE_CHECKING:
-    from entviz.comparison.interactions import Interactions
-    from entviz.comparison.trust import Trust
+    from entviz.comparison.interactions.interactions import Interactions
+    from entviz.comparison.trust.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class JudgeCriteria(OnLevel):
     kind = "trust"
 
     def compute(self, material: Material, progress: Progress) -> Trust:
-        from entviz.comparison.trust import trust
+        from entviz.comparison.trust.trust import trust
 
         return trust(
             material.loaded,
@@ -46,7 +46,7 @@ class JudgeCriteria(OnLevel):
         )
 
     def summarize(self, result: Trust) -> dict[str, Any]:
-        from entviz.comparison.trust_verdict import verdict
+        from entviz.comparison.trust.verdict import verdict
 
         return {"level": self.level, "verdict": verdict(result)[0]}
 
@@ -58,7 +58,7 @@ class MeasurePairs(OnLevel):
     kind = "interactions"
 
     def compute(self, material: Material, progress: Progress) -> Interactions:
-        from entviz.comparison.interactions import interactions
+        from entviz.comparison.interactions.interactions import interactions
 
         return interactions(
             material.loaded, material.windows, self.level, cache=material.states, progress=progress

@@ -15,15 +15,15 @@ from entviz.workbench.keys import kept_key
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.corpus import Windows
     from entviz.criteria.ranking import Ranking
+    from entviz.decoder.states import StateCache
     from entviz.evaluation.generation import Generation
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.tasks import TaskResult
     from entviz.models import LoadedModel
-    from entviz.pruning.states import StateCache
     from entviz.store import Store
     from entviz.tasks import Task as ChoiceTask
+    from entviz.text.corpus import Windows
 
 Result = TypeVar("Result", covariant=True)
 
@@ -206,8 +206,8 @@ class Generate:
         return _shortened(self.prompt)
 
     def read(self, loaded: LoadedModel) -> Windows:
-        from entviz.corpus import Windows
         from entviz.evaluation.generation import prompt_ids
+        from entviz.text.corpus import Windows
 
         return Windows.of([prompt_ids(loaded, self.prompt, begin=self.begin)])
 

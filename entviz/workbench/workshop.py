@@ -17,9 +17,9 @@ from entviz.workbench.tasks import Material, Request, Task
 
 if TYPE_CHECKING:
     from entviz.comparison.plan import Plan
+    from entviz.decoder.states import StateCache
     from entviz.export import Exported
     from entviz.models import LoadedModel
-    from entviz.pruning.states import StateCache
     from entviz.store import Store
     from entviz.workbench.exporting import Export
     from entviz.workbench.shelf import Shelf
@@ -90,7 +90,7 @@ class Workshop:
         self, key: str, model: str, token_ids: Sequence[Sequence[int]], progress: Turn
     ) -> list[list[str]]:
         """Each token as its piece of text. Kept in memory only: it is quickly made again."""
-        from entviz.spelling import spell
+        from entviz.text.spelling import spell
 
         loaded = self.model(model, progress)
         pieces: list[list[str]] = []
@@ -111,7 +111,7 @@ class Workshop:
     @property
     def states(self) -> StateCache:
         """The hidden states that evaluations start from."""
-        from entviz.pruning.states import StateCache
+        from entviz.decoder.states import StateCache
 
         with self._making:
             if self._states is None:

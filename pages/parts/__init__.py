@@ -1,1 +1,1 @@
-"""Pieces of screen that several pages share."""
+"""What the pages are made of: a folder for each page, and what several of them share."""

@@ -3,7 +3,7 @@
 import pytest
 
 from entviz.models import CATALOG
-from pages.parts import selection
+from pages.parts.shared import selection
 from tests.app.conftest import settle, words
 from tests.models.files import saved, snapshot
 

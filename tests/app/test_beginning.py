@@ -3,11 +3,12 @@
 import pytest
 
 import entviz
-from entviz.corpus import passages
 from entviz.models import load
 from entviz.report import of_run
+from entviz.text.corpus import passages
 from entviz.workbench import Request, workbench
-from pages.parts import runs_open, selection
+from pages.parts.runs import opening
+from pages.parts.shared import selection
 from tests.app.conftest import settle, words
 from tests.models.files import saved
 from tests.text.tokenizers import adding, knowing_more
@@ -86,7 +87,7 @@ def test_a_run_is_opened_and_reported_as_it_was(model):
             job.wait(0.1)
         assert job.snapshot().error is None
         run = bench.store.runs(kind="evaluation", model=model)[0]
-        assert runs_open._choices(run, NEWS)["begin"] is begin
+        assert opening._choices(run, NEWS)["begin"] is begin
         html = of_run(run, bench.store.get(run.key), NEWS)
         assert ("--no-bos" in html) is not begin
         assert ("begins with &lt;s&gt;" in html) is begin

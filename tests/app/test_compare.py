@@ -8,11 +8,11 @@ import pytest
 
 import entviz
 from entviz.blocks import PruneSet
-from entviz.corpus import passages
 from entviz.criteria import rank
 from entviz.evaluation.loss import evaluate
+from entviz.text.corpus import passages
 from entviz.workbench import Request, workbench
-from pages.parts.comparing import choices, two
+from pages.parts.compare import choices, two
 from tests.app.conftest import figures, settle, words
 
 SECONDS = 300  # far more than it takes on an idle machine
@@ -123,7 +123,7 @@ def test_what_was_compared_is_there_in_another_session(open_app):
 
 def test_a_stopped_comparison_is_offered_and_goes_on(open_app, smollm2, monkeypatch):
     """Another session stopped one half way; here it is shown, and finished without doing the first half again."""
-    from entviz.comparison import grid
+    from entviz.comparison.grid import grid
     from entviz.errors import Cancelled
 
     bench, text = workbench(), passages()["story"].text

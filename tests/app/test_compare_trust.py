@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import entviz
-from entviz.comparison.interactions import interactions
-from entviz.comparison.trust import trust
-from entviz.comparison.trust_verdict import verdict
-from entviz.corpus import passages
+from entviz.comparison.interactions.interactions import interactions
+from entviz.comparison.trust.trust import trust
+from entviz.comparison.trust.verdict import verdict
+from entviz.text.corpus import passages
 from entviz.workbench import Request, workbench
 from tests.app.conftest import figures, settle, words
 from tests.models.files import saved

@@ -8,9 +8,9 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
 import entviz
-from entviz.corpus import passages
+from entviz.text.corpus import passages
 from entviz.workbench import workbench
-from pages.parts import selection
+from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 
 DEFAULT_LINK = {

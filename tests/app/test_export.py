@@ -8,10 +8,10 @@ import pytest
 from streamlit.runtime.scriptrunner import StopException
 
 from entviz.blocks import PruneSet
-from entviz.corpus import passages
 from entviz.errors import ExportError, OptionError
 from entviz.export import folder
 from entviz.export.recipe import read_recipe
+from entviz.text.corpus import passages
 from entviz.workbench import workbench
 from tests.app.conftest import settle, words
 

@@ -4,7 +4,7 @@ from tests.app.conftest import settle, words
 
 
 def test_a_page_that_fails_says_so_and_logs_the_traceback(open_app, monkeypatch, caplog):
-    from pages.parts import selection
+    from pages.parts.shared import selection
 
     app = settle(open_app("explore"))
 

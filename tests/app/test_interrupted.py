@@ -8,8 +8,9 @@ from streamlit.runtime.state import SafeSessionState, SessionState, query_params
 
 from entviz.models import DEFAULT_MODEL
 from entviz.store import Run
-from pages.parts import address, pickers, runs_open, selection, tied, together
-from pages.parts.comparing import asking, choices, earlier
+from pages.parts.compare import choices, comparison_request, earlier
+from pages.parts.runs import opening
+from pages.parts.shared import address, atomic_state, bound_widgets, pickers, selection
 
 MOST = 200  # accesses, far more than there are
 
@@ -72,7 +73,7 @@ def test_what_was_picked_is_chosen_in_the_next_run_where_the_callback_was_stoppe
     session, name, key, old, picked, new
 ):
     def bound():
-        return tied.choice(name, key, lambda value: new if isinstance(value, list) else value)
+        return bound_widgets.choice(name, key, lambda value: new if isinstance(value, list) else value)
 
     def prepare():
         made = session("")
@@ -91,9 +92,9 @@ def test_what_was_picked_is_chosen_in_the_next_run_where_the_callback_was_stoppe
 
 def test_a_choice_that_the_program_made_is_shown_whatever_the_widget_said(session):
     session("")
-    tied.choice("windows", "pick.windows")
+    bound_widgets.choice("windows", "pick.windows")
     selection.put(windows=7)
-    tied.choice("windows", "pick.windows")
+    bound_widgets.choice("windows", "pick.windows")
     assert (selection.get("windows"), st.session_state["pick.windows"]) == (7, 7)
 
 
@@ -192,15 +193,15 @@ def test_a_comparison_that_goes_on_has_all_its_choices_or_none(session):
         earlier._go_on(selection.current(), COMPARED)
 
     def look():
-        together.finish()  # as the next run does, which nobody stops
-        asked = asking.Asked(selection.current(), choices.of_run(COMPARED))
+        atomic_state.finish()  # as the next run does, which nobody stops
+        asked = comparison_request.Asked(selection.current(), choices.of_run(COMPARED))
         keys = ("compare.criteria", "compare.levels", "compare.budgets", "compare.seeds", "compare.seconds")
         return str(
             (
                 selection.get("windows"),
                 selection.get("length"),
                 *(st.session_state.get(key) for key in keys),
-                asking.is_started(asked),
+                comparison_request.is_started(asked),
             )
         )
 
@@ -211,23 +212,23 @@ def test_a_comparison_that_goes_on_has_all_its_choices_or_none(session):
 
 
 def test_a_run_is_opened_with_all_its_choices_or_not_at_all(session, monkeypatch):
-    monkeypatch.setattr(runs_open, "is_here", lambda name: True)
+    monkeypatch.setattr(opening, "is_here", lambda name: True)
     options = {"windows": 2, "window_length": 64, "drop": "attn.5", "dtype": "float32"}
     run = Run("evaluation", "gpt2", options=options)
 
     def look():
-        together.finish()
+        atomic_state.finish()
         chosen = tuple(map(selection.get, ("model", "typed_text", "windows", "length", "drop")))
         return (*chosen, st.session_state.get("prune.float32"), st.session_state.get("runs.go"))
 
-    seen = stopped_everywhere(lambda: session(""), lambda: runs_open._open(run, "A text.", "prune"), look)
+    seen = stopped_everywhere(lambda: session(""), lambda: opening._open(run, "A text.", "prune"), look)
     old = (DEFAULT_MODEL, "", 4, 128, "", None, None)
     assert set(seen) == {old, ("gpt2", "A text.", 2, 64, "attn.5", True, "prune")}
 
 
 def test_what_is_chosen_after_an_opened_run_is_not_undone(session):
     session("")
-    together.choose({"windows": 7}, {})
+    atomic_state.choose({"windows": 7}, {})
     selection.put(windows=9)
-    together.finish()
+    atomic_state.finish()
     assert selection.get("windows") == 9

@@ -9,11 +9,12 @@ import pytest
 
 import entviz
 from entviz.blocks import PruneSet
-from entviz.corpus import passages
 from entviz.criteria import rank_by_analysis
 from entviz.estimators import estimator
 from entviz.lessons import exercises, samples
-from pages.parts import learn_estimators, selection
+from entviz.text.corpus import passages
+from pages.parts.learn import estimators
+from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 
 
@@ -91,9 +92,9 @@ def test_a_far_token_collapses_the_bucket_entropy_and_a_new_sample_is_new(page):
     entropy = float(app.metric[0].value.split()[0])
     app.button(key="learn.bucket.another").click().run()
     assert trace(app, "values")["x"] != before
-    app.slider(key="learn.bucket.far").set_value(learn_estimators.FARTHEST).run()
+    app.slider(key="learn.bucket.far").set_value(estimators.FARTHEST).run()
     assert float(app.metric[0].value.split()[0]) < 0.1 * entropy
-    assert max(trace(app, "values")["x"]) == learn_estimators.FARTHEST
+    assert max(trace(app, "values")["x"]) == estimators.FARTHEST
 
 
 def test_radii_and_knn_entropy_follow_the_sliders(page):
@@ -103,7 +104,7 @@ def test_radii_and_knn_entropy_follow_the_sliders(page):
     app.select_slider(key="learn.knn.spread").set_value(2.0).run()
     tokens = trace(app, "tokens")
     points = np.stack([tokens["x"], tokens["y"]], axis=1)
-    assert points == pytest.approx(2 * samples.plane(learn_estimators.POINTS, 1))
+    assert points == pytest.approx(2 * samples.plane(estimators.POINTS, 1))
     distances = np.sort(np.linalg.norm(points[11] - points, axis=1))
     assert number(app, "Radius of token 11") == pytest.approx(distances[9], abs=1e-3)
     assert number(app, "Entropy H(cX)") == pytest.approx(entropy_of(points, "knn", k=9), abs=0.005)

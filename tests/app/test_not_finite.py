@@ -5,7 +5,7 @@ import torch
 
 from entviz.models.loaded import LoadedModel
 from entviz.store import Store
-from pages.parts import selection
+from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 from tests.models.files import tokenizer
 from tests.tiny import WIDTH, build

@@ -7,11 +7,11 @@ from streamlit.testing.v1 import AppTest
 
 import entviz
 from entviz.blocks import PruneSet
-from entviz.corpus import passages
 from entviz.evaluation import precision
 from entviz.export.recipe import Recipe
 from entviz.figures import costs
-from pages.parts import selection
+from entviz.text.corpus import passages
+from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 
 SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
@@ -231,7 +231,7 @@ def _clicking() -> None:
     import streamlit as st
 
     from entviz.blocks import Block
-    from pages.parts.pruning import ticks
+    from pages.parts.prune import ticks
 
     ticks.know_layers(4)
     messages = st.session_state.get("messages", [])

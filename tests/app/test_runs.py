@@ -11,11 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from entviz.analysis import Analysis
 from entviz.cli import main
-from entviz.corpus import passages
 from entviz.evaluation.loss import Evaluation
 from entviz.store.listing import as_csv, listing
+from entviz.text.corpus import passages
 from entviz.workbench import Request, workbench
-from pages.parts import runs_filters, runs_report, selection
+from pages.parts.runs import filters
+from pages.parts.shared import report_button, selection
 from tests.app.conftest import APP, figures, settle, words
 
 MODEL = "smollm2-135m"
@@ -79,7 +80,7 @@ def table(app):
 
 def tick(app, *rows, press=None):
     """Tick rows, and press a button while they are ticked. AppTest has no method for it, and forgets ticks."""
-    key = runs_filters.table_key(app.session_state["runs.listing"][1])
+    key = filters.table_key(app.session_state["runs.listing"][1])
     for button in (None, press) if press else (None,):
         app.session_state[key] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
         if button is not None:
@@ -168,7 +169,7 @@ def test_a_stored_run_starts_no_download(away, page, fetches):
     settle(page)
     assert "The model **SmolLM2 360M** is asked for." in words(page).replace("\\", "")
     assert page.session_state["view"]["drop"] == "attn.5,layer.7"
-    report = runs_report.of_run(away, workbench().store.text(away.key), "tests")
+    report = report_button.of_run(away, workbench().store.text(away.key), "tests")
     assert "What it costs" in report
     assert fetches == []
 
@@ -222,14 +223,14 @@ def test_a_run_that_another_session_deleted_gives_a_sentence(runs, page):
     workbench().forget(runs[3].key)
     tick(page, 0, 1)
     assert "deleted meanwhile" in words(page)
-    assert "deleted meanwhile" in runs_report.of_run(runs[3], NEWS, "tests")
+    assert "deleted meanwhile" in report_button.of_run(runs[3], NEWS, "tests")
 
 
 def test_reports_of_runs(runs):
-    html = runs_report.of_run(runs[3], NEWS, "tests")
+    html = report_button.of_run(runs[3], NEWS, "tests")
     assert "attn.5,layer.7" in html
     assert "Where it hurts" in html, "the tokens are written out"
-    html = runs_report.of_run(runs[1], OWN, "tests")
+    html = report_button.of_run(runs[1], OWN, "tests")
     assert "&lt;b&gt;boldly" in html
     assert "<b>boldly" not in html
 

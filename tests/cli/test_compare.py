@@ -134,7 +134,7 @@ def test_the_fastest_number_type_is_the_one_that_is_named(answer, monkeypatch, s
 
 
 def test_what_has_been_measured_is_not_measured_again(answer, monkeypatch):
-    from entviz.comparison import grid
+    from entviz.comparison.grid import grid
 
     first = answer(*SMALL, "--criteria", "cosine")
 

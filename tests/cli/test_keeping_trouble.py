@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from entviz.corpus import passages
 from entviz.store import Store
+from entviz.text.corpus import passages
 from tests.cli.asked import CUT, SAME
 from tests.cli.conftest import TEXT
 

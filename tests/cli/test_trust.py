@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.comparison.trust import trust
-from entviz.comparison.trust_verdict import verdict
-from entviz.corpus import windows_from_text
+from entviz.comparison.trust.trust import trust
+from entviz.comparison.trust.verdict import verdict
 from entviz.evaluation import precision
 from entviz.models import load
+from entviz.text.corpus import windows_from_text
 from tests.altered import losses, without
 from tests.cli.conftest import LAYERS, TEXT, WINDOWS
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entviz.comparison.grid import compare
+from entviz.comparison.grid.grid import compare
 from entviz.models.loaded import LoadedModel
 from tests.comparison.windows import random_windows
 from tests.tiny import build

@@ -2,8 +2,8 @@
 
 import pytest
 
-from entviz.comparison.contenders import contenders
-from entviz.comparison.grid import compare
+from entviz.comparison.grid.contenders import contenders
+from entviz.comparison.grid.grid import compare
 from entviz.criteria import rank
 from entviz.errors import BlockError, OptionError
 

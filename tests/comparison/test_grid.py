@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.comparison import grid
-from entviz.comparison.grid import compare
-from entviz.corpus import windows_from_token_ids
+from entviz.comparison.grid import grid
+from entviz.comparison.grid.grid import compare
 from entviz.criteria import CRITERIA, rank
 from entviz.errors import OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.tasks import Item, Task
+from entviz.text.corpus import windows_from_token_ids
 from tests.altered import without
 from tests.comparison.windows import random_windows
 

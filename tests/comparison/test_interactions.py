@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from entviz.blocks import Block
-from entviz.comparison import interactions as module
-from entviz.comparison.interactions import Interactions, interactions
+from entviz.comparison.interactions import interactions as module
+from entviz.comparison.interactions.interactions import Interactions, interactions
 from entviz.comparison.plan import plan
-from entviz.corpus import windows_from_token_ids
 from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.models import LoadedModel
 from entviz.statistics import cosine_averages, interval
 from entviz.store.codec import pack, unpack
+from entviz.text.corpus import windows_from_token_ids
 from tests.comparison.damage import token_damage
 from tests.tiny import build
 

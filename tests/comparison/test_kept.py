@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from entviz.blocks import PruneSet
-from entviz.comparison import grid
-from entviz.comparison.grid import compare
-from entviz.comparison.kept import StoredParts
-from entviz.corpus import windows_from_token_ids
+from entviz.comparison.grid import grid
+from entviz.comparison.grid.grid import compare
+from entviz.comparison.grid.kept import StoredParts
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models import load
 from entviz.store import Store
+from entviz.text.corpus import windows_from_token_ids
 from tests.comparison.windows import random_windows
 from tests.tiny import build
 
@@ -66,9 +66,9 @@ def test_a_comparison_in_another_number_type_is_not_taken_for_this_one(tiny, cal
 
 SCRIPT = """
 import sys, time
-from entviz.comparison import grid
-from entviz.comparison.kept import StoredParts
-from entviz.corpus import windows_from_token_ids
+from entviz.comparison.grid import grid
+from entviz.comparison.grid.kept import StoredParts
+from entviz.text.corpus import windows_from_token_ids
 from entviz.models import load
 from entviz.store import Store
 

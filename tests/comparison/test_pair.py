@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from entviz.blocks import PruneSet, all_blocks
-from entviz.comparison.pair import contrast
-from entviz.comparison.sides import sentence, shared
+from entviz.comparison.pair.pair import contrast
+from entviz.comparison.pair.sides import sentence, shared
 from entviz.evaluation.loss import evaluate
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entviz.comparison.texts import split, spread, windows_of
+from entviz.comparison.grid.texts import split, spread, windows_of
 from entviz.errors import OptionError, TextError
 from tests.comparison.windows import random_windows
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from entviz.analysis import analyze
-from entviz.comparison.trust import Trust, trust
-from entviz.comparison.trust_verdict import gap, verdict
-from entviz.corpus import windows_from_token_ids
+from entviz.comparison.trust.trust import Trust, trust
+from entviz.comparison.trust.verdict import gap, verdict
 from entviz.criteria.angular import angular_distances
 from entviz.errors import BlockError, OptionError
 from entviz.models import LoadedModel
 from entviz.store.codec import pack, unpack
+from entviz.text.corpus import windows_from_token_ids
 from tests.comparison.damage import damage
 from tests.tiny import build
 
@@ -86,7 +86,7 @@ def test_differences_are_of_the_correlations_and_cover_them(found):
 def test_the_same_work_gives_the_same_numbers_and_an_analysis_is_not_made_again(tiny, monkeypatch):
     analysis = analyze(tiny, WINDOWS, ("bucket", "cosine"))
     first = trust(tiny, WINDOWS, "attn", estimators=("bucket",), resamples=200)
-    monkeypatch.setattr("entviz.comparison.trust.analyze", None)
+    monkeypatch.setattr("entviz.comparison.trust.trust.analyze", None)
     again = trust(tiny, WINDOWS, "attn", estimators=("bucket",), resamples=200, analysis=analysis)
     pd.testing.assert_frame_equal(first.correlations, again.correlations)
     pd.testing.assert_frame_equal(first.differences, again.differences)

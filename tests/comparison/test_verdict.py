@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from entviz.comparison.result import QUALITIES, pareto_front
-from entviz.comparison.verdict import verdict
+from entviz.comparison.grid.result import QUALITIES, pareto_front
+from entviz.comparison.grid.verdict import verdict
 from entviz.statistics import cosine_averages
 
 RECORDED = Path(__file__).with_name("two_windows.json")

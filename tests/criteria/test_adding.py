@@ -7,13 +7,13 @@ import pytest
 
 from entviz import cli
 from entviz.blocks import PruneSet
-from entviz.comparison import contenders as comparing
-from entviz.comparison.grid import compare
-from entviz.corpus import windows_from_token_ids
+from entviz.comparison.grid import contenders as comparing
+from entviz.comparison.grid.grid import compare
 from entviz.criteria import CRITERIA, Criterion, rank, registry
 from entviz.errors import OptionError
 from entviz.figures.comparison import quality_chart, style_of
 from entviz.models import LoadedModel
+from entviz.text.corpus import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 IDS = [[(7 * window + 3 * token) % 90 + 3 for token in range(30)] for window in range(2)]
@@ -42,7 +42,7 @@ def added(monkeypatch):
     more = MappingProxyType({**CRITERIA, Every.name: Every})
     for module in ("registry", "choosing"):
         monkeypatch.setattr(f"entviz.criteria.{module}.CRITERIA", more, raising=False)
-    for module in ("cli.rank", "comparison.contenders", "figures.comparison"):
+    for module in ("cli.rank", "comparison.grid.contenders", "figures.comparison"):
         monkeypatch.setattr(f"entviz.{module}.CRITERIA", more, raising=False)
     monkeypatch.setattr(comparing, "NAMES", comparing.names_of(more))
 

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.corpus import windows_from_token_ids
 from entviz.criteria import CRITERIA, known, rank
 from entviz.criteria.angular import angular_distances
 from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.estimators import estimator
 from entviz.models import LoadedModel
 from entviz.models.loaded import fingerprint
+from entviz.text.corpus import windows_from_token_ids
 from tests.altered import losses, read_sites, without
 from tests.tiny import VOCABULARY_SIZE, build
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.corpus import windows_from_token_ids
 from entviz.criteria import rank
 from entviz.criteria.greedy import greedy
 from entviz.criteria.prune_set_search import Found, search
@@ -15,6 +14,7 @@ from entviz.criteria.trial import Trial
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
+from entviz.text.corpus import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 LAYERS = 6

@@ -3,8 +3,8 @@
 import pytest
 
 from entviz.blocks import PruneSet
+from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import evaluate
-from entviz.pruning.states import StateCache
 from tests.parity import FIGURES, measured_windows
 
 LOSSES = FIGURES["mean_nll_per_window_by_dropped_blocks"]

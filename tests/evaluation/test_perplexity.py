@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.comparison import sides
-from entviz.comparison.grid import compare
+from entviz.comparison.grid.grid import compare
+from entviz.comparison.pair import sides
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.perplexity import in_words, or_none, perplexity
 from entviz.export.card import _what_it_costs

@@ -7,13 +7,13 @@ from torch import nn
 
 from entviz import kernels
 from entviz.blocks import PruneSet, all_blocks
-from entviz.corpus import Windows, windows_from_token_ids
+from entviz.decoder.states import StateCache
 from entviz.errors import BlockError, Cancelled
 from entviz.evaluation import scoring
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel
-from entviz.pruning.states import StateCache
+from entviz.text.corpus import Windows, windows_from_token_ids
 from tests.altered import without
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build
 

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 import entviz
-from entviz.corpus import windows_from_token_ids
 from entviz.models import LoadedModel
+from entviz.text.corpus import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 LAYERS = 5

@@ -7,7 +7,7 @@ import pytest
 
 from entviz.analysis import Analysis
 from entviz.figures import depth, reading, tables, theme
-from entviz.wording import number
+from entviz.words.phrases import number
 
 DIP = [9.0, 6.0, 4.0, 2.0, 5.0, 7.0, 8.0]  # embedding, then after each of six layers: lowest after layer 2
 RISE = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]

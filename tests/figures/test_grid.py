@@ -11,7 +11,7 @@ from entviz.analysis import Analysis
 from entviz.blocks import PruneSet
 from entviz.criteria.ranking import ranking_by_score, score_table
 from entviz.figures import grid
-from entviz.wording import number
+from entviz.words.phrases import number
 
 LAYERS = 24
 

@@ -11,8 +11,8 @@ from entviz.blocks import PruneSet
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
 from entviz.figures import costs, generation, theme, tokens
-from entviz.spelling import spell
-from entviz.wording import number
+from entviz.text.spelling import spell
+from entviz.words.phrases import number
 
 DENSE = np.array([[1.0, 2.0, 3.0], [4.0, 0.5, 1.5]])
 PRUNED = np.array([[1.5, 2.0, 2.0], [9.0, 0.5, 2.5]])

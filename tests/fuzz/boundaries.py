@@ -13,8 +13,7 @@ from pathlib import Path
 from random import Random
 
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.contenders import contenders
-from entviz.corpus import decode_text, read_text, read_token_ids, windows_from_token_ids
+from entviz.comparison.grid.contenders import contenders
 from entviz.criteria.budget import Budget
 from entviz.errors import EntvizError
 from entviz.export.recipe import read_recipe
@@ -26,7 +25,8 @@ from entviz.models.loading import locate
 from entviz.models.regular_files import read_json
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.tasks import parse_jsonl
-from pages.parts import address
+from entviz.text.corpus import decode_text, read_text, read_token_ids, windows_from_token_ids
+from pages.parts.shared import address
 from tests.fuzz import odd
 from tests.models.files import saved
 from tests.store.results import EXAMPLES

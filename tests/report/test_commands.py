@@ -149,7 +149,7 @@ def test_none_where_the_texts_are_not_all_kept(directory, store, tmp_path):
 
 def test_none_where_the_command_would_cut_the_text_otherwise(directory, store):
     """The dashboard measures on no more windows than 24, however many the criteria choose by."""
-    from entviz.comparison.result import Comparison
+    from entviz.comparison.grid.result import Comparison
 
     assert again(store, *COMPARE, "--model", directory, "--budgets", "1")
     run = store.runs(kind="comparison")[0]
@@ -174,7 +174,7 @@ def test_none_where_there_is_no_such_command(kind):
     import pandas as pd
 
     import entviz
-    from entviz.comparison.pair import Angles, Contrast
+    from entviz.comparison.pair.pair import Angles, Contrast
 
     none = entviz.PruneSet()
     blocks = pd.DataFrame({name: [] for name in ("block", "kind", "index", "where", "cost_a", "cost_b")})

@@ -9,9 +9,9 @@ import pytest
 import entviz
 from entviz import report
 from entviz.cli import main
-from entviz.corpus import passages
 from entviz.report import About, Section
-from entviz.spelling import spell
+from entviz.text.corpus import passages
+from entviz.text.spelling import spell
 from tests.models.files import saved
 from tests.report.conftest import HOSTILE, figure_data, numbers
 

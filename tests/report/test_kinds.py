@@ -10,12 +10,12 @@ import pytest
 
 import entviz
 from entviz import report
-from entviz.comparison.grid import compare
-from entviz.comparison.interactions import interactions
-from entviz.comparison.pair import Angles, contrast
-from entviz.comparison.texts import split
-from entviz.comparison.trust import trust
-from entviz.comparison.trust_verdict import verdict
+from entviz.comparison.grid.grid import compare
+from entviz.comparison.grid.texts import split
+from entviz.comparison.interactions.interactions import interactions
+from entviz.comparison.pair.pair import Angles, contrast
+from entviz.comparison.trust.trust import trust
+from entviz.comparison.trust.verdict import verdict
 from entviz.criteria import rank
 from entviz.criteria.angular import angular_distances
 from entviz.evaluation.tasks import TaskResult, evaluate_task

@@ -7,10 +7,10 @@ import pandas as pd
 
 from entviz.analysis import Analysis
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.interactions import Interactions
-from entviz.comparison.pair import Angles, Contrast
-from entviz.comparison.result import Cell, Comparison
-from entviz.comparison.trust import Trust
+from entviz.comparison.grid.result import Cell, Comparison
+from entviz.comparison.interactions.interactions import Interactions
+from entviz.comparison.pair.pair import Angles, Contrast
+from entviz.comparison.trust.trust import Trust
 from entviz.criteria.ranking import Ranking
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation

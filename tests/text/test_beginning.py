@@ -9,16 +9,16 @@ from torch.nn.functional import cross_entropy
 import entviz
 from entviz.blocks import PruneSet
 from entviz.cli import main
-from entviz.comparison.texts import split, windows_of
-from entviz.corpus import Windows
+from entviz.comparison.grid.texts import split, windows_of
+from entviz.decoder.states import StateCache
 from entviz.errors import TextError
 from entviz.evaluation.choices import in_tokens
 from entviz.evaluation.many import evaluate_many
 from entviz.evaluation.tasks import evaluate_task
 from entviz.models import LoadedModel
-from entviz.pruning.states import StateCache
 from entviz.tasks import Item, Task
 from entviz.text.beginning import beginning_of, tokenize
+from entviz.text.corpus import Windows
 from tests.models.files import tokenizer
 from tests.text.tokenizers import BOS, EOS, PAD, adding, knowing_more
 from tests.tiny import build

@@ -2,7 +2,8 @@
 
 import pytest
 
-from entviz.comparison import grid, trust
+from entviz.comparison.grid import grid
+from entviz.comparison.trust import trust
 from entviz.store import Run
 from entviz.workbench import Request
 from entviz.workbench.shelf import Shelf

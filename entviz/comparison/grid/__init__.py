@@ -1,0 +1,1 @@
+"""Criteria by budgets: what each prune set costs and saves on text it was not chosen on."""

@@ -1,0 +1,87 @@
+"""Which windows the criteria choose by, and which their prune sets are measured on.
+
+parts = split(loaded.windows(text), wanted=4)
+compare(loaded, parts.calibration, parts.measured, ["cosine"], ["8"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from entviz.errors import OptionError, TextError, TooShortError
+from entviz.models.loaded import LoadedModel
+from entviz.text.corpus import Windows
+
+
+@dataclass(frozen=True)
+class Split:
+    """The windows that criteria choose by, and those that prune sets are measured on.
+
+    ``searched`` are what the search chooses by, if not the same as all others.
+    """
+
+    calibration: Windows
+    measured: Windows
+    searched: Windows | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal windows on both sides."""
+        more = f"+{self.searched.fingerprint}" if self.searched is not None else ""
+        return f"{self.calibration.fingerprint}+{self.measured.fingerprint}{more}"
+
+
+def split(whole: Windows, wanted: int | None = None, most: int | None = None) -> Split:
+    """The first ``wanted`` windows choose and up to ``most`` after them measure.
+
+    Where there are too few of them, and by default, it is half and half. A single window does both. Raises
+    ``OptionError`` where ``wanted`` is below 1.
+    """
+    if wanted is not None and wanted < 1:
+        raise OptionError(f"Criteria need at least 1 window to choose by, not {wanted}.")
+    count = len(whole.token_ids)
+    if count == 1:
+        return Split(whole, whole)
+    first = count // 2 if wanted is None else min(wanted, count // 2)
+    last = count if most is None else min(count, first + most)
+    return Split(whole.take(slice(0, first)), whole.take(slice(first, last)))
+
+
+def spread(whole: Windows, wanted: int | None = None) -> Windows:
+    """``wanted`` windows from the middles of as many equal parts of a text, or all; they stand for it better than its
+    first ones. Raises ``OptionError`` where there are not so many.
+    """
+    count = len(whole.token_ids)
+    if wanted is None:
+        return whole
+    if not 1 <= wanted <= count:
+        raise OptionError(f"The text fills {count} windows, so choose by 1 to {count} of them, not {wanted}.")
+    return whole.take([(2 * place + 1) * count // (2 * wanted) for place in range(wanted)])
+
+
+def windows_of(
+    texts: Sequence[str], loaded: LoadedModel, length: int, most: int, *, begin: bool = True
+) -> Windows:
+    """Up to ``most`` whole windows of several texts, by turns, so that each has its share.
+
+    ``begin`` is as for :func:`entviz.text.corpus.windows_from_text`. Raises ``TextError`` where no text fills a window.
+    """
+    each = []
+    for text in texts:
+        try:
+            each.append(loaded.windows(text, window_length=length, begin=begin))
+        except TooShortError:  # the others may not be
+            continue
+    if not each:
+        raise TextError(
+            f"None of the texts to measure on fills a window of {length} tokens: use shorter windows."
+        )
+    rounds = range(max(len(windows.token_ids) for windows in each))
+    rows = [
+        windows.token_ids[number].tolist()
+        for number in rounds
+        for windows in each
+        if number < len(windows.token_ids)
+    ]
+    return Windows.of(rows[:most], each[0].beginning)

@@ -1,0 +1,140 @@
+"""A comparison in words: whether entropy beats cosine, which criterion is best, and which are no better than chance.
+
+    for paragraph in verdict(comparison):
+        print(paragraph)
+
+Prune sets are compared by their losses on the same tokens. A difference is called one only where its 95% interval
+(:mod:`entviz.statistics`) leaves out 0. Where the best of several is picked first, the confidence is raised for the
+number it was picked from (Bonferroni), since the luckiest of many looks good by chance.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from entviz.comparison.grid.result import Comparison, nll_averages
+from entviz.evaluation.perplexity import in_words
+from entviz.statistics import CONFIDENCE, Interval, interval
+from entviz.words.phrases import decimals, listed
+
+_NOUNS = {"attn": "attentions", "mlp": "MLPs", "layer": "layers", "attn+mlp": "attentions and MLPs"}
+
+
+def verdict(comparison: Comparison) -> list[str]:
+    """A paragraph on each level and budget, and one on what the intervals mean.
+
+    Each says how entropy stands to cosine, which criterion is best, and which are no better than random.
+    """
+    said: list[str] = []
+    table = comparison.table()
+    levels = list(dict.fromkeys(table["level"]))
+    for level in levels:
+        for budget in comparison.budgets:
+            here = table[(table["level"] == level) & (table["budget"] == budget)]
+            found = [*_entropy_against_cosine(here), *_best(here), *_no_better_than_random(here)]
+            if found:
+                said.append(f"{_at(level, budget)}: {' '.join(found)}")
+    return [*said, _meaning(comparison)] if said else []
+
+
+def _entropy_against_cosine(here: pd.DataFrame) -> list[str]:
+    entropies = here[here["criterion"] == "entrodrop"]
+    cosines = here[here["criterion"] == "cosine"]
+    if entropies.empty or cosines.empty:
+        return []
+    cosine, best = cosines.iloc[0], entropies.loc[entropies["nll"].idxmin()]
+    if cosine["drop"] == best["drop"]:
+        return [f"Cosine and {best['title']} drop the same blocks."]
+    # Cosine against the best entropy: if it beats that one, it beats them all.
+    difference = _difference(best, cosine, len(entropies))
+    many = len(entropies) > 1
+    if not difference.clear:
+        said = f"Cosine and {'the best entropy' if many else 'entropy'} show no clear difference."
+    elif difference.mean > 0:
+        said = f"Cosine does better than {'every entropy' if many else 'entropy'}."
+    else:
+        said = "Entropy does better than cosine."
+    numbers = f"Perplexity is {_perplexity(cosine)} for cosine and {_perplexity(best)} for {best['title']}."
+    return [said, numbers, _apart(difference)]
+
+
+def _best(here: pd.DataFrame) -> list[str]:
+    if len(here) < 2:
+        return []
+    ranked = here.sort_values("nll", kind="stable")
+    first = ranked.iloc[0]
+    others = ranked[ranked["drop"] != first["drop"]]
+    if others.empty:
+        return []
+    equal = [str(name) for name in ranked.loc[ranked["drop"] == first["drop"], "title"]]
+    second = others.iloc[0]
+    one = len(equal) == 1
+    perplexity = f"perplexity {_perplexity(first)}"
+    following = f"Next is {second['title']}: {_perplexity(second)}."
+    if _difference(first, second, len(here) - 1).clear:
+        return [f"{listed(equal)} {'is' if one else 'are'} best: {perplexity}.", following]
+    return [
+        "No criterion is clearly best.",
+        f"{listed(equal)} {'has' if one else 'have'} the lowest perplexity: {_perplexity(first)}.",
+        following,
+    ]
+
+
+def _no_better_than_random(here: pd.DataFrame) -> list[str]:
+    randoms = here[here["criterion"] == "random"]
+    others = here[here["criterion"] != "random"]
+    if randoms.empty or others.empty:
+        return []
+    random = randoms.iloc[0]
+    losers = [str(row["title"]) for _, row in others.iterrows() if _difference(row, random, 1).high >= 0]
+    if not losers:
+        return []
+    count = int(random["seeds"])
+    what = "the random prune set" if count == 1 else f"the mean of {count} random prune sets"
+    verb = "is" if len(losers) == 1 else "are"
+    return [f"{listed(losers)} {verb} not clearly better than {what} (perplexity {_perplexity(random)})."]
+
+
+def _difference(a: Any, b: Any, comparisons: int) -> Interval:
+    confidence = 1 - (1 - CONFIDENCE) / max(1, comparisons)
+    return interval(nll_averages(a) - nll_averages(b), confidence)
+
+
+def _apart(difference: Interval) -> str:
+    size = f"Their losses differ by {decimals(abs(difference.mean), 2)} nats a token"
+    if not math.isfinite(difference.low):
+        return f"{size}; one window gives no interval."
+    low, high = (
+        (difference.low, difference.high) if difference.mean >= 0 else (-difference.high, -difference.low)
+    )
+    return f"{size} (interval {decimals(low, 2)} to {decimals(high, 2)})."
+
+
+def _meaning(comparison: Comparison) -> str:
+    """What the intervals are about, and where they are wider or narrower than they might be."""
+    if "nll_cosines" not in comparison.rows:
+        return (
+            "Intervals are 95% intervals over windows. An earlier version of entviz measured this and kept no losses "
+            "of tokens: compare again for narrower intervals."
+        )
+    said = "Intervals are 95% intervals for more text like the one measured, not for other texts."
+    alone = (
+        " One window was measured: another part of the text may differ by more."
+        if comparison.windows == 1
+        else ""
+    )
+    return said + alone
+
+
+def _at(level: str, budget: str) -> str:
+    noun = _NOUNS[level]
+    if budget.isdigit():
+        return f"At {budget} {noun if int(budget) > 1 else noun.removesuffix('s')} dropped"
+    return f"At a budget of {budget} in {noun}"
+
+
+def _perplexity(row: Any) -> str:
+    return in_words(float(row["perplexity"]), ".4g")

@@ -1,0 +1,1 @@
+"""What dropping two blocks costs beyond the sum of the two."""

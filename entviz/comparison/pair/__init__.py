@@ -1,0 +1,1 @@
+"""Two prune sets side by side."""

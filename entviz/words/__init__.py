@@ -1,0 +1,1 @@
+"""Words and numbers in text that people read."""

@@ -1,0 +1,124 @@
+"""What the tabs that leave blocks out have in common: what was asked for, a start with an estimate, what it was on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import streamlit as st
+
+from entviz.workbench import workbench
+from pages.parts.compare.choices import LEVELS
+from pages.parts.shared import job_view, provenance, selection
+
+if TYPE_CHECKING:
+    from entviz.comparison.interactions.interactions import Interactions
+    from entviz.comparison.plan import Plan
+    from entviz.comparison.trust.trust import Trust
+    from entviz.jobs import Job
+
+Result = TypeVar("Result")
+DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
+_NOUNS: Final = {"layer": "layers", "attn": "attentions", "mlp": "MLPs", "attn+mlp": "attentions and MLPs"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: plain data."""
+
+    selection: selection.Selection
+    level: str
+
+
+def draw_level(place: str) -> str:
+    """The picker of the level, one of ``LEVELS``."""
+    return st.segmented_control(
+        "Blocks",
+        LEVELS,
+        default="attn",
+        required=True,
+        format_func=LEVELS.__getitem__,
+        key=f"{place}.level",
+        persist_state="session",
+    )
+
+
+def draw_damage(place: str) -> str:
+    """The picker of the measure of damage, one of ``DAMAGES``."""
+    return st.segmented_control(
+        "Damage",
+        DAMAGES,
+        default="loss",
+        required=True,
+        format_func=DAMAGES.__getitem__,
+        key=f"{place}.damage",
+        persist_state="session",
+        help="Loss increase: how much worse the text's own tokens are predicted. KL from dense: how far all of the "
+        "predictions move, which is measured more finely and cannot be negative.",
+    )
+
+
+def show(
+    place: str,
+    asked: Asked,
+    measure: Callable[[], "Job[Result]"],
+    *,
+    label: str,
+    start: str,
+    estimate: Callable[["Plan"], str],
+    draw_partial: Callable[[Any], None] | None = None,
+    every: float = job_view.POLL_SECONDS,
+) -> job_view.Shown["Result"]:
+    """What is asked for, as :func:`pages.parts.shared.job_view.show`, once the person has pressed the button ``start``.
+
+    Until then the button is there, beside what ``estimate`` says of how long it will take here. ``place`` ends in the
+    workbench's name for what is measured: "compare.trust".
+    """
+    if todo := selection.missing(asked.selection):
+        st.info(todo, icon=":material/edit_note:")
+        return job_view.last(place)
+    if _started(place, asked):
+        return job_view.show(
+            measure, place=place, label=label, about=asked, draw_partial=draw_partial, every=every
+        )
+    _draw_start(place, asked, start, estimate)
+    return job_view.last(place)
+
+
+def _started(place: str, asked: Asked) -> bool:
+    """Whether the person has asked for this, or it was measured before and is there at once."""
+    kind = place.rpartition(".")[2]
+    return st.session_state.get(f"{place}.started") == asked or workbench().knows(
+        kind, asked.selection.request(), asked.level
+    )
+
+
+def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"], str]) -> None:
+    """The button that starts the work, beside how long it will take here."""
+    # The button stays in its place when the estimate below it is done: a click at that moment would else be lost.
+    row, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
+    with below:
+        planned: job_view.Shown[Plan] = job_view.show(
+            lambda: workbench().plan(asked.selection.request(), asked.level, job_view.session()),
+            place=f"{place}.plan",
+            label="Estimating the time",
+            about=asked,
+        )
+    # An estimate that was stopped does not stop the person; one that failed tells why the work would.
+    if planned.failed and not job_view.is_stopped(f"{place}.plan", asked):
+        return
+    with row:
+        st.button(
+            label,
+            key=f"{place}.start",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=lambda: st.session_state.update({f"{place}.started": asked}),
+        )
+        if planned.result is not None and planned.about == asked:
+            st.caption(estimate(planned.result))
+
+
+def measured_on(found: "Trust | Interactions", about: Asked, fresh: bool) -> str:
+    """What the numbers were measured on, as a sentence in Markdown."""
+    on = provenance.on(found.model, about.selection.text_title, found.windows, found.window_length)
+    return provenance.sentence(f"{_NOUNS[found.level]} of {on}", fresh)

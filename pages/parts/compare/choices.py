@@ -1,0 +1,192 @@
+"""What is compared: the pickers of the Criteria tab, and setting them to what an earlier comparison had."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import streamlit as st
+
+from entviz.comparison.grid.contenders import NAMES, VARIANTS, title
+from entviz.tasks import BUILT_IN
+from entviz.text.corpus import passages
+from pages.parts.shared import selection
+
+LEVELS: Final = {"layer": "Layers", "attn": "Attentions", "mlp": "MLPs", "attn+mlp": "Attn + MLP"}
+USUAL: Final = ("entrodrop:bucket", "entrodrop:knn", "entrodrop:renyi", "cosine", "random")
+VARIANT_TITLES: Final = {"stage-2": "After the turning point only", "unprotected": "Without protected layers"}
+OTHERS: Final = "The other built-in passages"
+REST: Final = "The rest of this text"
+NO_TASK: Final = "None"
+USUAL_BUDGETS: Final = "4, 8, 12"
+BUDGET_CHARACTERS: Final = 200
+MOST_SECONDS: Final = 600
+ITEMS: Final = 50  # of a task, at most
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is compared. ``task`` is a built-in task's name, or empty; ``others`` says what is measured on."""
+
+    criteria: tuple[str, ...]
+    budgets: tuple[str, ...]
+    levels: tuple[str, ...]
+    seeds: int
+    seconds: float
+    others: bool
+    task: str
+    limit: int
+
+
+def missing(choices: Choices) -> str | None:
+    """What has still to be chosen, as a sentence; None when nothing."""
+    if not choices.criteria:
+        return "Choose at least one criterion."
+    return None if choices.levels else "Choose at least one kind of block."
+
+
+def other_passages(chosen: selection.Selection) -> list[str]:
+    """The built-in texts that are not the one in the sidebar."""
+    return [passage.text for name, passage in passages().items() if name != chosen.text_name]
+
+
+def of_run(options: Mapping[str, Any]) -> Choices:
+    """What a stored comparison had chosen, from the options of its run."""
+    return Choices(
+        tuple(options["criteria"]),
+        tuple(options["budgets"]),
+        tuple(options["levels"]),
+        options["seeds"],
+        float(int(options["seconds"])),
+        bool(options["measure_on"]),
+        options["task"],
+        options["limit"] or st.session_state.get("compare.limit", ITEMS),
+    )
+
+
+def shown(choices: Choices, chosen: selection.Selection) -> dict[str, Any]:
+    """What the pickers say, by their keys, where these are the choices."""
+    built_in = chosen.text_name in passages()
+    variants = [name for name in VARIANTS if any(one.endswith(f":{name}") for one in choices.criteria)]
+    return {
+        "compare.criteria": [name for name in NAMES if name in choices.criteria],
+        "compare.variants": variants,
+        "compare.levels": list(choices.levels),
+        "compare.budgets": ", ".join(choices.budgets),
+        "compare.seeds": choices.seeds,
+        "compare.seconds": int(choices.seconds),
+        f"compare.measure_on.{built_in}": OTHERS if choices.others else REST,
+        "compare.task": choices.task or NO_TASK,
+        "compare.limit": choices.limit,
+    }
+
+
+def draw(chosen: selection.Selection) -> Choices:
+    """The pickers, and what they say."""
+    criteria = st.pills(
+        "Criteria",
+        NAMES,
+        default=USUAL,
+        selection_mode="multi",
+        format_func=title,
+        key="compare.criteria",
+        persist_state="session",
+        help="The rules that choose blocks. Those that only measure take seconds; leave-one-out, the greedy ones and "
+        "the search run the model without blocks, and take minutes.",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        levels = st.pills(
+            "Blocks",
+            LEVELS,
+            default=["attn"],
+            selection_mode="multi",
+            format_func=LEVELS.__getitem__,
+            key="compare.levels",
+            persist_state="session",
+        )
+        budgets = st.text_input(
+            "Budgets",
+            USUAL_BUDGETS,
+            max_chars=BUDGET_CHARACTERS,
+            key="compare.budgets",
+            persist_state="session",
+            width=220,
+            help="How much to drop, several with commas: 8 (blocks), 20% (of the parameters), 50MB, 15% latency.",
+        )
+        built_in = chosen.text_name in passages()
+        measure_on = st.selectbox(
+            "Measure on",
+            (OTHERS, REST) if built_in else (REST, OTHERS),
+            key=f"compare.measure_on.{built_in}",
+            persist_state="session",
+            width=260,
+            help="Criteria choose by the text in the sidebar. What they chose is measured on text they have not seen.",
+        )
+    with st.expander("EntroDrop's variants, task, random and search", icon=":material/tune:"):
+        variants = st.pills(
+            "EntroDrop also",
+            VARIANTS,
+            selection_mode="multi",
+            format_func=VARIANT_TITLES.__getitem__,
+            key="compare.variants",
+            persist_state="session",
+            help="As the authors' code has it, EntroDrop leaves the first two layers and the last alone. The paper "
+            "drops blocks of the second stage only, those after the turning point.",
+        )
+        task, limit, seeds, seconds = _draw_more()
+    return Choices(
+        _with_variants([name for name in NAMES if name in criteria], variants),
+        tuple(word.strip() for word in budgets.split(",") if word.strip()),
+        tuple(level for level in LEVELS if level in levels),
+        seeds,
+        seconds,
+        measure_on == OTHERS,
+        task,
+        limit,
+    )
+
+
+def _with_variants(names: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
+    """The names, each of entrodrop's followed by its variants."""
+    found: list[str] = []
+    for name in names:
+        found.append(name)
+        if name.startswith("entrodrop:"):
+            found += [f"{name}:{variant}" for variant in VARIANTS if variant in variants]
+    return tuple(found)
+
+
+def _draw_more() -> tuple[str, int, int, float]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        task = st.selectbox(
+            "Task",
+            (NO_TASK, *BUILT_IN),
+            format_func=lambda name: BUILT_IN.get(name, name),
+            key="compare.task",
+            persist_state="session",
+            width=220,
+            help="Multiple-choice items that every prune set answers too.",
+        )
+        limit = st.number_input(
+            "Items",
+            5,
+            ITEMS,
+            ITEMS,
+            key="compare.limit",
+            persist_state="session",
+            width=120,
+            disabled=task == NO_TASK,
+        )
+        seeds = st.number_input(
+            "Random prune sets", 1, 20, 3, key="compare.seeds", persist_state="session", width=150
+        )
+        seconds = st.number_input(
+            "Search (seconds a budget)",
+            5,
+            MOST_SECONDS,
+            60,
+            step=5,
+            key="compare.seconds",
+            persist_state="session",
+            width=180,
+        )
+    return "" if task == NO_TASK else str(task), int(limit), int(seeds), float(seconds)

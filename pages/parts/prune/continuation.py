@@ -1,0 +1,109 @@
+"""A prompt continued greedily by the dense and by the pruned model, side by side."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.figures import generation as drawn
+from entviz.workbench import workbench
+from pages.parts.prune import numbers, ticks
+from pages.parts.shared import job_view, provenance, selection
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from entviz.evaluation.generation import Generation
+
+PROMPT: Final = "The most important thing about a good story is"
+PROMPT_CHARACTERS: Final = 2000
+NEW_TOKENS: Final = 40
+MOST_NEW_TOKENS: Final = 200
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a continuation was asked for."""
+
+    model: str
+    prompt: str
+    drop: str
+    count: int
+    begin: bool
+
+
+def draw(chosen: selection.Selection, ready: bool) -> None:
+    """The prompt, and both continuations. Until ``ready`` nothing new is written: the numbers come first."""
+    st.subheader(
+        "What it writes", anchor=False, help="Greedy: always the likeliest token, so it never varies."
+    )
+    field, length = st.columns([4, 1], vertical_alignment="bottom", gap="small")
+    prompt = field.text_input(
+        "Prompt", PROMPT, key="prune.prompt", max_chars=PROMPT_CHARACTERS, persist_state="session"
+    )
+    count = length.number_input(
+        "New tokens", 1, MOST_NEW_TOKENS, NEW_TOKENS, key="prune.new_tokens", persist_state="session"
+    )
+    if not prompt.strip():
+        st.info("Write a few words for the model to continue.", icon=":material/edit_note:")
+        return
+    left, right = st.columns(2, gap="medium")
+    asked = Asked(chosen.model, prompt, "", int(count), chosen.begin)
+    with left:
+        dense = _draw_one(chosen, asked, "prune.dense", ready)
+    asked = replace(asked, drop=ticks.text())
+    with right:
+        if not asked.drop:
+            st.markdown("**Pruned**")
+            st.caption("Drop a block to see what the pruned model writes.")
+            pruned = None
+        else:
+            pruned = _draw_one(chosen, asked, "prune.pruned", ready)
+    both = [one for one in (dense, pruned) if one is not None]
+    if both:
+        _draw_texts(chosen, both, (left, right))
+
+
+def _draw_one(chosen: selection.Selection, asked: "Asked", place: str, ready: bool) -> "Generation | None":
+    """Heading and progress of one continuation; returns it once it is there."""
+    st.markdown(f"**{numbers.named(asked.drop) if asked.drop else 'Dense'}**")
+    shown: job_view.Shown[Generation] = job_view.last(place)
+    if not ready and shown.about != asked:
+        st.caption("Written once the numbers are there.")
+        return None
+    shown = job_view.show(
+        lambda: workbench().generate(
+            chosen.request(), asked.prompt, asked.drop, asked.count, job_view.session()
+        ),
+        place=place,
+        label="Writing",
+        about=asked,
+        draw_partial=_draw_partial,
+    )
+    return shown.result if shown.fresh else None
+
+
+def _draw_texts(
+    chosen: selection.Selection, both: "list[Generation]", columns: "tuple[DeltaGenerator, ...]"
+) -> None:
+    """The texts token by token, what differs marked, with the speeds."""
+    spelled = job_view.show(
+        lambda: workbench().spell(chosen.model, [one.token_ids for one in both], job_view.session()),
+        place="prune.spelled_continuation",
+        label="Writing out the tokens",
+        about=tuple(tuple(one.token_ids) for one in both),
+    )
+    if not spelled.fresh or spelled.result is None:
+        return
+    differs = drawn.first_difference(both[0], both[1]) if len(both) == 2 else None
+    for result, pieces in zip(both, spelled.result, strict=True):
+        with columns[1 if result.drop else 0]:
+            st.html(drawn.marked_continuation(result, pieces, differs))
+            st.caption(drawn.speeds(result))
+            provenance.draw_notes(result.notes)
+    if len(both) == 2:
+        st.caption(drawn.comparison(both[0], both[1]))
+
+
+def _draw_partial(generation: "Generation") -> None:
+    st.text(generation.text)

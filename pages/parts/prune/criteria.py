@@ -1,0 +1,180 @@
+"""The choice of a criterion, and its ranking of the blocks."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from entviz.criteria import CRITERIA
+from entviz.figures import theme
+from entviz.workbench import workbench
+from pages.parts.shared import job_view, selection
+
+if TYPE_CHECKING:
+    from entviz.criteria.ranking import Ranking
+
+LEVEL_TITLES: Final = {"layer": "Layers", "attn": "Attention", "mlp": "MLPs", "attn+mlp": "Both"}
+MOST: Final = 200  # blocks to tick, where it is not known yet how many there are
+USUAL_COUNT: Final = 4
+_COUNT: Final = "prune.count"
+SEARCH_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What blocks are ranked by. ``protect`` is None for what is usual for the criterion."""
+
+    criterion: str
+    estimator: str
+    level: str
+    count: int
+    protect: tuple[int, int] | None
+    stage: int | None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of block that are ranked."""
+        return ("attn", "mlp") if self.level == "attn+mlp" else (self.level,)
+
+    @property
+    def unit(self) -> str:
+        return CRITERIA[self.criterion].score_unit
+
+    @property
+    def score_title(self) -> str:
+        """The score's name with its unit, for the colour bar."""
+        name, unit = CRITERIA[self.criterion].score_title, self.unit
+        estimator = f", {theme.metric_title(self.estimator)}" if has_estimator(self.criterion) else ""
+        return f"{name}{estimator} ({unit})" if unit else f"{name}{estimator}"
+
+
+def choose() -> Choice:
+    """Draw the pickers in a row and return what they say."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        criterion: str = st.selectbox(
+            "Criterion",
+            list(CRITERIA),
+            format_func=lambda name: CRITERIA[name].title,
+            key="prune.criterion",
+            persist_state="session",
+            width=220,
+            help="The rule that scores the blocks. What it gives the lowest score, it would drop first.\n\n"
+            + "\n".join(f"- {one.title}: {one.source}" for one in CRITERIA.values()),
+        )
+        levels = CRITERIA[criterion].levels
+        level = st.segmented_control(
+            "Blocks to rank",
+            levels,
+            format_func=LEVEL_TITLES.__getitem__,
+            **_one_of("prune.level", levels, CRITERIA[criterion].level),
+            required=True,
+            persist_state="session",
+        )
+        estimator: str | None = "knn"
+        if has_estimator(criterion):
+            estimator = st.segmented_control(
+                "Entropy",
+                selection.ENTROPY_METRICS,
+                format_func=theme.metric_title,
+                **_one_of("prune.estimator", selection.ENTROPY_METRICS, "knn"),
+                required=True,
+                persist_state="session",
+            )
+        protect, stage = _draw_limits(criterion)
+    count = int(st.session_state.get(_COUNT, USUAL_COUNT))
+    return Choice(criterion, estimator or "knn", level or levels[0], count, protect, stage)
+
+
+def has_estimator(criterion: str) -> bool:
+    """Whether a criterion ranks by an entropy that is chosen."""
+    return "estimator" in CRITERIA[criterion].options()
+
+
+def show_ranking(chosen: selection.Selection, choice: Choice) -> "job_view.Shown[Ranking]":
+    """The ranking at the chosen level, as a job on the screen."""
+    return job_view.show(
+        lambda: workbench().rank(
+            chosen.request(),
+            choice.criterion,
+            choice.estimator,
+            choice.level,
+            choice.count if CRITERIA[choice.criterion].order != "all" else 0,
+            job_view.session(),
+            protect=choice.protect,
+            stage=choice.stage,
+            seconds=SEARCH_SECONDS,
+        ),
+        place="prune.ranking",
+        label="Trying blocks" if CRITERIA[choice.criterion].tries() else "Ranking blocks",
+        about=(chosen, choice),
+    )
+
+
+def other_rankings(chosen: selection.Selection, choice: Choice) -> "list[Ranking]":
+    """Rankings of the kinds of block that were measured along with those of the chosen level."""
+    if CRITERIA[choice.criterion].needs != "analysis":
+        return []
+    jobs = [
+        workbench().rank(
+            chosen.request(),
+            choice.criterion,
+            choice.estimator,
+            kind,
+            0,
+            job_view.session(),
+            protect=choice.protect,
+            stage=choice.stage,
+        )
+        for kind in selection.KINDS
+        if kind not in choice.kinds
+    ]
+    return [job.result for job in jobs if job.state == "done"]
+
+
+def _draw_limits(criterion: str) -> tuple[tuple[int, int] | None, int | None]:
+    """How many layers are protected, and whether only stage 2 counts."""
+    with st.popover("Protect", icon=":material/lock:"):
+        own = st.toggle(
+            "Choose which layers to protect",
+            key="prune.own_protection",
+            persist_state="session",
+            help="As published: EntroDrop leaves the first two layers and the last alone, the others none.",
+        )
+        protect = None
+        if own:
+            first = st.number_input("First layers", 0, 50, 2, key="prune.first", persist_state="session")
+            last = st.number_input("Last layers", 0, 50, 1, key="prune.last", persist_state="session")
+            protect = (int(first), int(last))
+        stage = None
+        if "stage" in CRITERIA[criterion].options() and st.toggle(
+            "Only after the turning point (stage 2)",
+            key="prune.stage",
+            persist_state="session",
+            help="As the paper describes: blocks of stage 1 lower entropy by their job, so their increase does not "
+            "say how useful they are.",
+        ):
+            stage = 2
+    return protect, stage
+
+
+def _one_of(key: str, options: tuple[str, ...], usual: str) -> dict[str, Any]:
+    """Arguments that make a widget show one of its options, also where its last one is no longer among them.
+
+    The default is what it shall show; why, see :func:`pages.parts.shared.bound_widgets.widget`.
+    """
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = usual
+    return {"key": key, "default": st.session_state[key]}
+
+
+def count_input(most: int) -> dict[str, Any]:
+    """Arguments of the field for how many blocks to tick."""
+    if not 1 <= st.session_state.get(_COUNT, 0) <= most:
+        st.session_state[_COUNT] = max(1, min(st.session_state.get(_COUNT, USUAL_COUNT), most))
+    return {
+        "min_value": 1,
+        "max_value": max(1, most),
+        "value": st.session_state[_COUNT],
+        "key": _COUNT,
+        "persist_state": "session",
+    }

@@ -1,0 +1,144 @@
+"""What the prune set costs, live: the numbers with dense beside each, while they are being measured and after."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.figures import costs
+from entviz.jobs import Job
+from entviz.models import CATALOG
+from entviz.workbench import workbench
+from pages.parts.prune import ticks
+from pages.parts.shared import cards, job_view, provenance, selection
+from pages.parts.shared.markdown import escape
+
+if TYPE_CHECKING:
+    from entviz.evaluation.loss import Evaluation
+
+PLACE: Final = "prune.evaluation"
+OTHER_PLACE: Final = "prune.exact"
+POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
+NAMED: Final = 8  # blocks of a prune set that a sentence names
+STATUS_HEIGHT: Final = 61  # pixels, as high as a progress bar: the numbers must not jump when it goes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation was asked for."""
+
+    selection: selection.Selection
+    drop: str
+    dtype: str
+
+
+def ask(chosen: selection.Selection) -> None:
+    """Have the numbers of the prune set in view computed, while the page draws other things before them."""
+    asked = _asked(chosen)
+    if not job_view.is_stopped(PLACE, asked):
+        _evaluate(asked)  # what is wrong with it, if anything, is said where the numbers are drawn
+
+
+def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evaluation]":
+    """The numbers of the prune set in view, and which number type they are measured in."""
+    status, cards = st.container(), st.container()
+    asked = _asked(chosen)
+    before = job_view.last(PLACE)
+    if todo:
+        shown = before
+        with status:
+            st.info(todo, icon=":material/edit_note:")
+    else:
+        with status:
+            shown = job_view.show(
+                lambda: _evaluate(asked),
+                place=PLACE,
+                label="Evaluating",
+                about=asked,
+                draw_partial=lambda partial: _draw_cards(partial, asked, "measured so far"),
+                draw_waiting=lambda: _draw_earlier(before),
+                every=POLL_SECONDS,
+                eager=True,
+            )
+    with cards:
+        if shown.fresh and shown.result is not None:
+            _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
+            _draw_cards(shown.result, asked)
+        elif todo or shown.failed:
+            _draw_earlier(shown)
+        _draw_dtype(chosen, asked, shown)
+    return shown
+
+
+def _asked(chosen: selection.Selection) -> Asked:
+    return Asked(chosen, ticks.text(), "float32" if st.session_state.get("prune.float32") else "auto")
+
+
+def _evaluate(asked: Asked, supersede: bool = True) -> "Job[Evaluation]":
+    return workbench().evaluate(
+        asked.selection.request(), asked.drop, job_view.session(), asked.dtype, supersede
+    )
+
+
+def _draw_status(sentence: str) -> None:
+    with st.container(height=STATUS_HEIGHT, border=False, vertical_alignment="center"):
+        st.caption(sentence)
+
+
+def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
+    if shown.result is None:
+        st.skeleton(height=300)
+    else:
+        _draw_cards(shown.result, shown.about, "the earlier result")
+
+
+def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
+    """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
+    title = named(asked.drop)
+    st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
+    with st.grid(3, min_column_width=200, gap="small", key="prune.cards"):
+        for card in costs.cards(evaluation):
+            cards.draw(card)
+    provenance.draw_notes(evaluation.notes)
+
+
+def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "job_view.Shown[Evaluation]") -> None:
+    st.toggle(
+        "Evaluate in float32",
+        key="prune.float32",
+        persist_state="session",
+        help="Without this, evaluations run in bfloat16 where this machine is faster in it, as timing told. "
+        "Entropies are always measured in float32.",
+    )
+    if not shown.fresh or shown.result is None or shown.result.dtype == "float32":
+        return
+    # Of the dense model, so that it is computed once for a text and not for every tick.
+    exact = job_view.show(
+        lambda: _evaluate(Asked(chosen, "", "float32"), supersede=False),
+        place=OTHER_PLACE,
+        label="The dense model in float32",
+        about=chosen,
+    )
+    if exact.fresh and exact.result is not None:
+        st.caption(costs.difference(shown.result, exact.result))
+
+
+def named(drop: str) -> str:
+    """A prune set for a sentence, as Markdown; long ones are cut."""
+    if not drop:
+        return "Nothing dropped: the dense model"
+    blocks = drop.split(",")
+    more = f" and {len(blocks) - NAMED} more" if len(blocks) > NAMED else ""
+    return f"Without {escape(', '.join(blocks[:NAMED]))}{more}"
+
+
+def measured_on(evaluation: "Evaluation", asked: Asked) -> str:
+    """The model, the text and how much of it, the number type; as Markdown."""
+    name = asked.selection.model
+    model = CATALOG[name].title if name in CATALOG else name
+    of = f" of {evaluation.windows_total}" if evaluation.windows < evaluation.windows_total else ""
+    windows = "1 window" if evaluation.windows_total == 1 else f"{evaluation.windows}{of} windows"
+    length = evaluation.token_ids.shape[1]
+    return (
+        f"{escape(model)} on {asked.selection.text_title}, {windows} of {length} tokens, {evaluation.dtype}"
+    )

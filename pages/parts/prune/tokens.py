@@ -1,0 +1,115 @@
+"""Where in the text it hurts: the tokens coloured by how much worse they got, and the loss at each position."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from entviz.figures import costs, theme, tokens
+from entviz.workbench import workbench
+from pages.parts.prune import numbers
+from pages.parts.shared import job_view
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from entviz.evaluation.loss import Evaluation
+
+DRAWN: Final = 1024  # tokens at a time; more would make the page slow
+DIFFERENCE: Final = "Difference"
+VIEWS: Final = (DIFFERENCE, "Dense and pruned")
+
+
+def draw(shown: "job_view.Shown[Evaluation]") -> None:
+    """The text and the chart of the newest evaluation there is, and the files to take along."""
+    if shown.result is None:
+        return
+    evaluation, asked = shown.result, shown.about
+    st.subheader(
+        "Where it hurts", anchor=False, help="Loss is −log p of a token given those before it, in nats."
+    )
+    earlier = "" if shown.fresh else "Shown is the earlier result. "
+    st.caption(f"{earlier}{numbers.named(asked.drop)}, measured on {numbers.measured_on(evaluation, asked)}.")
+    spelled = job_view.show(
+        lambda: workbench().spell(asked.selection.model, evaluation.token_ids.tolist(), job_view.session()),
+        place="prune.spelling",
+        label="Writing out the tokens",
+        about=(asked.selection.model, evaluation.token_ids.tobytes()),
+    )
+    # Never another text's words under these numbers.
+    if spelled.result is None or spelled.about != (asked.selection.model, evaluation.token_ids.tobytes()):
+        return
+    pieces = spelled.result
+    whole = job_view.once("prune.tokens", evaluation, lambda: _Whole.of(evaluation, pieces))
+    part = _draw_part_picker(evaluation)
+    if evaluation.drop:
+        st.html(tokens.legend(whole.strongest))
+    with st.container(height=320, key="prune.text_box"):
+        st.html(
+            job_view.once(
+                "prune.text",
+                (evaluation, part),
+                lambda: tokens.marked_text(whole.rows[part], whole.strongest),
+            )
+        )
+    view = st.segmented_control(
+        "Loss at each token position",
+        VIEWS,
+        default=VIEWS[0],
+        required=True,
+        key="prune.loss_view",
+        persist_state="session",
+    )
+    st.plotly_chart(
+        job_view.once(
+            "prune.loss",
+            (evaluation, part, view),
+            lambda: tokens.loss_chart(whole.rows[part], difference=view == DIFFERENCE),
+        ),
+        key="prune.loss",
+        config=theme.export_config("entviz-token-loss"),
+        alt="Loss at each token position, dense and pruned. The tokens as CSV hold the same numbers.",
+    )
+    _draw_files(whole)
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """All tokens of an evaluation as a table, the increase that has the strongest colour, and the files."""
+
+    rows: "pd.DataFrame"
+    strongest: float
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, evaluation: "Evaluation", pieces: list[list[str]]) -> "_Whole":
+        rows = tokens.table(evaluation, pieces)
+        files = {
+            "numbers": costs.table(evaluation).to_csv(index=False),
+            "tokens": rows.to_csv(index=False),
+        }
+        return cls(rows, tokens.scale(rows), files)
+
+
+def _draw_part_picker(evaluation: "Evaluation") -> slice:
+    """The rows of as many windows as can be drawn at once, from the one that a person picks."""
+    length = evaluation.token_ids.shape[1]
+    at_once = max(1, DRAWN // length)
+    if evaluation.windows <= at_once:
+        return slice(None)
+    first = st.slider("Window", 1, evaluation.windows - at_once + 1, key="prune.window")
+    return slice((first - 1) * length, (first - 1 + at_once) * length)
+
+
+def _draw_files(whole: _Whole) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for name, label in (("numbers", "Numbers as CSV"), ("tokens", "Tokens as CSV")):
+            st.download_button(
+                label,
+                whole.files[name],
+                file_name=f"entviz-{name}.csv",
+                mime="text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"prune.csv.{name}",
+            )

@@ -1,0 +1,34 @@
+"""One run: what it was, opening it again on its page, and its report."""
+
+import streamlit as st
+
+from entviz.report import file_name
+from entviz.store import Run
+from entviz.store.listing import KIND_TITLES, dropped, found
+from entviz.workbench import workbench
+from pages.parts.runs import opening
+from pages.parts.shared import job_view, report_button
+from pages.parts.shared.markdown import escape
+
+
+def draw(run: Run) -> None:
+    text, session = workbench().store.text(run.key), job_view.session()
+    st.subheader(KIND_TITLES.get(run.kind, run.kind), anchor=False)
+    drop = dropped(run)
+    bare = "" if run.options.get("begin", True) else ", without the token that begins a text"
+    about = f"{escape(run.model)} on {escape(run.description)}{bare}"
+    st.markdown(f"{about}. Dropped: {escape(drop)}." if drop else f"{about}.")
+    if said := found(run):
+        st.markdown(escape(said))
+    st.caption(f"Computed by {escape(run.program)}; {run.bytes / 1000:,.0f} kB.")
+    closed = opening.closed(run, text)
+    if note := closed or opening.anew(run, text):
+        st.caption(escape(note))
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        if not closed:
+            opening.draw_button(run, text)
+        report_button.draw_button(
+            lambda: report_button.of_run(run, text, session),
+            file_name(run.kind, run.model),
+            key="runs.report",
+        )

@@ -1,0 +1,147 @@
+"""Opening a stored run again: on which page, with which choices, and why that may not be the very same."""
+
+from typing import Any, Final
+
+import streamlit as st
+
+from entviz.models.here import is_here
+from entviz.store import Run
+from entviz.store.listing import dropped, number_rows
+from entviz.text.corpus import passages
+from pages.parts.prune.continuation import MOST_NEW_TOKENS, PROMPT_CHARACTERS
+from pages.parts.shared import atomic_state, selection
+
+# The page on which each kind is looked at.
+PAGES: Final = {
+    "analysis": "explore",
+    "evaluation": "prune",
+    "generation": "prune",
+    "ranking": "prune",
+    "comparison": "compare",
+    "contrast": "compare",
+    "score": "prune",
+    "trust": "compare",
+    "interactions": "compare",
+    "angles": "compare",
+}
+# The tab of the Compare page on which a kind is looked at.
+_TABS: Final = {
+    "comparison": "Criteria",
+    "angles": "Criteria",
+    "contrast": "Two prune sets",
+    "trust": "Which to trust",
+    "interactions": "Interactions",
+}
+_GO: Final = "runs.go"  # in the session's state: the page to switch to
+
+
+def draw_button(run: Run, text: str | None) -> None:
+    """The button that opens a run."""
+    page = PAGES[run.kind]
+    st.button(
+        f"Open on {page.capitalize()}",
+        type="primary",
+        icon=":material/open_in_new:",
+        key="runs.open",
+        on_click=_open,
+        args=(run, text, page),
+    )
+
+
+def closed(run: Run, text: str | None) -> str:
+    """Why no page can open a run, as a sentence; empty where one can."""
+    if run.kind not in PAGES:
+        return "No page can open a run of this kind."
+    if text is not None or run.kind == "score":
+        return ""
+    why = "its text was too long to be kept"
+    if "token_ids" in run.options.get("shell", {}):
+        why = "it was measured on token ids, and pages read texts"
+    return f"No page can open this run: {why}. Its report has the numbers."
+
+
+def anew(run: Run, text: str | None) -> str:
+    """What a page that opens a run does otherwise, as a sentence; empty where it shows the very same."""
+    shell, options = run.options.get("shell", {}), run.options
+    if shell:
+        asked = "; ".join(f"{name} {value}" for name, value in number_rows(shell))
+        return (
+            f"It was asked for in a shell with {asked}. A page measures without that, so it measures again."
+        )
+    if run.kind == "generation":
+        if len(text or "") <= PROMPT_CHARACTERS and options["max_new_tokens"] <= MOST_NEW_TOKENS:
+            return ""
+        return (
+            f"A page takes prompts of up to {PROMPT_CHARACTERS:,} characters and writes up to {MOST_NEW_TOKENS} "
+            "tokens: opened, it is written again with the nearest values."
+        )
+    (fewest, most), (shortest, longest) = selection.WINDOWS_RANGE, selection.LENGTH_RANGE
+    windows, length = options.get("windows", fewest), options.get("window_length", shortest)
+    if fewest <= windows <= most and shortest <= length <= longest:
+        return ""
+    return (
+        f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured again with "
+        "the nearest values."
+    )
+
+
+def go() -> None:
+    """Go to the page of the run that was just opened, if one was. A callback cannot switch pages itself."""
+    if page := st.session_state.pop(_GO, None):
+        st.switch_page(f"pages/{page}.py")
+
+
+def _open(run: Run, text: str | None, page: str) -> None:
+    atomic_state.choose(_choices(run, text), _widgets(run, text) | {_GO: page})
+
+
+def _choices(run: Run, text: str | None) -> dict[str, Any]:
+    """What all pages share, as the run had it. What is ticked stays where the run was about no prune set."""
+    options = run.options
+    # Who opens a run may not know that its model is not here: the frame asks before anything is fetched.
+    found = selection.of_model(run.model) if is_here(run.model) else {"asked_model": run.model}
+    found["begin"] = options.get("begin", True)
+    if "windows" in options and text:
+        found |= _text(text, run.description) | {
+            "windows": _within(options["windows"], selection.WINDOWS_RANGE),
+            "length": _within(options["window_length"], selection.LENGTH_RANGE),
+        }
+    if "drop" in options or (run.kind == "ranking" and dropped(run)):
+        found["drop"] = dropped(run)
+    return found
+
+
+def _widgets(run: Run, text: str | None) -> dict[str, Any]:
+    """What the widgets of the run's page say, by their keys, as the run had it."""
+    options = run.options
+    if run.kind == "generation":
+        return {
+            "prune.prompt": (text or "")[:PROMPT_CHARACTERS],
+            "prune.new_tokens": _within(options["max_new_tokens"], (1, MOST_NEW_TOKENS)),
+        }
+    if run.kind == "evaluation":
+        return {"prune.float32": options.get("dtype") == "float32"}
+    found: dict[str, Any] = {"compare.tab": _TABS[run.kind]} if run.kind in _TABS else {}
+    if run.kind in ("trust", "interactions"):
+        found[f"{run.kind}.level"] = options["level"]
+    if run.kind == "contrast":
+        found |= {"compare.set.a": options["a"], "compare.set.b": options["b"]}
+    return found
+
+
+def _text(text: str, description: str) -> dict[str, Any]:
+    for name, passage in passages().items():
+        if passage.text == text:
+            return {"text_name": name}
+    if len(text) <= selection.TYPED_CHARACTERS:
+        return {"text_name": selection.TYPED, "typed_text": text}
+    return {
+        "text_name": selection.UPLOADED,
+        "uploaded_text": text,
+        "uploaded_name": description,
+        "uploaded_note": "",
+    }
+
+
+def _within(value: int, limits: tuple[int, int]) -> int:
+    return min(max(int(value), limits[0]), limits[1])

@@ -1,0 +1,209 @@
+"""The view as a link: model, text, windows, estimators, level and prune set in the address bar, both ways.
+
+The frame calls :func:`read` before any widget and :func:`write` after; a page that changes a choice outside a
+widget's callback calls :func:`write` itself. What comes in is someone else's writing: each value is checked and
+bounded, and one that will not do becomes a sentence and the default, never an exception.
+"""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from entviz.blocks import PruneSet
+from entviz.errors import EntvizError
+from entviz.models import CATALOG
+from entviz.models.here import is_downloaded
+from entviz.text.corpus import passages
+from pages.parts.shared import selection
+
+LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off
+_PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
+_NO: Final = "no"
+_TOO_LONG: Final = "own"  # stands for a text that the link could not carry
+_MODEL: Final = re.compile(r"[\w./~:\\ -]+")
+_EMPTY: Final[dict[str, Any]] = {"begin": True, "metrics": (), "level": (), "drop": ""}
+_PAGE: Final = "address.page"  # in the session's state, as are the next two: the page that was read on last
+_WRITTEN: Final = "address.written"  # what write() last put into the address bar
+_MESSAGES: Final = "address.messages"  # what could not be taken over, and the choices as they were then
+
+
+def read(page: str) -> list[str]:
+    """Take over what the address bar asks for; returns sentences about what could not be taken over.
+
+    It asks for something where the person came by it: in a session's first run, on another ``page`` than before, and
+    after Back or Forward. In any other run it only says what the browser had heard of when the person clicked, which
+    may be older than the choices. The sentences stay until something is chosen.
+    """
+    back = _went_back()
+    if back or st.session_state.get(_PAGE) != page:
+        _take_over(back)
+        # Last, so that where this run is stopped the next one takes it over.
+        st.session_state[_PAGE] = page
+    view, messages = st.session_state.get(_MESSAGES, (None, []))
+    return messages if view is selection.view() else []
+
+
+def _take_over(back: bool) -> None:
+    written: dict[str, str] = st.session_state.get(_WRITTEN, {})
+    asked = {name: value for name, value in st.query_params.items() if name in _READERS}
+    choices: dict[str, Any] = {}
+    messages: list[str] = []
+    if back and asked:  # an address of ours, and what is empty is not in it
+        choices |= {name: empty for name, empty in _EMPTY.items() if name not in asked}
+    for name, value in asked.items():
+        if value != written.get(name):
+            try:
+                choices |= _READERS[name](value)
+            except ValueError as error:
+                messages.append(str(error))
+    if choices:
+        selection.put(**choices)
+    if choices or messages:
+        st.session_state[_MESSAGES] = (selection.view(), messages)
+
+
+def _went_back() -> bool:
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
+
+
+def write() -> None:
+    """Make the address bar say what is shown; parameters that are not ours are left as they are."""
+    ours = parameters()
+    now = st.query_params.to_dict()
+    wanted = {name: value for name, value in now.items() if name not in _READERS} | ours
+    if wanted != now:
+        st.query_params.from_dict(wanted)
+    st.session_state[_WRITTEN] = ours
+
+
+def parameters(**changes: Any) -> dict[str, str]:
+    """The view as query parameters, with changes to it.
+
+    ``st.page_link("pages/prune.py", query_params=parameters(drop="attn.5"))`` leads to the same view, pruned.
+    """
+    view = {name: changes.get(name, selection.get(name)) for name in selection.DEFAULTS}
+    found = {
+        "model": view["asked_model"] or view["model"],
+        "text": _pack_text(view),
+        "windows": str(view["windows"]),
+        "length": str(view["length"]),
+        "begin": "" if view["begin"] else _NO,
+        "metrics": ",".join(view["metrics"]),
+        "level": ",".join(view["level"]),
+        "drop": str(view["drop"]),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def draw_link() -> None:
+    """A button that opens the link to this view, with a button to copy it."""
+    with st.popover("Link to this view", icon=":material/link:", width="stretch"):
+        # The address bar's own query may be one run old, so only its first part is used.
+        page = (st.context.url or "").partition("?")[0].rstrip("/")
+        st.code(f"{page}/?{urlencode(parameters(), safe=',/~')}", language=None, wrap_lines=True)
+        st.caption("The same model, text, estimators and prune set, for whoever opens it.")
+        if parameters().get("text") == _TOO_LONG:
+            st.warning(
+                f"A link carries a text of your own up to {LINKED_CHARACTERS:,} characters. This one is longer: "
+                "whoever opens the link will be asked for it.",
+                icon=":material/link_off:",
+            )
+
+
+def _pack_text(view: dict[str, Any]) -> str:
+    name = view["text_name"]
+    if name not in (selection.TYPED, selection.UPLOADED):
+        return str(name)
+    text: str = view["typed_text"] if name == selection.TYPED else view["uploaded_text"]
+    if len(text) > LINKED_CHARACTERS:
+        return _TOO_LONG
+    return _PACKED + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
+
+
+def _take_text(value: str) -> dict[str, Any]:
+    if value in passages():
+        return {"text_name": value}
+    if value == _TOO_LONG:
+        raise ValueError(
+            "The link was made with a text too long for it to carry. Choose it in the sidebar to see the same view."
+        )
+    if not value.startswith(_PACKED):
+        raise ValueError(f"The link names a text that is not here. The texts are {', '.join(passages())}.")
+    try:
+        packed = base64.b64decode(value[1:] + "=" * (-len(value[1:]) % 4), altchars=b"-_", validate=True)
+        # Bounded while it unpacks: a few hundred bytes can stand for gigabytes.
+        text = zlib.decompressobj().decompress(packed, 4 * LINKED_CHARACTERS + 1).decode()
+    except (binascii.Error, zlib.error, ValueError):
+        raise ValueError("The text in the link is damaged, perhaps cut off. Copy the link again.") from None
+    if len(text) > LINKED_CHARACTERS:
+        raise ValueError(
+            f"The text in the link is longer than {LINKED_CHARACTERS:,} characters and was left out."
+        )
+    return {"text_name": selection.TYPED, "typed_text": text}
+
+
+def _take_model(value: str) -> dict[str, Any]:
+    if value not in CATALOG and (len(value) > selection.MODEL_CHARACTERS or not _MODEL.fullmatch(value)):
+        raise ValueError("The model in the link is neither a known name, nor a hub id, nor a directory.")
+    if value == selection.get("model"):
+        return {"asked_model": ""}
+    # A link must not make this machine fetch a model or open a folder by itself: the frame asks first.
+    return selection.of_model(value) if is_downloaded(value) else {"asked_model": value}
+
+
+def _take_number(name: str, title: str, bounds: tuple[int, int]) -> Callable[[str], dict[str, Any]]:
+    def take(value: str) -> dict[str, Any]:
+        low, high = bounds
+        number = int(value) if re.fullmatch(r"[0-9]{1,6}", value) else -1
+        if not low <= number <= high:
+            raise ValueError(f"The {title} in the link must be a whole number from {low} to {high}.")
+        return {name: number}
+
+    return take
+
+
+def _take_begin(value: str) -> dict[str, Any]:
+    if value not in ("yes", _NO):
+        raise ValueError("Whether texts begin with their token is said by yes or no; the link says neither.")
+    return {"begin": value != _NO}
+
+
+def _take_names(name: str, title: str, known: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
+    def take(value: str) -> dict[str, Any]:
+        asked = set(value.split(",")) if len(value) <= 200 else {""}
+        if not asked <= set(known):
+            raise ValueError(f"The {title} in the link must be some of {', '.join(known)}.")
+        return {name: tuple(one for one in known if one in asked)}
+
+    return take
+
+
+def _take_drop(value: str) -> dict[str, Any]:
+    try:
+        if len(value) > 4000:
+            raise ValueError
+        return {"drop": str(PruneSet.parse(value))}
+    except (EntvizError, ValueError):
+        raise ValueError(
+            "The prune set in the link cannot be read. It looks like attn.5,layer.7: kinds layer, attn or mlp."
+        ) from None
+
+
+_READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+    "model": _take_model,
+    "text": _take_text,
+    "windows": _take_number("windows", "number of windows", selection.WINDOWS_RANGE),
+    "length": _take_number("length", "window length", selection.LENGTH_RANGE),
+    "begin": _take_begin,
+    "metrics": _take_names("metrics", "estimators", selection.METRICS),
+    "level": _take_names("level", "kinds of block", selection.KINDS),
+    "drop": _take_drop,
+}
