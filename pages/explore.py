@@ -46,9 +46,9 @@ def draw() -> None:
     analysis = shown.result
     with headline:
         st.markdown(f"**{reading.headline(analysis, metrics)}**")
-        on = measured_on.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
-        st.caption(measured_on.sentence(on, shown.fresh))
-        measured_on.draw_notes(analysis.notes)
+        on = provenance.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
+        st.caption(provenance.sentence(on, shown.fresh))
+        provenance.draw_notes(analysis.notes)
     if not metrics or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return

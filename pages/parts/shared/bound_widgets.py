@@ -2,7 +2,7 @@
 
 ::
 
-    st.number_input("Windows", 1, 64, **tied.choice("windows", "pick.windows", int))
+    st.number_input("Windows", 1, 64, **bound_widgets.choice("windows", "pick.windows", int))
 """
 
 from collections.abc import Callable, Sequence
