@@ -12,6 +12,7 @@ from pages.parts.shared import (
     bound_widgets,
     downloads,
     frame,
+    provenance,
     report_button,
     selection,
 )
