@@ -37,7 +37,8 @@ from entviz.evaluation.generation import generate
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel, load
-from entviz.text.corpus import Windows, passages, windows_from_text
+from entviz.text.passages import passages
+from entviz.text.windows import Windows, windows_from_text
 
 LENGTH = 256
 
@@ -238,7 +239,7 @@ def generation(loaded: LoadedModel) -> list[Figure]:
 def _projection(loaded: LoadedModel, text: Windows) -> Callable[[], None]:
     """The vocabulary projection of every scored position and its log-sum-exp, in chunks."""
     head = loaded.anatomy.head
-    states = torch.randn(len(text.token_ids) * (LENGTH - 1), loaded.width).to(loaded.device, loaded.dtype)
+    states = torch.randn(len(text) * (LENGTH - 1), loaded.width).to(loaded.device, loaded.dtype)
 
     def run() -> None:
         with torch.inference_mode():

@@ -15,7 +15,8 @@ from benchmarks.timing import Figure, seconds
 from entviz.blocks import PruneSet
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
-from entviz.text.corpus import passages, windows_from_text
+from entviz.text.passages import passages
+from entviz.text.windows import windows_from_text
 
 _REPEATS = 7
 # It computes as long as the process that started it lives.

@@ -9,7 +9,7 @@ from benchmarks.timing import Figure, seconds
 from entviz.analysis import analyze
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.models import LoadedModel
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 
 _SIZES_ON_CPU, _SIZES_ELSEWHERE = (512, 1024, 2048), (4096, 8192)
 _ROUNDS = 7
@@ -32,7 +32,7 @@ def ceiling(loaded: LoadedModel, text: Windows, metrics: tuple[str, ...]) -> Fig
 
 def _operations(loaded: LoadedModel, text: Windows) -> float:
     counter = FlopCounterMode(display=False)
-    size = windows_per_batch(loaded, text.token_ids.shape[1])
+    size = windows_per_batch(loaded, text.length)
     with counter, torch.inference_mode():
         for _, token_ids in batches(text.token_ids, size):
             loaded.model.base_model(input_ids=token_ids.to(loaded.device), use_cache=False)

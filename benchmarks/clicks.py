@@ -15,7 +15,8 @@ from entviz.blocks import Block, PruneSet
 from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
-from entviz.text.corpus import passages, windows_from_text
+from entviz.text.passages import passages
+from entviz.text.windows import windows_from_text
 from tests.browser import chromium
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from benchmarks.server import server
 from entviz.blocks import PruneSet
 from entviz.evaluation.loss import evaluate
 from entviz.models import load
-from entviz.text.corpus import passages, windows_from_text
+from entviz.text.passages import passages
+from entviz.text.windows import windows_from_text
 
 WINDOWS, LENGTH = 4, 128
 PATIENCE = 180.0  # seconds that a session waits for a number

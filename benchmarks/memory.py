@@ -16,7 +16,8 @@ import psutil
 from benchmarks.timing import Figure
 from entviz.analysis import analyze
 from entviz.models import LoadedModel, load
-from entviz.text.corpus import passages, windows_from_text
+from entviz.text.passages import passages
+from entviz.text.windows import windows_from_text
 
 LENGTH = 256
 _BOUND = 400.0  # MB

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation, evaluate
     from entviz.models.loaded import LoadedModel
     from entviz.models.loading import load
-    from entviz.text.corpus import Windows, windows_from_text, windows_from_token_ids
+    from entviz.text.windows import Windows, windows_from_text, windows_from_token_ids
 
 # Threads of OpenMP, which torch computes with, by default spin while they wait for one another. Beside another process
 # that computes, they so keep the processor from the very thread that they wait for. OpenMP reads this once, when
@@ -40,9 +40,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Analysis": "entviz.analysis",
     "analyze": "entviz.analysis",
-    "Windows": "entviz.text.corpus",
-    "windows_from_text": "entviz.text.corpus",
-    "windows_from_token_ids": "entviz.text.corpus",
+    "Windows": "entviz.text.windows",
+    "windows_from_text": "entviz.text.windows",
+    "windows_from_token_ids": "entviz.text.windows",
     "Generation": "entviz.evaluation.generation",
     "generate": "entviz.evaluation.generation",
     "Evaluation": "entviz.evaluation.loss",

@@ -24,8 +24,8 @@ from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.text.corpus import Windows
 from entviz.text.notes import noted, notes_on
+from entviz.text.windows import Windows
 
 METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")
 DEFAULT_METRICS = ("bucket", "knn", "renyi", "cosine")
@@ -137,8 +137,8 @@ def analyze(
             "float32, which cannot hold their squares. Leave this metric out."
         )
 
-    size = windows_per_batch(loaded, windows.inputs.shape[1])
-    count = len(windows.token_ids)
+    size = windows_per_batch(loaded, windows.input_length)
+    count = len(windows)
     progress(0, count * anatomy.layers)
     with torch.inference_mode():
         for first, token_ids in batches(windows.inputs, size):
@@ -159,7 +159,7 @@ def analyze(
         model=loaded.name,
         layers=anatomy.layers,
         windows=count,
-        window_length=windows.token_ids.shape[1],
+        window_length=windows.length,
         sites=_site_table(anatomy.layers, entropies, entropy_names),
         blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, metrics),
         seconds=time.perf_counter() - started,

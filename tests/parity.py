@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from entviz.text.corpus import Windows, windows_from_token_ids
+from entviz.text.windows import Windows, windows_from_token_ids
 
 FIGURES: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "parity_smollm2.json").read_text())
 

@@ -10,7 +10,7 @@ import threading, time
 import psutil, torch
 from entviz.analysis import analyze
 from entviz.blocks import PruneSet
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel

@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
 def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split, list[str]]:
     """The text that criteria choose by (empty for token ids), the windows to choose by and to measure on, and notes."""
     from entviz.comparison.grid.texts import Split, split, spread
-    from entviz.text.corpus import read_text
+    from entviz.text.files import read_text
 
     count = options.calibration_windows
     if options.calibration_text_file is None:
@@ -130,7 +130,7 @@ def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split, l
     every = subject.loaded.windows(text, window_length=subject.length, begin=options.begin)
     chosen_by, searched = spread(every, count), None
     if timed(words(options.criteria)):
-        most = min(4 * len(chosen_by.token_ids), len(every.token_ids))
+        most = min(4 * len(chosen_by), len(every))
         searched = spread(every, most if options.search_windows is None else options.search_windows)
         if searched.fingerprint == chosen_by.fingerprint:
             searched = None
@@ -146,7 +146,7 @@ def _asked(
 
     criteria, other = words(options.criteria), subject.text or _ids(subject)
     return Compare(
-        Request(placed(options.model), text, len(parts.calibration.token_ids), subject.length, options.begin),
+        Request(placed(options.model), text, len(parts.calibration), subject.length, options.begin),
         criteria,
         words(options.budgets),
         words(options.level),
@@ -165,8 +165,8 @@ def _apart(asked: Compare, subject: Subject, parts: Split) -> dict[str, str]:
         return {"measured": _ids(subject)} if asked.measure_on else {}
     if asked.read(subject.loaded).fingerprint == parts.fingerprint:
         return {}
-    chosen_by, measured = len(parts.calibration.token_ids), len(parts.measured.token_ids)
-    search = f", {len(parts.searched.token_ids)} for the search" if parts.searched is not None else ""
+    chosen_by, measured = len(parts.calibration), len(parts.measured)
+    search = f", {len(parts.searched)} for the search" if parts.searched is not None else ""
     return {"windows": f"{chosen_by} to choose by and {measured} to measure on{search}"}
 
 

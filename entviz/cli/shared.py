@@ -19,7 +19,7 @@ from entviz.progress import Progress
 if TYPE_CHECKING:
     from entviz.export.recipe import Recipe
     from entviz.models.loaded import LoadedModel
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 
 def add_command(
@@ -136,9 +136,9 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
 def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
     """A text that stands on the command line, unless the shell has handed over bytes that are none.
 
-    ``note`` is as for :func:`entviz.text.corpus.plain_line_ends`.
+    ``note`` is as for :func:`entviz.text.files.plain_line_ends`.
     """
-    from entviz.text.corpus import plain_line_ends
+    from entviz.text.files import plain_line_ends
 
     try:
         text.encode()
@@ -172,12 +172,12 @@ class Subject:
     @property
     def count(self) -> int:
         """How many windows there are."""
-        return int(self.windows.token_ids.shape[0])
+        return len(self.windows)
 
     @property
     def length(self) -> int:
         """How many tokens each has."""
-        return int(self.windows.token_ids.shape[1])
+        return self.windows.length
 
     def __str__(self) -> str:
         """The model and how much text, as a sentence."""
@@ -187,7 +187,8 @@ class Subject:
 
 def read_subject(options: argparse.Namespace) -> Subject:
     """The model, and the windows of the text or token ids given."""
-    from entviz.text.corpus import read_text, read_token_ids, windows_from_token_ids
+    from entviz.text.files import read_text, read_token_ids
+    from entviz.text.windows import windows_from_token_ids
 
     if options.token_ids is not None:
         if options.windows is not None or options.window_length is not None:

@@ -21,7 +21,7 @@ from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.scoring import score
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def plan(
     """
     chosen = chosen_blocks(loaded, level, blocks)
     anatomy, layers = loaded.anatomy, loaded.layers
-    size = windows_per_batch(loaded, windows.inputs.shape[1])
+    size = windows_per_batch(loaded, windows.input_length)
     part = windows.inputs[:size]
     text = TextOnDevice.of(loaded, "float32", part, windows)
 
@@ -71,7 +71,7 @@ def plan(
         middle = time.perf_counter()
         _finished(score(anatomy.head, *text.scored(hidden), dense, after_chunk=tick).nll)
         ended = time.perf_counter()
-    share = len(windows.token_ids) / len(part)
+    share = len(windows) / len(part)
     layer, projection = share * (middle - started) / layers, share * (ended - middle)
     left = np.array([layers - block.index for block in chosen])  # by depth, so a pair's second is the later
     alone = layer * (layers + left.sum()) + projection * (1 + len(chosen))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entviz.criteria.candidates import Candidates
     from entviz.criteria.ranking import Ranking
     from entviz.models.loaded import LoadedModel
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
     from entviz.finite import check
 
     anatomy = loaded.anatomy
-    layers, length = anatomy.layers, windows.inputs.shape[1]
+    layers, length = anatomy.layers, windows.input_length
     # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
     size = max(1, windows_per_batch(loaded, length) // 2)
     total = torch.zeros(layers + 1, layers + 1, dtype=torch.float64)
@@ -83,13 +83,13 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
             for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
                 hidden = step.run(hidden, call)
                 sites.append(_directions(hidden))
-                progress(first * layers + (i + 1) * len(token_ids), len(windows.token_ids) * layers)
+                progress(first * layers + (i + 1) * len(token_ids), len(windows) * layers)
             stacked = torch.stack(sites, dim=1)  # (tokens, sites, width)
             cosines = (stacked @ stacked.transpose(1, 2)).clamp(-1, 1)
             added = cosines.arccos().sum(0, dtype=torch.float64).cpu() / torch.pi
             check(added, loaded, token_ids)
             total += added
-    total /= windows.inputs.numel()
+    total /= len(windows) * windows.input_length
     rows = [
         (start, end - start, float(total[start, end]))
         for start in range(layers)

@@ -18,7 +18,7 @@ import torch
 from entviz.blocks import Block, PruneSet
 from entviz.errors import OptionError
 from entviz.models.loaded import LoadedModel
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 from entviz.timing import seconds
 
 _SHAPE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(%|[kMG]B)?\s*(parameters|memory|latency)?")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from entviz.criteria.trial import Trial, Tried
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)

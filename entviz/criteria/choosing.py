@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entviz.criteria.trial import Tried
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 
 def rank(

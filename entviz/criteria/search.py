@@ -90,7 +90,7 @@ class Search(Criterion):
             progress(0, int(self.seconds * 10))  # so that measuring for the seeds can be stopped, too
 
         # A seed is a help and no condition: windows that are too short for an estimator do without its seed.
-        metrics = measurable(DEFAULT_METRICS, calibration.windows.inputs.shape[1])
+        metrics = measurable(DEFAULT_METRICS, calibration.windows.input_length)
         analysis = calibration.analysis_of(metrics, not_yet)
         seeds = []
         for metric in metrics:

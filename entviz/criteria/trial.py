@@ -19,7 +19,7 @@ from entviz.evaluation.precision import resolved
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 
 
 class Tried:
@@ -67,7 +67,7 @@ class Trial:
     @property
     def window_count(self) -> int:
         """How many windows there are to try a prune set on."""
-        return len(self.windows.token_ids)
+        return len(self.windows)
 
     def costs(self, prune_sets: Sequence[PruneSet], windows: int, progress: Progress = silent) -> np.ndarray:
         """The cost of each prune set on each of the first ``windows`` windows: (prune sets, windows)."""
@@ -101,7 +101,7 @@ class Trial:
     def _run(self, group: Sequence[PruneSet], first: int, end: int, progress: Progress) -> None:
         """Run the windows from ``first`` to before ``end``, which follow those that these sets were tried on."""
         began = time.perf_counter()
-        part = self.windows.take(slice(first, end))
+        part = self.windows[first:end]
         found = evaluate_many(
             self.loaded, part, group, dtype=self.dtype, cache=self.cache, overflow=True, progress=progress
         )

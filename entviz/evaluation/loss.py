@@ -27,8 +27,8 @@ from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.statistics import Interval, cosine_averages, interval, standard_error
-from entviz.text.corpus import Windows
 from entviz.text.notes import noted, notes_on
+from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,11 @@ class Evaluation:
     def windows(self) -> int:
         """Windows done so far."""
         return len(self.token_nll)
+
+    @property
+    def window_length(self) -> int:
+        """Tokens of the text in each window."""
+        return int(self.token_ids.shape[1])
 
     @property
     def tokens(self) -> int:
@@ -152,7 +157,7 @@ class Evaluation:
             "parameters": {"dense": self.parameters_dense, "pruned": self.parameters_pruned},
             "bytes": {"dense": self.bytes_dense, "pruned": self.bytes_pruned},
             "windows": self.windows,
-            "window_length": int(self.token_ids.shape[1]),
+            "window_length": self.window_length,
             "dtype": self.dtype,
             "beginning": list(self.beginning),
             **noted(self.notes),
@@ -186,8 +191,8 @@ def evaluate(
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
     result = _nothing_yet(loaded, windows, drop, dtype)
-    size = windows_per_batch(loaded, windows.inputs.shape[1])
-    total = len(windows.token_ids) * (anatomy.layers + 1)
+    size = windows_per_batch(loaded, windows.input_length)
+    total = len(windows) * (anatomy.layers + 1)
     with torch.inference_mode():
         for first, token_ids in batches(windows.inputs, size, first=1):
             done = first * (anatomy.layers + 1)
@@ -292,7 +297,7 @@ def _scores(
 
 def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: str) -> Evaluation:
     gone = loaded.anatomy.parameters(drop).values()
-    length = windows.token_ids.shape[1]
+    length = windows.length
     empty = np.empty((0, length - 1))
     return Evaluation(
         drop=drop,
@@ -301,7 +306,7 @@ def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: s
         dense_token_nll=empty,
         token_kl=empty,
         agrees=empty.astype(bool),
-        windows_total=len(windows.token_ids),
+        windows_total=len(windows),
         parameters_dense=loaded.parameters,
         parameters_pruned=loaded.parameters - sum(parameter.numel() for parameter in gone),
         bytes_dense=loaded.bytes,

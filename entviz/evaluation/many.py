@@ -32,7 +32,7 @@ from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.statistics import cosine_basis
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +116,11 @@ def evaluate_many(
     loaded = loaded.in_dtype(dtype)
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
-    count = len(windows.token_ids)
-    basis = cosine_basis(count, windows.token_ids.shape[1] - 1)
+    count = len(windows)
+    basis = cosine_basis(count, windows.length - 1)
     weights = torch.from_numpy(basis.T).to(loaded.device)
     found = np.zeros((3, len(prune_sets), count, len(basis)))
-    size = windows_per_batch(loaded, windows.inputs.shape[1])
+    size = windows_per_batch(loaded, windows.input_length)
     done, total = 0, max(1, count * len(prune_sets))
 
     def tick() -> None:

@@ -83,7 +83,7 @@ def _what_it_costs(order: Order) -> str:
     windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
     where = _plain(order.text) or "a text"
     return (
-        f"## What it costs\n\nMeasured on {where}, {windows} of {found.token_ids.shape[1]} tokens, in {found.dtype}."
+        f"## What it costs\n\nMeasured on {where}, {windows} of {found.window_length} tokens, in {found.dtype}."
         f"{''.join(f' {_plain(note)}' for note in found.notes)}\n\n| | dense | pruned |\n|---|---:|---:|\n{table}"
     )
 

@@ -30,7 +30,7 @@ from entviz.models.quiet import quiet
 from entviz.models.regular_files import read_object
 from entviz.models.transformers_calls import read_model
 from entviz.progress import Progress, silent
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
@@ -85,7 +85,7 @@ def _windows(loaded: LoadedModel, measured: Evaluation | None) -> Windows:
     if measured is not None:
         return Windows.of(measured.token_ids[:_CHECKED_WINDOWS].tolist(), measured.beginning)
     most = loaded.anatomy.most_tokens or 48
-    return Windows.of(probe(loaded.anatomy, windows=2, tokens=min(48, most)).tolist())
+    return Windows(probe(loaded.anatomy, windows=2, tokens=min(48, most)))
 
 
 def _wanted(

@@ -66,7 +66,7 @@ class Measured:
         return cls(
             text=" ".join(text.split())[:_MOST_CHARACTERS],
             windows=evaluation.windows,
-            window_length=int(evaluation.token_ids.shape[1]),
+            window_length=evaluation.window_length,
             dtype=evaluation.dtype,
             dense_perplexity=evaluation.dense_perplexity,
             perplexity=evaluation.perplexity,

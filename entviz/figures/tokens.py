@@ -39,7 +39,7 @@ def table(evaluation: "Evaluation", pieces: Sequence[Sequence[str]]) -> pd.DataF
     kl (all nats), agrees (whether both models think the same token likeliest here). The first token of each window
     has no numbers.
     """
-    windows, length = evaluation.token_ids.shape
+    windows, length = evaluation.windows, evaluation.window_length
 
     def whole(values: np.ndarray) -> np.ndarray:
         first = np.full((windows, 1), np.nan)

@@ -19,7 +19,7 @@ from entviz.text.beginning import Tokenized, tokenize
 
 if TYPE_CHECKING:
     from entviz.decoder.anatomy import Anatomy
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -120,13 +120,13 @@ class LoadedModel:
     def windows(
         self, text: str, *, windows: int | None = None, window_length: int = 256, begin: bool = True
     ) -> "Windows":
-        """A text in windows for this model; see :func:`entviz.text.corpus.windows_from_text`.
+        """A text in windows for this model; see :func:`entviz.text.windows.windows_from_text`.
 
         Raises:
             TextError: as :meth:`tokenize`, and for a text that is empty or too short.
             OptionError: for a number of windows below 1 or a length below 2.
         """
-        from entviz.text.corpus import windows_from_text
+        from entviz.text.windows import windows_from_text
 
         return windows_from_text(
             text,

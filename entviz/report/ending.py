@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from entviz.report.command import TEXT_FILE, About
 from entviz.report.document import Section
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 
 SHOWN_CHARACTERS = 20_000  # of the text; the file that the report offers has all of it
 

@@ -66,7 +66,7 @@ def of_evaluation(evaluation: Evaluation, pieces: Sequence[Sequence[str]] | None
     ``pieces`` is what each token of the evaluation's windows says, one list a window; without it the report has no
     coloured text and no loss at each position.
     """
-    length = int(evaluation.token_ids.shape[1])
+    length = evaluation.window_length
     cards = pd.DataFrame(
         [(card.title, card.value, card.dense, card.change) for card in costs.cards(evaluation)],
         columns=["measure", "pruned", "dense", "difference"],

@@ -12,12 +12,12 @@ from entviz.text.beginning import beginning_of, named
 
 if TYPE_CHECKING:
     from entviz.models.loaded import LoadedModel
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 
 def notes_on(loaded: LoadedModel, windows: Windows) -> tuple[str, ...]:
     """Sentences about windows that go through a model: what begins them, and whether they are too long for it."""
-    return (*_about_beginning(loaded, windows), *about_length(loaded, len(windows.inputs[0]), "Each window"))
+    return (*_about_beginning(loaded, windows), *about_length(loaded, windows.input_length, "Each window"))
 
 
 def about_length(loaded: LoadedModel, tokens: int, what: str) -> tuple[str, ...]:

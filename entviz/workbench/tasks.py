@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from entviz.models import LoadedModel
     from entviz.store import Store
     from entviz.tasks import Task as ChoiceTask
-    from entviz.text.corpus import Windows
+    from entviz.text.windows import Windows
 
 Result = TypeVar("Result", covariant=True)
 
@@ -207,7 +207,7 @@ class Generate:
 
     def read(self, loaded: LoadedModel) -> Windows:
         from entviz.evaluation.generation import prompt_ids
-        from entviz.text.corpus import Windows
+        from entviz.text.windows import Windows
 
         return Windows.of([prompt_ids(loaded, self.prompt, begin=self.begin)])
 

@@ -5,7 +5,7 @@ import pytest
 import entviz
 from entviz.models import load
 from entviz.report import of_run
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import Request, workbench
 from pages.parts.runs import opening
 from pages.parts.shared import selection

@@ -10,7 +10,7 @@ import entviz
 from entviz.blocks import PruneSet
 from entviz.criteria import rank
 from entviz.evaluation.loss import evaluate
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import Request, workbench
 from pages.parts.compare import choices, two
 from tests.app.conftest import figures, settle, words
@@ -75,7 +75,7 @@ def test_criteria_by_budgets_with_the_right_numbers(open_app, smollm2, halves):
         assert row.drop == str(chosen.drop)
         assert row.perplexity == pytest.approx(evaluate(smollm2, measured, chosen.drop).perplexity, rel=1e-4)
     said = words(app).replace("\\", "")
-    assert f"Chosen by 2 windows of the news passage; measured on {len(measured.token_ids)} windows" in said
+    assert f"Chosen by 2 windows of the news passage; measured on {len(measured)} windows" in said
     assert "At 2 attentions dropped" in said
     (chart,) = figures(app)
     lines = {trace["name"]: trace for trace in chart["data"]}

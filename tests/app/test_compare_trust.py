@@ -9,7 +9,7 @@ import entviz
 from entviz.comparison.interactions.interactions import interactions
 from entviz.comparison.trust.trust import trust
 from entviz.comparison.trust.verdict import verdict
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import Request, workbench
 from tests.app.conftest import figures, settle, words
 from tests.models.files import saved

@@ -8,7 +8,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
 import entviz
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import workbench
 from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words

@@ -11,7 +11,7 @@ from entviz.blocks import PruneSet
 from entviz.errors import ExportError, OptionError
 from entviz.export import folder
 from entviz.export.recipe import read_recipe
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import workbench
 from tests.app.conftest import settle, words
 

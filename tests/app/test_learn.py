@@ -12,7 +12,7 @@ from entviz.blocks import PruneSet
 from entviz.criteria import rank_by_analysis
 from entviz.estimators import estimator
 from entviz.lessons import exercises, samples
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from pages.parts.learn import estimators
 from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words

@@ -10,7 +10,7 @@ from entviz.blocks import PruneSet
 from entviz.evaluation import precision
 from entviz.export.recipe import Recipe
 from entviz.figures import costs
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 

@@ -13,7 +13,7 @@ from entviz.analysis import Analysis
 from entviz.cli import main
 from entviz.evaluation.loss import Evaluation
 from entviz.store.listing import as_csv, listing
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import Request, workbench
 from pages.parts.runs import filters
 from pages.parts.shared import report_button, selection

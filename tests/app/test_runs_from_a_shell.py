@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from entviz.cli import main
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.workbench import Request, workbench
 from tests.app.conftest import APP, figures, settle, words
 from tests.app.test_runs import computed, emptied, tick

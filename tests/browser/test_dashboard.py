@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from tests.browser.conftest import PATIENCE, ROOT, SMALL, number_in
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from entviz.store import Store
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from tests.cli.asked import CUT, SAME
 from tests.cli.conftest import TEXT
 

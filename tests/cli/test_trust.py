@@ -9,7 +9,7 @@ from entviz.comparison.trust.trust import trust
 from entviz.comparison.trust.verdict import verdict
 from entviz.evaluation import precision
 from entviz.models import load
-from entviz.text.corpus import windows_from_text
+from entviz.text.windows import windows_from_text
 from tests.altered import losses, without
 from tests.cli.conftest import LAYERS, TEXT, WINDOWS
 

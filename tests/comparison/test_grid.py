@@ -13,7 +13,7 @@ from entviz.criteria import CRITERIA, rank
 from entviz.errors import OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.tasks import Item, Task
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import Windows, windows_from_token_ids
 from tests.altered import without
 from tests.comparison.windows import random_windows
 
@@ -155,9 +155,7 @@ def test_the_search_can_choose_by_more_text(tiny, calibration, measured):
 
 
 def test_windows_too_short_for_one_estimator_do_not_keep_others_from_comparing(tiny, calibration, measured):
-    short = [
-        windows_from_token_ids(each.token_ids[:, :12].tolist(), 10**6) for each in (calibration, measured)
-    ]
+    short = [Windows(each.token_ids[:, :12]) for each in (calibration, measured)]
     found = compare(tiny, *short, ["cosine", "entrodrop:bucket"], ["1"], levels=["attn"])
     for row in found.rows.itertuples():
         rule = CRITERIA[row.criterion]().with_options(estimator="bucket")

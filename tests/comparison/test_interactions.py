@@ -15,7 +15,7 @@ from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.models import LoadedModel
 from entviz.statistics import cosine_averages, interval
 from entviz.store.codec import pack, unpack
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.comparison.damage import token_damage
 from tests.tiny import build
 

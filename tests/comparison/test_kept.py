@@ -20,7 +20,7 @@ from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models import load
 from entviz.store import Store
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.comparison.windows import random_windows
 from tests.tiny import build
 
@@ -68,7 +68,7 @@ SCRIPT = """
 import sys, time
 from entviz.comparison.grid import grid
 from entviz.comparison.grid.kept import StoredParts
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from entviz.models import load
 from entviz.store import Store
 

@@ -14,7 +14,7 @@ from entviz.criteria.angular import angular_distances
 from entviz.errors import BlockError, OptionError
 from entviz.models import LoadedModel
 from entviz.store.codec import pack, unpack
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.comparison.damage import damage
 from tests.tiny import build
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE
 
 

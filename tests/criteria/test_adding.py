@@ -13,7 +13,7 @@ from entviz.criteria import CRITERIA, Criterion, rank, registry
 from entviz.errors import OptionError
 from entviz.figures.comparison import quality_chart, style_of
 from entviz.models import LoadedModel
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 IDS = [[(7 * window + 3 * token) % 90 + 3 for token in range(30)] for window in range(2)]

@@ -14,7 +14,7 @@ from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.estimators import estimator
 from entviz.models import LoadedModel
 from entviz.models.loaded import fingerprint
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.altered import losses, read_sites, without
 from tests.tiny import VOCABULARY_SIZE, build
 

@@ -14,7 +14,7 @@ from entviz.criteria.trial import Trial
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 LAYERS = 6
@@ -130,11 +130,7 @@ def test_it_mixes_sizes_where_the_budget_is_a_share(tiny, windows):
     gone = tiny.anatomy.parameters(found.drop).values()
     assert sum(weight.numel() for weight in gone) >= 0.15 * tiny.parameters
     by_greed = rank(tiny, windows, "sleb", level="attn+mlp", budget="15%")
-    costs = (
-        Trial(tiny, windows, by="both")
-        .costs([found.drop, by_greed.drop], len(windows.token_ids))
-        .mean(axis=1)
-    )
+    costs = Trial(tiny, windows, by="both").costs([found.drop, by_greed.drop], len(windows)).mean(axis=1)
     assert costs[0] <= costs[1] + 1e-6
 
 
@@ -161,7 +157,7 @@ def test_criteria_that_try_do_not_run_what_another_has_run(tiny, windows):
     tried = {}
     for criterion in ("leave-one-out", "sleb", "finercut"):
         rank(tiny, windows, criterion, level="attn", budget=1, tried=tried)
-        assert _evaluated(tried) == LAYERS * len(windows.token_ids)
+        assert _evaluated(tried) == LAYERS * len(windows)
     apart = rank(tiny, windows, "finercut", level="attn", budget=2)
     assert rank(tiny, windows, "finercut", level="attn", budget=2, tried=tried).drop == apart.drop
 

@@ -12,7 +12,7 @@ from entviz.errors import ModelError, TextError
 from entviz.evaluation.generation import generate
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
-from entviz.text.corpus import Windows, windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.altered import PARTS, losses, read_sites, without
 from tests.models.files import tokenizer
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build
@@ -114,7 +114,7 @@ def test_continuation_is_that_of_an_altered_copy(architecture, use_cache):
 def test_a_dropped_block_is_not_computed(architecture):
     loaded, parts = LoadedModel.of(build(architecture, LAYERS), tokenizer()), PARTS[architecture]
     anatomy = loaded.anatomy
-    one_window = Windows(windows().token_ids[:1], "one")  # so that there is one batch
+    one_window = windows()[0]  # so that there is one batch
     evaluate(loaded, one_window, PruneSet())  # what is found out about a model once is found out here
     calls: dict[str, int] = {}
     for i, layer in enumerate(loaded.model.get_submodule(parts.layers)):

@@ -15,7 +15,7 @@ from entviz.evaluation.generation import generate
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
 from entviz.models.loaded import fingerprint
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.models.files import tokenizer
 from tests.parity import measured_windows
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build

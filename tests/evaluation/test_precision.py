@@ -10,7 +10,7 @@ from entviz.evaluation import precision
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.tiny import build
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from entviz.evaluation import scoring
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel
-from entviz.text.corpus import Windows, windows_from_token_ids
+from entviz.text.windows import Windows, windows_from_token_ids
 from tests.altered import without
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 import entviz
 from entviz.models import LoadedModel
-from entviz.text.corpus import windows_from_token_ids
+from entviz.text.windows import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 LAYERS = 5

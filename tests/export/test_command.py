@@ -5,7 +5,7 @@ import json
 import pytest
 
 from entviz.cli import main
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from tests.tiny import build
 
 

@@ -25,7 +25,8 @@ from entviz.models.loading import locate
 from entviz.models.regular_files import read_json
 from entviz.store.codec import UnreadableError, pack, unpack
 from entviz.tasks import parse_jsonl
-from entviz.text.corpus import decode_text, read_text, read_token_ids, windows_from_token_ids
+from entviz.text.files import decode_text, read_text, read_token_ids
+from entviz.text.windows import windows_from_token_ids
 from pages.parts.shared import address
 from tests.fuzz import odd
 from tests.models.files import saved

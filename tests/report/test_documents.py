@@ -10,7 +10,7 @@ import entviz
 from entviz import report
 from entviz.cli import main
 from entviz.report import About, Section
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from entviz.text.spelling import spell
 from tests.models.files import saved
 from tests.report.conftest import HOSTILE, figure_data, numbers

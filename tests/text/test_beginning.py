@@ -18,7 +18,7 @@ from entviz.evaluation.tasks import evaluate_task
 from entviz.models import LoadedModel
 from entviz.tasks import Item, Task
 from entviz.text.beginning import beginning_of, tokenize
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 from tests.models.files import tokenizer
 from tests.text.tokenizers import BOS, EOS, PAD, adding, knowing_more
 from tests.tiny import build
@@ -106,8 +106,8 @@ def test_the_beginning_is_one_of_the_tokens_whose_entropy_is_measured():
 def test_parts_of_windows_begin_as_the_whole_does():
     loaded = LoadedModel.of(build("llama"), adding("<s> $A"))
     windows = loaded.windows(TEXT, windows=4, window_length=20)
-    assert windows.take([2, 0]).inputs.tolist() == [windows.inputs[2].tolist(), windows.inputs[0].tolist()]
-    assert windows.take(slice(1, 3)).beginning == (BOS,)
+    assert windows[[2, 0]].inputs.tolist() == [windows.inputs[2].tolist(), windows.inputs[0].tolist()]
+    assert windows[1:3].beginning == (BOS,)
     parts = split(windows)
     assert (parts.calibration.beginning, parts.measured.beginning) == ((BOS,), (BOS,))
     others = windows_of([TEXT, "too short"], loaded, 20, 3)

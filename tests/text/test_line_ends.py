@@ -5,7 +5,7 @@ import json
 import pytest
 
 from entviz.cli import main
-from entviz.text.corpus import decode_text, plain_line_ends, read_text
+from entviz.text.files import decode_text, plain_line_ends, read_text
 from tests.models.files import saved
 
 

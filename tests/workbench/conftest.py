@@ -5,7 +5,7 @@ import pytest
 import entviz.analysis
 from entviz.evaluation import generation, loss
 from entviz.store import Store
-from entviz.text.corpus import windows_from_text
+from entviz.text.windows import windows_from_text
 from entviz.workbench import Workbench
 from entviz.workbench.identity import model_identity
 from entviz.workbench.shelf import Shelf

@@ -42,8 +42,8 @@ from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.tasks import Task
-from entviz.text.corpus import Windows
 from entviz.text.notes import notes_on
+from entviz.text.windows import Windows
 
 MOST_BUDGETS = 20
 _TOGETHER = 6  # prune sets measured in one go; what is lost when the process dies is less than these
@@ -148,7 +148,7 @@ class _Run:
         if self.searched is not calibration and any(
             entry.criterion.seconds_a_budget for entry in self.entries
         ):
-            count, others = len(self.searched.token_ids), len(calibration.token_ids)
+            count, others = len(self.searched), len(calibration)
             self.notes.append(f"Search chose by {count} windows, the other criteria by {others}.")
         self.notes += notes_on(loaded, measured)
         self.budgets, self.task, self.dtype = budgets, task, dtype
@@ -192,7 +192,7 @@ class _Run:
     def _analysis(self) -> Analysis:
         known = set(self.analysis.blocks["metric"]) if self.analysis is not None else set()
         # The search seeds itself from the same analysis, as far as the windows are long enough for it.
-        usual = measurable(DEFAULT_METRICS, self.calibration.inputs.shape[1])
+        usual = measurable(DEFAULT_METRICS, self.calibration.input_length)
         wanted = set(usual) | {entry.estimator for entry in self.entries if entry.estimator}
         if self.analysis is not None and wanted <= known:
             return self.analysis
@@ -393,7 +393,7 @@ class _Run:
         self._progress(int((self._from + (self._to - self._from) * share) * _STEPS), _STEPS, self._result())
 
     def _result(self) -> Comparison:
-        dense, read = self.cells[PruneSet()], int(self.measured.inputs.shape[1])
+        dense, read = self.cells[PruneSet()], self.measured.input_length
         place = {entry: number for number, entry in enumerate(self.entries)}
         known = [choice for choice in self.choices if choice.drop in self.cells]
         known.sort(key=lambda choice: (place[choice.contender], self.budgets.index(choice.budget)))
@@ -416,9 +416,9 @@ class _Run:
         return Comparison(
             model=self.loaded.name,
             layers=self.loaded.layers,
-            calibration_windows=len(self.calibration.token_ids),
-            windows=len(self.measured.token_ids),
-            window_length=int(self.measured.token_ids.shape[1]),
+            calibration_windows=len(self.calibration),
+            windows=len(self.measured),
+            window_length=self.measured.length,
             overlap=_overlap(self.calibration, self.measured),
             budgets=self.budgets,
             task=self.task.name if self.task is not None else "",

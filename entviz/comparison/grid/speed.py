@@ -16,7 +16,7 @@ import torch
 
 from entviz.blocks import PruneSet
 from entviz.models.loaded import LoadedModel
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 from entviz.timing import seconds
 
 REPEATS = 5

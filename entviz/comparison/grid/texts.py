@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, zip_longest
 
 from entviz.errors import OptionError, TextError, TooShortError
 from entviz.models.loaded import LoadedModel
-from entviz.text.corpus import Windows
+from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,24 @@ def split(whole: Windows, wanted: int | None = None, most: int | None = None) ->
     """
     if wanted is not None and wanted < 1:
         raise OptionError(f"Criteria need at least 1 window to choose by, not {wanted}.")
-    count = len(whole.token_ids)
+    count = len(whole)
     if count == 1:
         return Split(whole, whole)
     first = count // 2 if wanted is None else min(wanted, count // 2)
     last = count if most is None else min(count, first + most)
-    return Split(whole.take(slice(0, first)), whole.take(slice(first, last)))
+    return Split(whole[:first], whole[first:last])
 
 
 def spread(whole: Windows, wanted: int | None = None) -> Windows:
     """``wanted`` windows from the middles of as many equal parts of a text, or all; they stand for it better than its
     first ones. Raises ``OptionError`` where there are not so many.
     """
-    count = len(whole.token_ids)
+    count = len(whole)
     if wanted is None:
         return whole
     if not 1 <= wanted <= count:
         raise OptionError(f"The text fills {count} windows, so choose by 1 to {count} of them, not {wanted}.")
-    return whole.take([(2 * place + 1) * count // (2 * wanted) for place in range(wanted)])
+    return whole[[(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]]
 
 
 def windows_of(
@@ -65,7 +66,7 @@ def windows_of(
 ) -> Windows:
     """Up to ``most`` whole windows of several texts, by turns, so that each has its share.
 
-    ``begin`` is as for :func:`entviz.text.corpus.windows_from_text`. Raises ``TextError`` where no text fills a window.
+    ``begin`` is as for :func:`entviz.text.windows.windows_from_text`. Raises ``TextError`` where none fills a window.
     """
     each = []
     for text in texts:
@@ -77,11 +78,5 @@ def windows_of(
         raise TextError(
             f"None of the texts to measure on fills a window of {length} tokens: use shorter windows."
         )
-    rounds = range(max(len(windows.token_ids) for windows in each))
-    rows = [
-        windows.token_ids[number].tolist()
-        for number in rounds
-        for windows in each
-        if number < len(windows.token_ids)
-    ]
-    return Windows.of(rows[:most], each[0].beginning)
+    by_turns = chain.from_iterable(zip_longest(*each))
+    return Windows.join(islice((window for window in by_turns if window is not None), most))

@@ -25,8 +25,8 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.statistics import reach, standard_error
-from entviz.text.corpus import Windows
 from entviz.text.notes import noted, notes_on
+from entviz.text.windows import Windows
 
 DAMAGES = ("loss", "kl")
 MOST_PAIRS = 5000
@@ -171,7 +171,7 @@ def interactions(
     """
     chosen = chosen_blocks(loaded, level, blocks)
     cache = cache if cache is not None else StateCache()
-    count, total = len(windows.token_ids), (1 + len(chosen) + len(chosen) * (len(chosen) - 1) // 2)
+    count, total = len(windows), (1 + len(chosen) + len(chosen) * (len(chosen) - 1) // 2)
     done = 0
 
     def report(step: int, _steps: int, _partial: object = None, /) -> None:
@@ -193,7 +193,7 @@ def interactions(
         model=loaded.name,
         level=level,
         windows=count,
-        window_length=windows.token_ids.shape[1],
+        window_length=windows.length,
         blocks=tuple(map(str, chosen)),
         alone_loss=alone[0, ..., 0],
         alone_kl=alone[1, ..., 0],

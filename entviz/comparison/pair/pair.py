@@ -18,8 +18,8 @@ from entviz.evaluation.many import Cost, evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.statistics import Interval, interval
-from entviz.text.corpus import Windows
 from entviz.text.notes import notes_on
+from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)

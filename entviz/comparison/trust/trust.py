@@ -29,8 +29,8 @@ from entviz.decoder.states import StateCache
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
-from entviz.text.corpus import Windows
 from entviz.text.notes import noted, notes_on
+from entviz.text.windows import Windows
 
 ESTIMATORS = ("bucket", "knn", "renyi")
 DAMAGES = ("loss", "kl")
@@ -141,7 +141,7 @@ def trust(
     if level == "layer":
         scores["angular"] = _angular(loaded, windows, _part(progress, measured, bent))
     place = np.array([2 * block.index + (block.kind == "mlp") for block in blocks], dtype=float)
-    scores["depth"] = np.repeat(-place[:, None], len(windows.token_ids), axis=1)
+    scores["depth"] = np.repeat(-place[:, None], len(windows), axis=1)
     costs = evaluate_many(
         loaded,
         windows,
@@ -160,8 +160,8 @@ def trust(
     return Trust(
         model=loaded.name,
         level=level,
-        windows=len(windows.token_ids),
-        window_length=windows.token_ids.shape[1],
+        windows=len(windows),
+        window_length=windows.length,
         damage=_damage_table(blocks, inner, {name: averages[..., 0] for name, averages in damage.items()}),
         scores=pd.DataFrame(
             [
@@ -230,12 +230,10 @@ def _scores_of(analysis: Analysis, blocks: Sequence[Block], metrics: Sequence[st
 def _angular(loaded: LoadedModel, windows: Windows, progress: Progress) -> np.ndarray:
     """Angular distance between the input and the output of each layer, (layers, windows)."""
     columns = []
-    count = len(windows.token_ids)
-    for number in range(count):
-        one = windows.take([number])
-        runs = angular_distances(loaded, one)
+    for done, window in enumerate(windows, start=1):
+        runs = angular_distances(loaded, window)
         columns.append(runs[runs["size"] == 1].sort_values("start")["distance"].to_numpy())
-        progress(number + 1, count)
+        progress(done, len(windows))
     return np.stack(columns, axis=1)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from entviz.comparison.grid.contenders import NAMES, VARIANTS, title
 from entviz.tasks import BUILT_IN
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from pages.parts.shared import selection
 
 LEVELS: Final = {"layer": "Layers", "attn": "Attentions", "mlp": "MLPs", "attn+mlp": "Attn + MLP"}

@@ -39,7 +39,7 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
         return
     first, second = results
     st.markdown(f"**{escape(sides.sentence(first, second))}**")
-    on = provenance.on(chosen.model, chosen.text_title, first.windows, first.token_ids.shape[1])
+    on = provenance.on(chosen.model, chosen.text_title, first.windows, first.window_length)
     st.caption(f"Measured on {on}, {first.dtype}.")
     provenance.draw_notes(first.notes)
     st.dataframe(sides.table(first, second), hide_index=True, column_config={"measure": ""})

@@ -113,7 +113,7 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "job_
         if not todo and not shown.failed:
             st.skeleton(height=180)
         return shown
-    on = provenance.on(chosen.model, chosen.text_title, found.windows, found.token_ids.shape[1])
+    on = provenance.on(chosen.model, chosen.text_title, found.windows, found.window_length)
     st.caption(f"{on}, {found.dtype}.")
     provenance.draw_notes(found.notes)
     with st.grid(2, min_column_width=200, gap="small", key="export.cards"):

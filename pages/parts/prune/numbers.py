@@ -138,7 +138,7 @@ def measured_on(evaluation: "Evaluation", asked: Asked) -> str:
     model = CATALOG[name].title if name in CATALOG else name
     of = f" of {evaluation.windows_total}" if evaluation.windows < evaluation.windows_total else ""
     windows = "1 window" if evaluation.windows_total == 1 else f"{evaluation.windows}{of} windows"
-    length = evaluation.token_ids.shape[1]
+    length = evaluation.window_length
     return (
         f"{escape(model)} on {asked.selection.text_title}, {windows} of {length} tokens, {evaluation.dtype}"
     )

@@ -93,7 +93,7 @@ class _Whole:
 
 def _draw_part_picker(evaluation: "Evaluation") -> slice:
     """The rows of as many windows as can be drawn at once, from the one that a person picks."""
-    length = evaluation.token_ids.shape[1]
+    length = evaluation.window_length
     at_once = max(1, DRAWN // length)
     if evaluation.windows <= at_once:
         return slice(None)

@@ -7,7 +7,7 @@ import streamlit as st
 from entviz.models.here import is_here
 from entviz.store import Run
 from entviz.store.listing import dropped, number_rows
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from pages.parts.prune.continuation import MOST_NEW_TOKENS, PROMPT_CHARACTERS
 from pages.parts.shared import atomic_state, selection
 

@@ -20,7 +20,7 @@ from entviz.blocks import PruneSet
 from entviz.errors import EntvizError
 from entviz.models import CATALOG
 from entviz.models.here import is_downloaded
-from entviz.text.corpus import passages
+from entviz.text.passages import passages
 from pages.parts.shared import selection
 
 LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off

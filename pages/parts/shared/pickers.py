@@ -6,7 +6,8 @@ import streamlit as st
 
 from entviz.errors import TextError
 from entviz.models import CATALOG
-from entviz.text.corpus import Passage, decode_text, passages
+from entviz.text.files import decode_text
+from entviz.text.passages import Passage, passages
 from pages.parts.shared import bound_widgets
 from pages.parts.shared.markdown import escape
 from pages.parts.shared.selection import (

@@ -18,7 +18,8 @@ from typing import Any, Final
 import streamlit as st
 
 from entviz.models import CATALOG, DEFAULT_MODEL
-from entviz.text.corpus import passages, plain_line_ends
+from entviz.text.files import plain_line_ends
+from entviz.text.passages import passages
 from entviz.workbench import Request
 from pages.parts.shared import frame
 
