@@ -14,7 +14,7 @@ import importlib.abc, os, runpy, sys
 class Watch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print("waits:", os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            print("waits:", os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT"), flush=True)
             os._exit(0)
 sys.meta_path.insert(0, Watch())
 """
@@ -35,8 +35,11 @@ WAYS_IN = {
 }
 
 
+SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
 def policy(script: str, tmp_path: Path, **environment: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     done = subprocess.run(
         [sys.executable, "-c", WATCH + script],
         env={
@@ -56,9 +59,10 @@ def policy(script: str, tmp_path: Path, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-def test_threads_wait_without_spinning(way, tmp_path):
-    assert policy(WAYS_IN[way], tmp_path) == "passive"
+def test_threads_spin_briefly_and_then_sleep(way, tmp_path):
+    assert policy(WAYS_IN[way], tmp_path) == "passive 2000"
 
 
 def test_what_the_user_has_set_stays(tmp_path):
-    assert policy(WAYS_IN["from Python"], tmp_path, OMP_WAIT_POLICY="active") == "active"
+    assert policy(WAYS_IN["from Python"], tmp_path, OMP_WAIT_POLICY="active") == "active None"
+    assert policy(WAYS_IN["from Python"], tmp_path, GOMP_SPINCOUNT="7") == "passive 7"
