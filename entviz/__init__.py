@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from entviz.text.windows import Windows, windows_from_text, windows_from_token_ids
 
 # Threads of OpenMP, which torch computes with, by default spin for long while they wait for one another. Beside another
-# process that computes, they so keep the processor from the very thread that they wait for. Without any spinning, each of
-# the many short steps of an analysis pays for waking a thread. So they spin briefly (GNU OpenMP, tens of microseconds) and
-# then sleep. OpenMP reads this once, when torch is first imported; what the user has set stays.
+# process that computes, they so keep the processor from the very thread that they wait for. Without any spinning, each
+# of the many short steps of an analysis pays for waking a thread. So they spin briefly (GNU OpenMP: tens of
+# microseconds) and then sleep. OpenMP reads this once, when torch is first imported; what the user has set stays.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
