@@ -80,7 +80,7 @@ def windows(loaded: LoadedModel, count: int) -> Windows:
 
 def body_pass(loaded: LoadedModel, text: Windows) -> Callable[[], None]:
     """A bare forward pass through the decoder body, by the model's own code, in the batches entviz uses."""
-    body, size = loaded.model.base_model, windows_per_batch(loaded, LENGTH)
+    body, size = loaded.model.base_model, windows_per_batch(loaded.anatomy, LENGTH)
 
     def run() -> None:
         with torch.inference_mode():

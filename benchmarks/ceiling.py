@@ -32,7 +32,7 @@ def ceiling(loaded: LoadedModel, text: Windows, metrics: tuple[str, ...]) -> Fig
 
 def _operations(loaded: LoadedModel, text: Windows) -> float:
     counter = FlopCounterMode(display=False)
-    size = windows_per_batch(loaded, text.length)
+    size = windows_per_batch(loaded.anatomy, text.length)
     with counter, torch.inference_mode():
         for _, token_ids in batches(text.token_ids, size):
             loaded.model.base_model(input_ids=token_ids.to(loaded.device), use_cache=False)

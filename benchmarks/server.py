@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from entviz.models import cache_directory
+from entviz.cache_directory import cache_directory
 
 _PATIENCE = 60.0  # seconds
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import Block, PruneSet
 from entviz.errors import EntvizError
+from entviz.version import __version__
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis, analyze
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Analysis": "entviz.analysis",

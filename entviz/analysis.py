@@ -23,8 +23,8 @@ from entviz.errors import OptionError
 from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
-from entviz.text.notes import noted, notes_on
 from entviz.text.windows import Windows
 
 METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")
@@ -137,7 +137,7 @@ def analyze(
             "float32, which cannot hold their squares. Leave this metric out."
         )
 
-    size = windows_per_batch(loaded, windows.input_length)
+    size = windows_per_batch(loaded.anatomy, windows.input_length)
     count = len(windows)
     progress(0, count * anatomy.layers)
     with torch.inference_mode():

@@ -12,24 +12,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from entviz.blocks import PruneSet
+from entviz.decoder.anatomy import Anatomy
 from entviz.errors import EntvizError, ModelError
 from entviz.words.phrases import listed
-
-if TYPE_CHECKING:
-    from entviz.decoder.anatomy import Anatomy
-    from entviz.models.loaded import LoadedModel
 
 # Number types that hold more than another, the exactest first.
 _WIDER = {"float16": ("float32", "bfloat16"), "bfloat16": ("float32",)}
 _POSITIONS = 64  # whose logits are made at a time
 _MOST_NAMES = 4  # of dropped blocks in a sentence
+
+
+class Loaded(Protocol):
+    """What is asked of a model here; :class:`entviz.models.loaded.LoadedModel`, which asks here itself, has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> Any: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    @property
+    def anatomy(self) -> Anatomy: ...
+    @property
+    def original(self) -> Loaded | None: ...
+    def from_widest(self, dtype: str) -> Loaded: ...
 
 
 def all_finite(values: Tensor | np.ndarray | Sequence[float]) -> bool:
@@ -43,7 +60,7 @@ def all_finite(values: Tensor | np.ndarray | Sequence[float]) -> bool:
 
 def check(
     values: Tensor | np.ndarray | Sequence[float],
-    loaded: LoadedModel,
+    loaded: Loaded,
     token_ids: Tensor,
     drop: PruneSet | None = None,
 ) -> None:
@@ -58,20 +75,20 @@ def check(
         raise cause(loaded, token_ids, drop)
 
 
-def cause(loaded: LoadedModel, token_ids: Tensor, drop: PruneSet | None = None) -> ModelError:
+def cause(loaded: Loaded, token_ids: Tensor, drop: PruneSet | None = None) -> ModelError:
     """Why numbers that ``loaded`` gives on ``token_ids`` (windows, tokens) without ``drop`` are not finite."""
     drop = PruneSet() if drop is None else drop
     return _cause(loaded, drop, lambda model: _begins(model.anatomy, token_ids, drop))
 
 
-def cause_at_examination(loaded: LoadedModel) -> ModelError | None:
+def cause_at_examination(loaded: Loaded) -> ModelError | None:
     """Why a model could not be taken apart, where that is because its numbers are not finite; else None.
 
     Its layers cannot be run one by one yet, so this asks the model itself for its hidden states.
     """
     token_ids = (torch.arange(7) * 37 + 11).remainder(loaded.vocabulary_size).unsqueeze(0)
 
-    def begins(model: LoadedModel) -> str | None:
+    def begins(model: Loaded) -> str | None:
         with torch.inference_mode():
             output = model.model(token_ids.to(model.device), output_hidden_states=True, use_cache=False)
         for depth, hidden in enumerate(output.hidden_states):
@@ -139,20 +156,10 @@ def _begins_in(anatomy: Anatomy, window: Tensor, drop: PruneSet) -> str | None:
     return None
 
 
-def _in_type(loaded: LoadedModel, dtype: str) -> LoadedModel | None:
-    """The model in another number type, from the widest weights there are; None where there is no memory for it."""
-    from entviz.models.loaded import parse_dtype
-    from entviz.models.loading import read_again
-    from entviz.models.memory import check_memory, estimate
-
-    wanted, widest = parse_dtype(dtype), loaded.original or loaded
-    if widest.dtype == wanted:
-        return widest
+def _in_type(loaded: Loaded, dtype: str) -> Loaded | None:
+    """The model in another number type; None where there is no memory for it."""
     try:
-        if widest.directory is not None and widest.dtype != torch.float32:
-            return read_again(widest, dtype)
-        check_memory(estimate(widest.parameters, wanted.itemsize), widest.name)
-        return widest.cast(dtype)
+        return loaded.from_widest(dtype)
     except (EntvizError, MemoryError, torch.OutOfMemoryError):
         return None
 
@@ -160,7 +167,7 @@ def _in_type(loaded: LoadedModel, dtype: str) -> LoadedModel | None:
 # --- saying --------------------------------------------------------------------------------------------------------
 
 
-def _cause(loaded: LoadedModel, drop: PruneSet, begins: Callable[[LoadedModel], str | None]) -> ModelError:
+def _cause(loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None]) -> ModelError:
     dtype = _name(loaded)
     bad = list(_not_finite(loaded.model))
     if bad and loaded.original is not None and _name(loaded.original) in _WIDER:
@@ -199,7 +206,7 @@ def _cause(loaded: LoadedModel, drop: PruneSet, begins: Callable[[LoadedModel], 
     )
 
 
-def _of_weights(loaded: LoadedModel, bad: Sequence[_Bad]) -> ModelError:
+def _of_weights(loaded: Loaded, bad: Sequence[_Bad]) -> ModelError:
     return ModelError(
         f"{loaded.name} has weights that are not finite: {_values(bad)} NaN or infinite, so what it computes is not a "
         "number. Download or save the model again, or take an earlier checkpoint of its training."
@@ -215,7 +222,7 @@ def _values(bad: Sequence[_Bad]) -> str:
     return f"{said} {'is' if count == 1 and not others else 'are'}"
 
 
-def _name(loaded: LoadedModel) -> str:
+def _name(loaded: Loaded) -> str:
     return str(loaded.dtype).removeprefix("torch.")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from entviz.models.cache import cache_directory
+from entviz.cache_directory import cache_directory
 
 _MOST_BYTES = 1_000_000
 

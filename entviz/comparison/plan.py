@@ -55,7 +55,7 @@ def plan(
     """
     chosen = chosen_blocks(loaded, level, blocks)
     anatomy, layers = loaded.anatomy, loaded.layers
-    size = windows_per_batch(loaded, windows.input_length)
+    size = windows_per_batch(loaded.anatomy, windows.input_length)
     part = windows.inputs[:size]
     text = TextOnDevice.of(loaded, "float32", part, windows)
 

@@ -74,7 +74,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
     anatomy = loaded.anatomy
     layers, length = anatomy.layers, windows.input_length
     # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
-    size = max(1, windows_per_batch(loaded, length) // 2)
+    size = max(1, windows_per_batch(loaded.anatomy, length) // 2)
     total = torch.zeros(layers + 1, layers + 1, dtype=torch.float64)
     with torch.inference_mode():
         for first, token_ids in batches(windows.inputs, size):

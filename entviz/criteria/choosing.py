@@ -10,8 +10,8 @@ from entviz.criteria.criterion import ByAnalysis, Criterion
 from entviz.criteria.registry import criterion as criterion_of
 from entviz.criteria.registry import level_of
 from entviz.errors import OptionError
+from entviz.models.notes import notes_on
 from entviz.progress import Progress, silent
-from entviz.text.notes import notes_on
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis

@@ -11,7 +11,7 @@ import pandas as pd
 
 from entviz.blocks import KINDS, Block, PruneSet
 from entviz.errors import BlockError, OptionError
-from entviz.text.notes import noted
+from entviz.models.notes import noted
 
 JOINT = "attn+mlp"  # attentions and MLPs ranked together
 LEVELS = (*KINDS, JOINT)

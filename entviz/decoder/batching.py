@@ -1,6 +1,6 @@
 """How many windows go through the model at once: enough to keep the device busy, few enough to fit.
 
-    size = windows_per_batch(loaded, window_length=256)
+    size = windows_per_batch(loaded.anatomy, window_length=256)
     for first, token_ids in batches(windows.inputs, size):
         ...
 
@@ -22,7 +22,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from entviz.models.loaded import LoadedModel
+from entviz.decoder.anatomy import Anatomy
 
 # Matrix products on a processor reach full speed at a few hundred rows; larger batches only cost memory and make
 # progress, cancelling and the first number coarser. An accelerator wants as many as fit.
@@ -30,25 +30,25 @@ _ENOUGH_TOKENS_ON_CPU = 512
 _MOST_TOKENS = 2**17
 _SHARE = 4  # temporaries may take a quarter of the free memory: the estimators and the logits need some too
 
-_measured: WeakKeyDictionary[LoadedModel, dict[int, float]] = WeakKeyDictionary()
+_measured: WeakKeyDictionary[Anatomy, dict[int, float]] = WeakKeyDictionary()
 
 
-def tokens_per_batch(loaded: LoadedModel, window_length: int) -> int:
+def tokens_per_batch(anatomy: Anatomy, window_length: int) -> int:
     """How many tokens, in windows of ``window_length``, to run together."""
-    enough = _ENOUGH_TOKENS_ON_CPU if loaded.device.type == "cpu" else _MOST_TOKENS
+    enough = _ENOUGH_TOKENS_ON_CPU if _device(anatomy).type == "cpu" else _MOST_TOKENS
     # Rounded up to a power of two, so that few lengths are measured.
     length = 2 ** math.ceil(math.log2(max(2, window_length)))
-    if loaded.anatomy.most_tokens is not None:
-        length = min(length, loaded.anatomy.most_tokens)
-    lengths = _measured.setdefault(loaded, {})
+    if anatomy.most_tokens is not None:
+        length = min(length, anatomy.most_tokens)
+    lengths = _measured.setdefault(anatomy, {})
     if length not in lengths:
-        lengths[length] = bytes_per_token(loaded, length)
-    return max(1, min(enough, int(_free_bytes(loaded) / _SHARE / lengths[length])))
+        lengths[length] = bytes_per_token(anatomy, length)
+    return max(1, min(enough, int(_free_bytes(anatomy) / _SHARE / lengths[length])))
 
 
-def windows_per_batch(loaded: LoadedModel, window_length: int) -> int:
+def windows_per_batch(anatomy: Anatomy, window_length: int) -> int:
     """How many windows of ``window_length`` tokens to run together; at least one."""
-    return max(1, tokens_per_batch(loaded, window_length) // window_length)
+    return max(1, tokens_per_batch(anatomy, window_length) // window_length)
 
 
 def batches(token_ids: Tensor, size: int, first: int | None = None) -> Iterator[tuple[int, Tensor]]:
@@ -62,15 +62,14 @@ def batches(token_ids: Tensor, size: int, first: int | None = None) -> Iterator[
         start, count = start + count, size
 
 
-def bytes_per_token(loaded: LoadedModel, window_length: int) -> float:
+def bytes_per_token(anatomy: Anatomy, window_length: int) -> float:
     """The most bytes of temporaries alive at once in a layer, for each of the ``window_length`` tokens of a window."""
-    anatomy = loaded.anatomy
-    token_ids = torch.zeros(1, window_length, dtype=torch.long, device=loaded.device)
+    token_ids = torch.zeros(1, window_length, dtype=torch.long, device=_device(anatomy))
     with torch.inference_mode():
         hidden, calls = anatomy.begin(token_ids)
         # The last of the layers: in models of mixed kinds the first ones are often the small ones.
         with _TensorsAlive() as alive:
-            anatomy.steps[-1].trace(hidden.to(_device_of(anatomy.steps[-1].layer)), calls[-1])
+            anatomy.steps[-1].trace(hidden.to(next(anatomy.steps[-1].layer.parameters()).device), calls[-1])
     return (alive.peak + hidden.numel() * hidden.element_size()) / window_length
 
 
@@ -92,12 +91,14 @@ class _TensorsAlive(TorchDispatchMode):
         return output
 
 
-def _device_of(layer: torch.nn.Module) -> torch.device:
-    return next(layer.parameters()).device
+def _device(anatomy: Anatomy) -> torch.device:
+    """Where the embedding lies, so where token ids must go."""
+    device: torch.device = anatomy.model.get_input_embeddings().weight.device
+    return device
 
 
-def _free_bytes(loaded: LoadedModel) -> int:
+def _free_bytes(anatomy: Anatomy) -> int:
     """Free memory of the fullest device that holds a part of the model."""
-    devices = {weight.device for weight in loaded.model.parameters()}
+    devices = {weight.device for weight in anatomy.model.parameters()}
     free = [torch.cuda.mem_get_info(device)[0] for device in devices if device.type == "cuda"]
     return int(min(free, default=psutil.virtual_memory().available))

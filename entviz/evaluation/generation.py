@@ -19,8 +19,8 @@ from entviz.blocks import PruneSet
 from entviz.errors import OptionError, TextError
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import about_beginning, about_length, noted
 from entviz.progress import Progress, silent
-from entviz.text.notes import about_beginning, about_length, noted
 
 MOST_NEW_TOKENS = 2048
 

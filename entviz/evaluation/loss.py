@@ -25,9 +25,9 @@ from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
 from entviz.statistics import Interval, cosine_averages, interval, standard_error
-from entviz.text.notes import noted, notes_on
 from entviz.text.windows import Windows
 
 
@@ -191,7 +191,7 @@ def evaluate(
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
     result = _nothing_yet(loaded, windows, drop, dtype)
-    size = windows_per_batch(loaded, windows.input_length)
+    size = windows_per_batch(loaded.anatomy, windows.input_length)
     total = len(windows) * (anatomy.layers + 1)
     with torch.inference_mode():
         for first, token_ids in batches(windows.inputs, size, first=1):

@@ -120,7 +120,7 @@ def evaluate_many(
     basis = cosine_basis(count, windows.length - 1)
     weights = torch.from_numpy(basis.T).to(loaded.device)
     found = np.zeros((3, len(prune_sets), count, len(basis)))
-    size = windows_per_batch(loaded, windows.input_length)
+    size = windows_per_batch(loaded.anatomy, windows.input_length)
     done, total = 0, max(1, count * len(prune_sets))
 
     def tick() -> None:

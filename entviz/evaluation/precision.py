@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from entviz.models.cache import cache_directory
+from entviz.cache_directory import cache_directory
 from entviz.timing import seconds
 
 AUTO = "auto"

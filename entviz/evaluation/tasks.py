@@ -29,9 +29,9 @@ from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, plan
 from entviz.evaluation.precision import resolved
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import about_beginning, noted
 from entviz.progress import Progress, silent
 from entviz.tasks import Item, Task
-from entviz.text.notes import about_beginning, noted
 
 # Items that are batched together. More would need a little less padding, but the results so far would no longer be
 # those of the first items.
@@ -176,7 +176,7 @@ def evaluate_task(
     task = task.first(limit)
     dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
-    most_tokens = tokens_per_batch(loaded, window_length=64)
+    most_tokens = tokens_per_batch(loaded.anatomy, window_length=64)
     result = replace(_nothing_yet(task, drop, dtype), notes=about_beginning(loaded, begin, "Contexts"))
     progress(0, result.items_total)
     with torch.inference_mode():

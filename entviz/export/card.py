@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from entviz import __version__
 from entviz.evaluation.perplexity import in_words
 from entviz.export.order import Format, Order, Written, hub_name
 from entviz.models import CATALOG
+from entviz.version import __version__
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 

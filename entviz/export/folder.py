@@ -14,10 +14,10 @@ import re
 import zipfile
 from pathlib import Path
 
+from entviz.cache_directory import cache_directory
 from entviz.errors import ExportError
 from entviz.export.order import Exported
 from entviz.limits import limit
-from entviz.models import cache_directory
 
 MOST_ZIPPED = 150_000_000  # bytes; it is held in memory until it is fetched
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)

@@ -19,7 +19,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from entviz.figures import theme
-from entviz.figures.reading import IMPORTANCE, stages
+from entviz.figures.reading import IMPORTANCE
+from entviz.stages import stages
 from entviz.words.phrases import number
 
 if TYPE_CHECKING:

@@ -2,18 +2,16 @@
 
 ::
 
-    reading.stages(analysis, "bucket")     # Stages(turning_point=11, two=True, earliest=11, latest=11)
     reading.sentence(analysis, "bucket", ("attn", "mlp"))
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from entviz.figures import theme
+from entviz.stages import Stages, stages
 from entviz.words.phrases import listed, number
 
 if TYPE_CHECKING:
@@ -26,47 +24,6 @@ _LOWEST_AT: Final = {
     "first layer": "entropy is lowest after the first layer already, so a compressing stage would be one layer long",
     "last layer": "entropy is lowest after the last layer, so nothing enriches after it",
 }
-
-
-@dataclass(frozen=True)
-class Stages:
-    """Where a curve turns. ``two`` is False where its minimum lies at an end, so that there are no two stages.
-
-    ``lowest_at`` is ``"embedding"``, ``"first layer"``, ``"inside"`` or ``"last layer"``. ``earliest`` and ``latest``
-    are the lowest and highest layer at which a single window's curve has its minimum.
-    """
-
-    turning_point: int
-    two: bool
-    earliest: int
-    latest: int
-    lowest_at: str
-
-
-def stages(analysis: "Analysis", metric: str) -> Stages:
-    """The turning point (a layer index), whether two stages lie around it, and how far single windows disagree.
-
-    The ends are the embedding or the first layer, and the last layer: a minimum there leaves one stage without a
-    single layer to itself.
-    """
-    curve = layer_curve(analysis, metric)
-    turn = analysis.turning_point(metric)
-    layers = curve[curve["kind"] == "layer"]
-    windows = np.array(layers["per_window"].tolist())  # (layers, windows)
-    turns = windows.argmin(axis=0)
-    if curve.loc[curve["value"].idxmin(), "kind"] == "embed":
-        lowest_at = "embedding"
-    elif turn == 0:
-        lowest_at = "first layer"
-    else:
-        lowest_at = "inside" if turn < analysis.layers - 1 else "last layer"
-    return Stages(turn, lowest_at == "inside", int(turns.min()), int(turns.max()), lowest_at)
-
-
-def layer_curve(analysis: "Analysis", metric: str) -> pd.DataFrame:
-    """The rows of ``analysis.sites`` for one metric at the embedding and after each layer, by depth."""
-    rows = analysis.sites
-    return rows[(rows["metric"] == metric) & rows["kind"].isin(["embed", "layer"])].sort_values("depth")
 
 
 def lowest_blocks(

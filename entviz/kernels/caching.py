@@ -15,7 +15,7 @@ from typing import Any
 from numba import config
 from numba.core.caching import FunctionCache
 
-from entviz.models.cache import cache_directory
+from entviz.cache_directory import cache_directory
 
 
 @contextmanager

@@ -9,7 +9,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entviz.figures.reading import stages
+from entviz.stages import stages
 from entviz.words.phrases import number
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ Looking into the catalog imports neither torch nor transformers; :func:`load` do
 
 from typing import TYPE_CHECKING, Any
 
-from entviz.models.cache import cache_directory
 from entviz.models.catalog import CATALOG, DEFAULT_MODEL, CatalogEntry
 
 if TYPE_CHECKING:
     from entviz.models.loaded import LoadedModel
     from entviz.models.loading import load
 
-__all__ = ["CATALOG", "DEFAULT_MODEL", "CatalogEntry", "LoadedModel", "cache_directory", "load"]
+__all__ = ["CATALOG", "DEFAULT_MODEL", "CatalogEntry", "LoadedModel", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,17 +4,17 @@ import copy
 import json
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import xxhash
 
 from entviz.errors import ModelError, OptionError, TextError
-from entviz.models.memory import Need, check_memory
+from entviz.finite import cause_at_examination
+from entviz.models.memory import Need, check_memory, estimate
 from entviz.text.beginning import Tokenized, tokenize
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class LoadedModel:
         vocabulary_size: number of token ids the model knows; ids from 0 to one less are valid.
         device: where the embedding lies, so where token ids must go.
         dtype: the type of the weights.
-        directory: the files it was read from; None where it was made in memory.
+        read_again: reads a model's files once more, into weights of the type named; None where it was made in memory.
+            Raises ``ModelError`` where they are gone, or there is not enough memory.
     """
 
     name: str
@@ -57,14 +58,18 @@ class LoadedModel:
     vocabulary_size: int
     device: torch.device
     dtype: torch.dtype
-    directory: Path | None = None
+    read_again: "Callable[[LoadedModel, str], LoadedModel] | None" = None
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _copies: dict[torch.dtype, "LoadedModel"] = field(default_factory=dict, repr=False)
     _cast_from: "weakref.ref[LoadedModel] | None" = field(default=None, repr=False)
 
     @classmethod
     def of(
-        cls, model: Any, tokenizer: Any = None, name: str = "model", directory: Path | None = None
+        cls,
+        model: Any,
+        tokenizer: Any = None,
+        name: str = "model",
+        read_again: "Callable[[LoadedModel, str], LoadedModel] | None" = None,
     ) -> "LoadedModel":
         """Wrap a transformers causal language model that is already in memory.
 
@@ -92,7 +97,7 @@ class LoadedModel:
             vocabulary_size=embedding.weight.shape[0],
             device=embedding.weight.device,
             dtype=embedding.weight.dtype,
-            directory=directory,
+            read_again=read_again,
         )
 
     @property
@@ -169,7 +174,6 @@ class LoadedModel:
     @cached_property
     def _anatomy(self) -> "Anatomy":
         from entviz.decoder.anatomy import examine
-        from entviz.finite import cause_at_examination
 
         try:
             return examine(self.model)
@@ -212,6 +216,23 @@ class LoadedModel:
         model = _cast(self.model, wanted)
         copied = LoadedModel.of(model, self.optional_tokenizer, self.name)
         return replace(copied, _cast_from=weakref.ref(self))
+
+    def from_widest(self, dtype: str) -> "LoadedModel":
+        """Return this model with weights of another type, made from the widest weights there are, and do not keep it.
+
+        Those are the ones that it was cast from, or else those in its files, which are read again.
+
+        Raises:
+            ModelError: if there is not enough memory for it, or the files are gone.
+            OptionError: if there is no such type.
+        """
+        wanted, widest = parse_dtype(dtype), self.original or self
+        if widest.dtype == wanted:
+            return widest
+        if widest.read_again is not None and widest.dtype != torch.float32:
+            return widest.read_again(widest, dtype)
+        check_memory(estimate(widest.parameters, wanted.itemsize), widest.name)
+        return widest.cast(dtype)
 
     @property
     def original(self) -> "LoadedModel | None":

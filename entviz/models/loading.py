@@ -3,6 +3,7 @@
 import difflib
 import re
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,26 +68,21 @@ def load(
             if placement is None:
                 check_memory(_need(checked, weight_type), name)
             model = _read_model(checked, name, weight_type, placement, progress)
-        return LoadedModel.of(model, _read_tokenizer(checked, name), name, directory)
+        return LoadedModel.of(model, _read_tokenizer(checked, name), name, partial(_read_again, directory))
 
 
-def read_again(loaded: LoadedModel, dtype: str) -> LoadedModel:
-    """Read the files of a loaded model once more, into weights of another type.
-
-    Raises:
-        ModelError: if it was not read from files, they cannot be read any more, or there is not enough memory.
-        OptionError: if there is no such type.
-    """
+def _read_again(directory: Path, loaded: LoadedModel, dtype: str) -> LoadedModel:
+    """Read the files of a loaded model once more; see :attr:`LoadedModel.read_again`."""
     weight_type = parse_dtype(dtype)
-    if loaded.directory is None or not loaded.directory.is_dir():
+    if not directory.is_dir():
         raise ModelError(f"The files of {loaded.name} are not there any more. Load the model again.")
     with quiet():
-        checked = check_directory(loaded.directory, loaded.name, weight_type)
+        checked = check_directory(directory, loaded.name, weight_type)
         with _READING:
             check_memory(_need(checked, weight_type), loaded.name)
             placement = _placement("cpu" if loaded.device.type == "cpu" else None)
             model = _read_model(checked, loaded.name, weight_type, placement, silent)
-    return LoadedModel.of(model, loaded.optional_tokenizer, loaded.name, loaded.directory)
+    return LoadedModel.of(model, loaded.optional_tokenizer, loaded.name, loaded.read_again)
 
 
 def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:

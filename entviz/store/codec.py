@@ -29,7 +29,7 @@ RESULTS: dict[str, tuple[str, str]] = {
     "ranking": ("entviz.criteria.ranking", "Ranking"),
     "angles": ("entviz.comparison.pair.pair", "Angles"),
     "choice": ("entviz.criteria.ranking", "Ranking"),
-    "cell": ("entviz.comparison.grid.result", "Cell"),
+    "cell": ("entviz.comparison.grid.cell", "Cell"),
     "comparison": ("entviz.comparison.grid.result", "Comparison"),
     "contrast": ("entviz.comparison.pair.pair", "Contrast"),
     "score": ("entviz.evaluation.tasks", "TaskResult"),

@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchTableError
 from sqlalchemy.pool import StaticPool
 
-from entviz.models.cache import cache_directory
+from entviz.cache_directory import cache_directory
 from entviz.store import mending
 from entviz.store.faults import NO_ADDRESS, DamageError, Fault, FaultError, is_damage, is_locked
 from entviz.store.schema import metadata

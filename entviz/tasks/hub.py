@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from entviz.cache_directory import cache_directory
 from entviz.errors import TextError
-from entviz.models.cache import cache_directory
 from entviz.tasks import formats
 from entviz.tasks.items import Item, Task
 from entviz.tasks.jsonl import parse_jsonl, to_jsonl

@@ -161,7 +161,7 @@ class MeasureAngles(OnText):
     def compute(self, material: Material, progress: Progress) -> Angles:
         from entviz.comparison.pair.pair import Angles
         from entviz.criteria.angular import angular_distances
-        from entviz.text.notes import notes_on
+        from entviz.models.notes import notes_on
 
         distances = angular_distances(material.loaded, material.windows, progress=progress)
         return Angles(distances, notes_on(material.loaded, material.windows))

@@ -33,7 +33,7 @@ def profiled_bytes_per_token(loaded):
 
 
 def test_bytes_of_a_token_are_what_the_profiler_counts(loaded):
-    found = bytes_per_token(loaded, LENGTH)
+    found = bytes_per_token(loaded.anatomy, LENGTH)
     # Operations keep workspaces of their own for a moment, which only the profiler sees.
     assert found == pytest.approx(profiled_bytes_per_token(loaded), rel=0.4)
     assert found > 4 * loaded.width * 4
@@ -43,22 +43,25 @@ def test_attention_that_writes_its_scores_down_takes_more_for_each_token(loaded)
     eager = build("llama", layers=2)
     eager.set_attn_implementation("eager")
     eager = LoadedModel.of(eager)
-    growth = {model: bytes_per_token(model, 128) / bytes_per_token(model, 32) for model in (loaded, eager)}
+    growth = {
+        model: bytes_per_token(model.anatomy, 128) / bytes_per_token(model.anatomy, 32)
+        for model in (loaded, eager)
+    }
     assert growth[loaded] == pytest.approx(1, abs=0.3)
     assert growth[eager] > 1.5
 
 
 def test_batches_shrink_with_memory_down_to_one_window(loaded, monkeypatch):
-    assert windows_per_batch(loaded, 64) == 8  # 512 tokens keep a processor busy
-    monkeypatch.setattr(batching, "_free_bytes", lambda loaded: 4 * 200 * bytes_per_token(loaded, 64))
-    assert tokens_per_batch(loaded, 64) == 200
-    assert windows_per_batch(loaded, 64) == 3
-    monkeypatch.setattr(batching, "_free_bytes", lambda loaded: 1000)
-    assert windows_per_batch(loaded, 64) == 1
+    assert windows_per_batch(loaded.anatomy, 64) == 8  # 512 tokens keep a processor busy
+    monkeypatch.setattr(batching, "_free_bytes", lambda anatomy: 4 * 200 * bytes_per_token(anatomy, 64))
+    assert tokens_per_batch(loaded.anatomy, 64) == 200
+    assert windows_per_batch(loaded.anatomy, 64) == 3
+    monkeypatch.setattr(batching, "_free_bytes", lambda anatomy: 1000)
+    assert windows_per_batch(loaded.anatomy, 64) == 1
 
 
 def test_windows_longer_than_the_model_reads_are_measured_at_what_it_reads():
-    assert windows_per_batch(LoadedModel.of(build("gpt2")), 200) == 2
+    assert windows_per_batch(LoadedModel.of(build("gpt2")).anatomy, 200) == 2
 
 
 def test_every_window_is_in_one_batch():

@@ -7,6 +7,7 @@ import pytest
 
 from entviz.analysis import Analysis
 from entviz.figures import depth, reading, tables, theme
+from entviz.stages import stages
 from entviz.words.phrases import number
 
 DIP = [9.0, 6.0, 4.0, 2.0, 5.0, 7.0, 8.0]  # embedding, then after each of six layers: lowest after layer 2
@@ -126,7 +127,7 @@ def test_no_stages_where_the_minimum_lies_at_an_end(curve, where):
     figure = depth.entropy_curve(analysis, "bucket")
     assert not figure.layout.shapes
     assert not set(texts(figure)) & set(depth.STAGE_NAMES)
-    found = reading.stages(analysis, "bucket")
+    found = stages(analysis, "bucket")
     assert (found.two, found.lowest_at) == (False, where)
     assert reading.sentence(analysis, "bucket", ("attn",)).startswith("No two stages: ")
     assert reading.headline(analysis, ("bucket", "cosine")) == "Bucket entropy shows no two stages here."

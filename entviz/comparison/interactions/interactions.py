@@ -23,9 +23,9 @@ from entviz.decoder.states import StateCache
 from entviz.errors import OptionError
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
 from entviz.statistics import reach, standard_error
-from entviz.text.notes import noted, notes_on
 from entviz.text.windows import Windows
 
 DAMAGES = ("loss", "kl")

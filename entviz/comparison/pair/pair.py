@@ -16,9 +16,9 @@ from entviz.blocks import PruneSet
 from entviz.decoder.states import StateCache
 from entviz.evaluation.many import Cost, evaluate_many
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import notes_on
 from entviz.progress import Progress, silent
 from entviz.statistics import Interval, interval
-from entviz.text.notes import notes_on
 from entviz.text.windows import Windows
 
 

@@ -28,8 +28,8 @@ from entviz.criteria.ranking import kinds_of
 from entviz.decoder.states import StateCache
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
+from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
-from entviz.text.notes import noted, notes_on
 from entviz.text.windows import Windows
 
 ESTIMATORS = ("bucket", "knn", "renyi")

@@ -20,8 +20,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from entviz.cache_directory import cache_directory
 from entviz.errors import ModelError
-from entviz.models.cache import cache_directory
 from entviz.models.gguf.digests import is_whole, remembered_sha256, seal
 from entviz.models.gguf.header import Header, check_file
 from entviz.models.gguf.parts import join, parts_of, stem_of, whole_header

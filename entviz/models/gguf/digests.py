@@ -16,7 +16,7 @@ from typing import Final
 
 import xxhash
 
-from entviz.models.cache import cache_directory
+from entviz.cache_directory import cache_directory
 
 DIGESTS: Final = "entviz-digests.json"
 _MOST_BYTES: Final = 1_000_000

@@ -5,7 +5,7 @@ import pytest
 import entviz
 from entviz.blocks import PruneSet
 from entviz.models import LoadedModel
-from entviz.text.notes import notes_on
+from entviz.models.notes import notes_on
 from tests.models.files import tokenizer
 from tests.text.tokenizers import adding
 from tests.tiny import build

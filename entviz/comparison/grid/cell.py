@@ -1,0 +1,84 @@
+"""What one prune set costs and saves: a cell of a comparison's grid, and the row of its table that it makes.
+
+cell.numbers(dense, tokens)          # {"drop": "attn.7", "perplexity": 25.1, ...}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from entviz.blocks import PruneSet
+from entviz.evaluation.perplexity import perplexity
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What one prune set costs and saves. W windows, R repeats of the timing, N items of the task.
+
+    Attributes:
+        drop: the prune set; empty for the dense model.
+        window_nll, window_kl, window_agreement: (W,) means over the scored tokens; nats, nats, a share.
+        parameters: weights left.
+        seconds, dense_seconds: (R,) to read one window, pruned and dense in turn; empty for the dense model.
+        right, right_normalized: (N,) whether each item was answered rightly; empty without a task.
+        nll_cosines: (W, K) cosine-weighted averages of the tokens' losses, nats; with ``window_nll`` before them they
+            are what :func:`entviz.statistics.interval` takes. None in results of versions that did not keep them.
+    """
+
+    drop: PruneSet
+    window_nll: np.ndarray
+    window_kl: np.ndarray
+    window_agreement: np.ndarray
+    parameters: int
+    seconds: np.ndarray
+    dense_seconds: np.ndarray
+    right: np.ndarray
+    right_normalized: np.ndarray
+    nll_cosines: np.ndarray | None = None
+
+    @property
+    def speedup(self) -> float:
+        """How many times as fast as the dense model: the median of the ratios of neighbours in time."""
+        return float(np.median(self.dense_seconds / self.seconds)) if self.seconds.size else 1.0
+
+    def numbers(self, dense: Cell, tokens: int) -> dict[str, Any]:
+        """The columns of a comparison's rows that depend on the prune set; ``tokens`` were read at once."""
+        nll = float(self.window_nll.mean())
+        speed = tokens / float(np.median(self.seconds)) if self.seconds.size else math.nan
+        return {
+            "drop": str(self.drop),
+            "blocks": len(list(self.drop)),
+            "perplexity": perplexity(nll),
+            "nll": nll,
+            "kl": float(self.window_kl.mean()),
+            "top1_agreement": float(self.window_agreement.mean()),
+            "accuracy": _share(self.right),
+            "accuracy_normalized": _share(self.right_normalized),
+            "parameters": self.parameters,
+            "parameters_kept": self.parameters / dense.parameters,
+            "speedup": self.speedup,
+            "tokens_per_second": speed,
+            "window_nll": tuple(self.window_nll.tolist()),
+            "window_kl": tuple(self.window_kl.tolist()),
+            "window_agreement": tuple(self.window_agreement.tolist()),
+            "nll_cosines": () if self.nll_cosines is None else tuple(self.nll_cosines.ravel().tolist()),
+        }
+
+
+def nll_averages(row: Mapping[str, Any] | pd.Series) -> np.ndarray:
+    """(W, 1 + K) of a row of a comparison, for :func:`entviz.statistics.interval`.
+
+    Rows of versions that did not keep ``nll_cosines`` have the windows' means alone, so K is 0.
+    """
+    means = np.asarray(row["window_nll"], dtype=float)[:, None]
+    return np.hstack([means, np.reshape(row.get("nll_cosines", ()), (len(means), -1))])
+
+
+def _share(right: np.ndarray) -> float:
+    return float(right.mean()) if right.size else math.nan
