@@ -29,6 +29,7 @@ from entviz.export import export
 from entviz.models import load
 from entviz.models.loaded import LoadedModel
 from entviz.tasks import Item, Task
+from entviz.text.windows import Windows
 from tests.comparison.windows import random_windows
 from tests.models.files import tokenizer
 from tests.tiny import build
@@ -183,7 +184,7 @@ def test_what_was_measured_before_stays_a_partial_result():
     ids[1, 7] = bad
     loaded = made(put("model.embed_tokens.weight", place=32 * bad))
     seen = []
-    windows = type(WINDOWS)(ids, "some")
+    windows = Windows(ids)
     with pytest.raises(ModelError, match="not finite"):
         evaluate(loaded, windows, PruneSet(), progress=lambda done, total, partial=None: seen.append(partial))
     partial = [each for each in seen if each is not None]

@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
     from entviz.comparison.interactions.interactions import interactions
-    from entviz.comparison.plan import plan
+    from entviz.comparison.interactions.plan import plan
     from entviz.evaluation.precision import resolved
     from entviz.workbench.judging import MeasurePairs
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from entviz.comparison.rank_correlation import ranks
 from entviz.comparison.trust.verdict import between, signed
 from entviz.figures import theme
 from entviz.words.phrases import number
@@ -163,8 +162,8 @@ def _dots(trust: "Trust", criterion: str, scope: str, damage: str) -> pd.DataFra
     rows = trust.damage.merge(scores, on="block", validate="one_to_one")
     if scope == "inner":
         rows = rows[rows["inner"]].reset_index(drop=True)
-    rows["score_rank"] = ranks(rows["score"].to_numpy())
-    rows["damage_rank"] = ranks(rows[damage].to_numpy())
+    rows["score_rank"] = rows["score"].rank()
+    rows["damage_rank"] = rows[damage].rank()
     rows["gap"] = rows["score_rank"] - rows["damage_rank"]
     return rows
 

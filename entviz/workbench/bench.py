@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.comparison.grid.result import Comparison
     from entviz.comparison.interactions.interactions import Interactions
+    from entviz.comparison.interactions.plan import Plan
     from entviz.comparison.pair.pair import Angles, Contrast
-    from entviz.comparison.plan import Plan
     from entviz.comparison.trust.trust import Trust
     from entviz.criteria.ranking import Ranking
     from entviz.evaluation.generation import Generation

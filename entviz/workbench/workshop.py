@@ -16,7 +16,7 @@ from entviz.workbench.keys import kept_key, options_of
 from entviz.workbench.tasks import Material, Request, Task
 
 if TYPE_CHECKING:
-    from entviz.comparison.plan import Plan
+    from entviz.comparison.interactions.plan import Plan
     from entviz.decoder.states import StateCache
     from entviz.export import Exported
     from entviz.models import LoadedModel
@@ -74,7 +74,7 @@ class Workshop:
 
     def plan(self, request: Request, level: str, progress: Turn) -> Plan:
         """How long leaving out every block, and every pair, takes here."""
-        from entviz.comparison.plan import plan
+        from entviz.comparison.interactions.plan import plan
 
         loaded = self.model(request.model, progress)
         return plan(loaded, request.read(loaded), level, progress=progress)

@@ -10,7 +10,7 @@ import torch
 from entviz.blocks import Block
 from entviz.comparison.interactions import interactions as module
 from entviz.comparison.interactions.interactions import Interactions, interactions
-from entviz.comparison.plan import plan
+from entviz.comparison.interactions.plan import plan
 from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.models import LoadedModel
 from entviz.statistics import cosine_averages, interval

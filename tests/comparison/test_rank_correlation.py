@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from entviz.comparison.rank_correlation import interval, kendall, ranks, resample, spearman
+from entviz.comparison.trust.rank_correlation import interval, kendall, ranks, resample, spearman
 from entviz.statistics import cosine_averages, cosine_basis, standard_error
 
 RANDOM = np.random.default_rng(5)

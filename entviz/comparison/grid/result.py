@@ -16,8 +16,8 @@ import pandas as pd
 
 from entviz.comparison.grid.contenders import title
 from entviz.comparison.grid.verdict import verdict
-from entviz.comparison.records import records
 from entviz.evaluation.perplexity import MOST, perplexity
+from entviz.records import records
 
 # How good a pruned model is, and whether more of it is better.
 QUALITIES = {

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.comparison.records import records
 from entviz.criteria.ranking import JOINT, kinds_of
 from entviz.decoder.states import StateCache
 from entviz.errors import OptionError
@@ -25,6 +24,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
+from entviz.records import records
 from entviz.statistics import reach, standard_error
 from entviz.text.windows import Windows
 

@@ -20,8 +20,7 @@ import pandas as pd
 
 from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.comparison.rank_correlation import CONFIDENCE, interval, kendall, resample, spearman
-from entviz.comparison.records import records
+from entviz.comparison.trust.rank_correlation import CONFIDENCE, interval, kendall, resample, spearman
 from entviz.criteria import EntroDrop
 from entviz.criteria.angular import angular_distances
 from entviz.criteria.ranking import kinds_of
@@ -30,6 +29,7 @@ from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
+from entviz.records import records
 from entviz.text.windows import Windows
 
 ESTIMATORS = ("bucket", "knn", "renyi")

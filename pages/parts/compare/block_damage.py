@@ -12,7 +12,7 @@ from pages.parts.shared import job_view, provenance, selection
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions.interactions import Interactions
-    from entviz.comparison.plan import Plan
+    from entviz.comparison.interactions.plan import Plan
     from entviz.comparison.trust.trust import Trust
     from entviz.jobs import Job
 
