@@ -20,15 +20,12 @@ import torch
 from entviz.blocks import KINDS, Block, all_blocks, check_levels, site_names, sites_of
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.errors import OptionError
-from entviz.estimators import ESTIMATORS, Measure, block_importances, estimator
+from entviz.estimators import METRICS, Entropy, Importance, Metric, default_metrics, metric_of
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
 from entviz.text.windows import Windows
-
-METRICS = (*(name for name in ("bucket", "knn", "renyi", "matrix") if name in ESTIMATORS), "cosine")
-DEFAULT_METRICS = ("bucket", "knn", "renyi", "cosine")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +37,8 @@ class Analysis:
         layers: number of transformer layers L.
         windows, window_length: how many windows of how many tokens of the text were measured.
         sites: a row for each site and entropy metric, in order of depth. Columns: site, kind (embed, attn, layer),
-            depth (0 for embed, i + 0.5 for attn.i, i + 1 for layer.i), metric, value (mean over windows, nats),
-            per_window (tuple of floats).
+            depth (0 for embed, i + 0.5 for attn.i, i + 1 for layer.i), metric (a spec, see
+            :mod:`entviz.estimators.spec`), value (mean over windows, nats), per_window (tuple of floats).
         blocks: a row for each block and metric. Columns: block, kind, index, metric, value, per_window. For entropies
             the entropy increase in nats; for cosine the importance, 1 - mean cosine similarity (no unit).
         seconds: how long the measuring took.
@@ -56,6 +53,16 @@ class Analysis:
     blocks: pd.DataFrame
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The specs of all metrics that were measured, in order."""
+        return tuple(dict.fromkeys(self.blocks["metric"]))
+
+    @property
+    def entropies(self) -> tuple[str, ...]:
+        """Those of them that are entropies of sites; the others are importances of blocks."""
+        return tuple(dict.fromkeys(self.sites["metric"]))
 
     def turning_point(self, metric: str) -> int:
         """The layer whose output has the lowest entropy: before it the model compresses, after it enriches.
@@ -82,18 +89,17 @@ class Analysis:
 def analyze(
     loaded: LoadedModel,
     windows: Windows,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str | Metric] | None = None,
     levels: Sequence[str] = KINDS,
     *,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> Analysis:
     """Measure a model's residual stream on ``windows``.
 
     Args:
-        metrics: which of bucket, knn, renyi, matrix, cosine.
+        metrics: names of :data:`entviz.estimators.METRICS`, with options where they are not the usual ones:
+            ``knn(k=5)``; or such objects. By default all that do not take much longer than the model itself.
         levels: which of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
-        options: keyword arguments of estimators by name, for example ``{"knn": {"k": 5}}``.
 
     Raises:
         OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
@@ -101,32 +107,33 @@ def analyze(
         ModelError: where hidden states are not finite, saying why.
     """
     started = time.perf_counter()
-    levels, metrics = check_levels(levels), tuple(dict.fromkeys(metrics))
-    for metric in metrics:
-        if metric not in METRICS:
-            raise OptionError(f"'{metric}' is not a metric: choose from {', '.join(METRICS)}.")
-    if not metrics:
+    levels = check_levels(levels)
+    chosen = {one.spec: one for one in map(metric_of, default_metrics() if metrics is None else metrics)}
+    if not chosen:
         raise OptionError(f"No metric given: choose from {', '.join(METRICS)}.")
+    for metric in chosen.values():
+        metric.check_tokens(windows.input_length)
     anatomy = loaded.anatomy
     every_site = levels != ("layer",)
-    entropy_names = tuple(metric for metric in metrics if metric != "cosine")
-    measure = Measure(entropy_names, options)
+    of_sites = {spec: one for spec, one in chosen.items() if isinstance(one, Entropy)}
+    of_blocks = {spec: one for spec, one in chosen.items() if isinstance(one, Importance)}
     entropies: dict[tuple[str, str], list[float]] = {}
-    importances: dict[str, list[float]] = {}
+    importances: dict[tuple[str, str], list[float]] = {}
 
     def visit(site: str, states: torch.Tensor) -> None:
-        for metric, values in measure.site(states).items():
-            found = values.tolist()
+        for spec, measure in of_sites.items():
+            found = measure(states).tolist()
             if not all_finite(found):
-                fail(metric, site, states)
-            entropies.setdefault((site, metric), []).extend(found)
+                fail(spec, site, states)
+            entropies.setdefault((site, spec), []).extend(found)
 
     def compare(layer: int, before: torch.Tensor, middle: torch.Tensor | None, after: torch.Tensor) -> None:
-        for kind, values in block_importances(before, middle, after).items():
-            found = values.tolist()
-            if not all_finite(found):
-                fail("cosine", f"layer.{layer}", before, after)
-            importances.setdefault(f"{kind}.{layer}", []).extend(found)
+        for spec, measure in of_blocks.items():
+            for kind, values in measure(before, middle, after).items():
+                found = values.tolist()
+                if not all_finite(found):
+                    fail(spec, f"layer.{layer}", before, after)
+                importances.setdefault((f"{kind}.{layer}", spec), []).extend(found)
 
     def fail(metric: str, site: str, *states: torch.Tensor) -> NoReturn:
         if not all(map(all_finite, states)):
@@ -152,16 +159,15 @@ def analyze(
                 else:
                     hidden = step.run(before, call)
                 visit(f"layer.{i}", hidden)
-                if "cosine" in metrics:
-                    compare(i, before, middle, hidden)
+                compare(i, before, middle, hidden)
                 progress(first * anatomy.layers + (i + 1) * len(token_ids), count * anatomy.layers)
     return Analysis(
         model=loaded.name,
         layers=anatomy.layers,
         windows=count,
         window_length=windows.length,
-        sites=_site_table(anatomy.layers, entropies, entropy_names),
-        blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, metrics),
+        sites=_site_table(anatomy.layers, entropies, of_sites),
+        blocks=_block_table(all_blocks(anatomy.layers, levels), entropies, importances, chosen),
         seconds=time.perf_counter() - started,
         notes=notes_on(loaded, windows),
     )
@@ -172,9 +178,7 @@ def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
 
     Raises ``OptionError`` for an unknown metric.
     """
-    return tuple(
-        metric for metric in metrics if metric == "cosine" or estimator(metric).minimum_tokens <= tokens
-    )
+    return tuple(metric for metric in metrics if metric_of(metric).minimum_tokens <= tokens)
 
 
 def _site_table(
@@ -194,14 +198,14 @@ def _site_table(
 def _block_table(
     blocks: Iterable[Block],
     entropies: Mapping[tuple[str, str], list[float]],
-    importances: Mapping[str, list[float]],
+    importances: Mapping[tuple[str, str], list[float]],
     metrics: Iterable[str],
 ) -> pd.DataFrame:
     rows = []
     for metric in metrics:
         for block in blocks:
-            if metric == "cosine":
-                values = tuple(importances[str(block)])
+            if (str(block), metric) in importances:
+                values = tuple(importances[str(block), metric])
             else:
                 before, after = (entropies[site, metric] for site in sites_of(block))
                 values = tuple(late - early for early, late in zip(before, after, strict=True))

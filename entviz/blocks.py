@@ -143,6 +143,11 @@ def check_levels(levels: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(levels))
 
 
+def in_order_of_kind(levels: Sequence[str]) -> tuple[str, ...]:
+    """The levels without repetition and in one order, so that the same choice is the same work; raises as above."""
+    return tuple(sorted(check_levels(levels), key=KINDS.index))
+
+
 def site_names(layers: int) -> list[str]:
     """The 2L+1 points of the residual stream where hidden states are read: embed, then attn.i and layer.i."""
     return ["embed", *(f"{kind}.{i}" for i in range(layers) for kind in ("attn", "layer"))]

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz import report
+from entviz.estimators import METRICS, metric_of
 from entviz.figures import depth, reading, tables, theme
+from entviz.words.metrics import complement_title, metric_title
 from pages.parts.shared import (
     analysis_view,
     bound_widgets,
     downloads,
     frame,
+    metric_options,
     provenance,
     report_button,
     selection,
@@ -21,42 +24,37 @@ if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
 PLACE: Final = "explore"
-ABOUT: Final = {
-    "bucket": "Each dimension's values are counted in 20 buckets of equal width; the entropies of the counts "
-    "are added up over dimensions. Yang et al., 2025.",
-    "knn": "From each token's distance to its 25th nearest token: the further apart tokens lie, the higher. "
-    "Kozachenko and Leonenko, 1987.",
-    "renyi": "Rényi entropy of order 4 from all pairwise distances between tokens, each dimension standardized. "
-    "Yang et al., 2025.",
-    "cosine": "1 − cosine similarity of a block's input and output, mean over tokens: how far the block turns "
-    "what it gets. Men et al., 2024; He et al., 2024.",
-}
 
 
 def draw() -> None:
     frame.require()
     st.header("Entropy across depth", anchor=False)
     headline = st.container(gap="xsmall")
-    metrics, kinds = _draw_choices()
+    names, kinds = _draw_choices()
     chosen = selection.current()
-    shown = analysis_view.show(chosen, PLACE)
+    shown = analysis_view.show(chosen, PLACE, selection.measured(*names))
     if shown.result is None:
         if not shown.failed:
             _draw_waiting()
         return
     analysis = shown.result
+    # Until what was just picked is measured, the rest is shown.
+    metrics = [spec for spec in map(selection.spec, names) if spec in analysis.metrics]
     with headline:
         st.markdown(f"**{reading.headline(analysis, metrics)}**")
         on = provenance.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
         st.caption(provenance.sentence(on, shown.fresh))
         provenance.draw_notes(analysis.notes)
-    if not metrics or not kinds:
+    if not names or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return
     full_scale = st.session_state.get("explore.full_scale", False)
-    _draw_entropies(analysis, [name for name in metrics if name != reading.IMPORTANCE], kinds, full_scale)
-    if reading.IMPORTANCE in metrics:
-        _draw_importance(analysis, kinds, full_scale)
+    _draw_entropies(
+        analysis, [metric for metric in metrics if metric in analysis.entropies], kinds, full_scale
+    )
+    for metric in metrics:
+        if metric not in analysis.entropies:
+            _draw_importance(analysis, metric, kinds, full_scale)
     _draw_numbers(analysis, shown.about, metrics, kinds)
 
 
@@ -64,11 +62,12 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.pills(
             "Estimators",
-            selection.METRICS,
+            list(METRICS),
             selection_mode="multi",
-            format_func=theme.metric_title,
+            format_func=lambda name: metric_title(selection.spec(name)),
+            help="\n".join(map(_described, METRICS)),
             **bound_widgets.choice(
-                "metrics", "explore.metrics", _in_order(selection.METRICS), bound_widgets.default
+                "metrics", "explore.metrics", _in_order(list(METRICS)), bound_widgets.default
             ),
         )
         st.pills(
@@ -87,7 +86,17 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             help="A few blocks change so much that the others would look flat. The bars' axis is then cut, and "
             "the long bars have their value written beside them. Turn this on to see their whole length.",
         )
+        with st.popover("Advanced", icon=":material/tune:"):
+            st.caption("Options of the estimators, wherever the pages measure with them.")
+            for name in METRICS:
+                metric_options.draw(name, "explore")
     return selection.get("metrics"), selection.get("level")
+
+
+def _described(name: str) -> str:
+    found = metric_of(selection.spec(name))
+    slow = f" Measured once it is picked: {found.optional}." if found.optional else ""
+    return f"- **{found.titled()}**: {found.description}{slow}"
 
 
 def _in_order(names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
@@ -103,7 +112,8 @@ def _draw_entropies(
         for column, metric in zip(st.columns(len(pair), gap="medium"), pair, strict=True):
             with column:
                 said = reading.sentence(analysis, metric, kinds)
-                st.subheader(f"{theme.metric_title(metric)} entropy", anchor=False, help=ABOUT[metric])
+                title = metric_title(metric, "entropy")
+                st.subheader(title, anchor=False, help=metric_of(metric).description)
                 st.markdown(said)
                 st.plotly_chart(
                     depth.entropy_curve(analysis, metric, level=level),
@@ -115,20 +125,24 @@ def _draw_entropies(
                     depth.entropy_increase_bars(analysis, metric, kinds, cut=not full_scale),
                     key=f"explore.increase.{metric}",
                     config=theme.export_config(f"entviz-{metric}-increase"),
-                    alt=f"Entropy increase of each block in nats, {theme.metric_title(metric)}",
+                    alt=f"{metric_title(metric, 'entropy')} increase of each block in nats",
                 )
 
 
-def _draw_importance(analysis: "Analysis", kinds: Sequence[str], full_scale: bool) -> None:
+def _draw_importance(analysis: "Analysis", metric: str, kinds: Sequence[str], full_scale: bool) -> None:
     title, switch = st.columns([3, 1], vertical_alignment="center")
-    title.subheader("Importance", anchor=False, help=ABOUT["cosine"])
-    similarity = switch.toggle("As similarity", key="explore.similarity", persist_state="session")
-    said = reading.sentence(analysis, reading.IMPORTANCE, kinds)
+    title.subheader("Importance", anchor=False, help=metric_of(metric).description)
+    complement = complement_title(metric)
+    similarity = bool(complement) and switch.toggle(
+        f"As {complement.rpartition(' ')[2]}", key="explore.similarity", persist_state="session"
+    )
+    said = reading.sentence(analysis, metric, kinds)
     st.markdown(said)
+    shown = complement.lower().replace(" ", "-") if similarity else "importance"
     st.plotly_chart(
-        depth.importance_bars(analysis, kinds, similarity=similarity, cut=not full_scale),
+        depth.importance_bars(analysis, metric, kinds, complement=similarity, cut=not full_scale),
         key="explore.importance",
-        config=theme.export_config("entviz-cosine-similarity" if similarity else "entviz-importance"),
+        config=theme.export_config(f"entviz-{shown}"),
         alt=said,
     )
 

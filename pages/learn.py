@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz.estimators import default_entropies
 from entviz.figures import depth, lesson_stream, reading, theme
 from entviz.lessons import cliff
+from entviz.words.metrics import metric_title
 from pages.parts.learn import estimators
 from pages.parts.shared import analysis_view, frame, provenance, selection
 
@@ -125,14 +127,14 @@ def _draw_model() -> None:
 def _draw_curve(analysis: "Analysis", about: selection.Selection, fresh: bool) -> None:
     metric = st.segmented_control(
         "Estimator",
-        selection.ENTROPY_METRICS,
-        default=selection.ENTROPY_METRICS[0],
-        format_func=theme.metric_title,
+        default_entropies(),
+        default=default_entropies()[0],
+        format_func=metric_title,
         required=True,
         key="learn.metric",
         persist_state="session",
     )
-    st.markdown(f"**{reading.headline(analysis, selection.ENTROPY_METRICS)}**")
+    st.markdown(f"**{reading.headline(analysis, default_entropies())}**")
     said = reading.sentence(analysis, metric, ("attn", "mlp"))
     st.markdown(said)
     st.plotly_chart(

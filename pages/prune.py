@@ -49,10 +49,10 @@ def _draw_board(
         analyzed: job_view.Shown[Analysis] = job_view.last("prune.analysis")
     else:
         analyzed = job_view.show(
-            lambda: workbench().analyze(chosen.request(), selection.METRICS, job_view.session()),
+            lambda: workbench().analyze(chosen.request(), choice.measured, job_view.session()),
             place="prune.analysis",
             label="Measuring hidden states",
-            about=chosen,
+            about=(chosen, choice.measured),
         )
     # Ticks are checked only against the model in view: an earlier result may be of another.
     layers = analyzed.result.layers if analyzed.fresh and analyzed.result is not None else None
@@ -68,8 +68,7 @@ def _draw_board(
         if ranked.fresh and ranked.result is not None:
             ranking = ranked.result
             rankings = [*criteria.other_rankings(chosen, choice), ranking]
-    metric = choice.estimator if criteria.has_estimator(choice.criterion) else "knn"
-    cells = grid.table(rankings, analyzed.result, metric, ticks.current(), choice.unit)
+    cells = grid.table(rankings, analyzed.result, choice.estimator, ticks.current(), choice.unit)
     board.draw_grid(cells, choice)
     board.draw_buttons(choice, ranking, analyzed.result.layers)
     return cells

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS
+from entviz.cli import metric_options
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, print_table, progress_bar, read_subject, tell, words
+from entviz.estimators import METRICS, default_metrics, specs_in_order
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -23,9 +25,10 @@ def add(commands: Any) -> None:
     )
     command.add_argument(
         "--metric",
-        default="bucket,knn,renyi,cosine",
-        help="some of bucket, knn, renyi, matrix, cosine (default: %(default)s)",
+        default=",".join(default_metrics()),
+        help=f"some of {', '.join(METRICS)} (default: %(default)s)",
     )
+    metric_options.add(command, METRICS)
     command.add_argument("--level", default=",".join(KINDS), help="some of layer, attn, mlp (default: all)")
     add_report(command)
     add_keeping(command)
@@ -35,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
     from entviz.analysis import analyze
 
-    metrics, levels = words(options.metric), words(options.level)
+    metrics, levels = metric_options.applied(options, words(options.metric)), words(options.level)
     with Keeper(options) as keeper:
         subject = read_subject(options)
         with progress_bar("analyze") as progress:
@@ -55,12 +58,10 @@ def run(options: argparse.Namespace) -> None:
 def _keep(
     keeper: Keeper, subject: Subject, analysis: Analysis, metrics: Sequence[str], levels: Sequence[str]
 ) -> None:
-    from entviz.blocks import check_levels
-    from entviz.workbench.tasks import MEASURED, Analyze, in_order
+    from entviz.blocks import in_order_of_kind
+    from entviz.workbench.tasks import Analyze
 
-    task = Analyze(
-        keeper.request(subject), in_order(metrics, MEASURED), in_order(check_levels(levels), KINDS)
-    )
+    task = Analyze(keeper.request(subject), specs_in_order(metrics), in_order_of_kind(levels))
     keeper.keep(task, subject.loaded, subject.windows.fingerprint, analysis)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.keeping import Keeper, add_keeping, placed
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
-from entviz.comparison.grid.contenders import timed
+from entviz.comparison.grid.contenders import timed, usual
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument(
         "--criteria",
-        default="entrodrop:bucket,entrodrop:knn,entrodrop:renyi,cosine,random",
+        default=",".join(usual()),
         help="criteria as for rank; entrodrop takes its estimator after a colon (default: %(default)s)",
     )
     command.add_argument("--budgets", default="4,8,12", help="each as for rank (default: %(default)s)")

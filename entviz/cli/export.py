@@ -39,11 +39,11 @@ def run(options: argparse.Namespace) -> None:
     """Run the command and print the result."""
     from entviz.export import export
     from entviz.export.place import check_target
-    from entviz.export.registry import get_format
+    from entviz.export.registry import FORMATS
 
     recipe, target = read_recipe_of(options), Path(options.out)
     drop = recipe.drop
-    objection = get_format(options.format).objection(options.model, drop)
+    objection = FORMATS[options.format].objection(options.model, drop)
     if objection is not None:
         raise ExportError(objection)
     check_target(target, replace=options.force)  # before anything takes time

@@ -6,11 +6,13 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from entviz.cli import metric_options
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject, tell
-from entviz.criteria import CRITERIA, ByAnalysis, known, rank
+from entviz.criteria import CRITERIA, ByAnalysis, EntroDrop, known, rank
 from entviz.errors import OptionError
+from entviz.estimators import entropies
 
 if TYPE_CHECKING:
     from entviz.cli.shared import Subject
@@ -26,7 +28,12 @@ def add(commands: Any) -> None:
         default="entrodrop",
         help=f"{', '.join(CRITERIA)} (default: %(default)s)",
     )
-    command.add_argument("--estimator", default="knn", help="entropy for entrodrop (default: %(default)s)")
+    command.add_argument(
+        "--estimator",
+        default=EntroDrop.estimator,
+        help=f"entropy for entrodrop: {', '.join(entropies())} (default: %(default)s)",
+    )
+    metric_options.add(command, entropies())
     command.add_argument("--level", help="layer, attn, mlp or attn+mlp (default: the criterion's own)")
     command.add_argument(
         "--budget", default="0", metavar="N", help="how much to drop: 8 (blocks), 20%%, 50MB, '15%% latency'"
@@ -75,9 +82,10 @@ def _choice(options: argparse.Namespace) -> Choice:
     criterion = known(options.criterion)
     if options.stage is not None and "stage" not in criterion.options():
         raise OptionError(f"--stage is for entrodrop: leave it out for {criterion.name}.")
+    (estimator,) = metric_options.applied(options, (options.estimator,))
     return Choice(
         options.criterion,
-        options.estimator,
+        estimator,
         options.level or criterion.level,
         options.budget,
         options.protect,

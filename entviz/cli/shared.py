@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError, TextError
+from entviz.estimators import split
 from entviz.models import DEFAULT_MODEL
 from entviz.progress import Progress
 
@@ -104,8 +105,8 @@ def protection(text: str) -> tuple[int, int]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Comma-separated words."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    """Comma-separated words; commas between parentheses, as in a metric with options, separate nothing."""
+    return split(text)
 
 
 def read_drop(options: argparse.Namespace) -> PruneSet:

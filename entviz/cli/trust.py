@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.keeping import Keeper, add_keeping
 from entviz.cli.reporting import about, add_report, write_report
 from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
+from entviz.estimators import default_entropies, entropies, entropy_of
 
 if TYPE_CHECKING:
     from entviz.comparison.trust.trust import Trust
-
-ENTROPIES = ("bucket", "knn", "renyi")
 
 
 def add(commands: Any) -> None:
@@ -25,8 +24,8 @@ def add(commands: Any) -> None:
     )
     command.add_argument(
         "--estimators",
-        default=",".join(ENTROPIES),
-        help="entropies to judge, matrix among them (default: %(default)s)",
+        default=",".join(default_entropies()),
+        help=f"entropies to judge, some of {', '.join(entropies())} (default: %(default)s)",
     )
     add_report(command)
     add_keeping(command)
@@ -34,13 +33,12 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.trust.trust import ESTIMATORS as USUAL
     from entviz.comparison.trust.trust import trust
     from entviz.comparison.trust.verdict import verdict
     from entviz.evaluation.precision import resolved
     from entviz.workbench.judging import JudgeCriteria
 
-    estimators = words(options.estimators)
+    estimators = tuple(entropy_of(spec).spec for spec in words(options.estimators))
     with Keeper(options) as keeper:
         subject = read_subject(options)
         loaded, windows = subject.loaded, subject.windows
@@ -59,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
             loaded,
             windows.fingerprint,
             found,
-            estimators=list(estimators) if estimators != USUAL else None,
+            estimators=list(estimators) if estimators != default_entropies() else None,
             dtype=dtype if dtype != "float32" else None,
         )
     if options.report is not None:

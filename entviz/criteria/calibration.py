@@ -41,7 +41,7 @@ class Calibration:
         """The analysis that is there, if it has these metrics, or else a new one of them."""
         from entviz.analysis import analyze
 
-        if self.analysis is not None and set(metrics) <= set(self.analysis.blocks["metric"]):
+        if self.analysis is not None and set(metrics) <= set(self.analysis.metrics):
             return self.analysis
         return analyze(self.loaded, self.windows, tuple(metrics), progress=progress)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from entviz.criteria.criterion import ByAnalysis
+from entviz.estimators.cosine import CosineImportance
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Cosine(ByAnalysis):
 
     @property
     def metric(self) -> str:
-        return "cosine"
+        return CosineImportance().spec
 
 
 @dataclass(frozen=True)

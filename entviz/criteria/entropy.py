@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from entviz.criteria.criterion import ByAnalysis
 from entviz.errors import OptionError
+from entviz.estimators import entropy_of
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -17,7 +18,7 @@ class EntroDrop(ByAnalysis):
     """The lowest entropy increase first (Yang et al. 2025, arXiv 2504.03794, section 3).
 
     Args:
-        estimator: which entropy.
+        estimator: which entropy, with options where they are not the usual ones: ``knn(k=5)``.
         stage: 2 keeps to blocks after the turning point of the estimator's curve, as the paper describes.
 
     Raises:
@@ -36,12 +37,8 @@ class EntroDrop(ByAnalysis):
     score_unit = "nats"
 
     def __post_init__(self) -> None:
-        from entviz.analysis import METRICS
-
-        if self.estimator not in METRICS or self.estimator == "cosine":
-            raise OptionError(
-                f"'{self.estimator}' is not an entropy: choose from {', '.join(m for m in METRICS if m != 'cosine')}."
-            )
+        # Canonical, since it stands in keys of stored results.
+        object.__setattr__(self, "estimator", entropy_of(self.estimator).spec)
         if self.stage not in (None, 2):
             raise OptionError(
                 f"Stage {self.stage} is not known: use 2 to keep to blocks after the turning point."

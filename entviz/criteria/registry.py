@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 from entviz.criteria.angular import AngularDistance
@@ -15,30 +14,27 @@ from entviz.criteria.leave_one_out import LeaveOneOut
 from entviz.criteria.ranking import kinds_of
 from entviz.criteria.search import Search
 from entviz.errors import OptionError
+from entviz.registry import Registry
 
-CRITERIA: MappingProxyType[str, type[Criterion]] = MappingProxyType(
-    {
-        criterion.name: criterion
-        for criterion in (
-            EntroDrop,
-            Cosine,
-            BlockInfluence,
-            AngularDistance,
-            LeaveOneOut,
-            GreedyByLoss,
-            GreedyByDivergence,
-            Last,
-            Random,
-            Search,
-        )
-    }
+CRITERIA: Registry[type[Criterion]] = Registry(
+    "a criterion",
+    (
+        EntroDrop,
+        Cosine,
+        BlockInfluence,
+        AngularDistance,
+        LeaveOneOut,
+        GreedyByLoss,
+        GreedyByDivergence,
+        Last,
+        Random,
+        Search,
+    ),
 )
 
 
 def known(name: str) -> type[Criterion]:
     """The criterion of that name; raises ``OptionError`` where there is none."""
-    if name not in CRITERIA:
-        raise OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(CRITERIA)}.")
     return CRITERIA[name]
 
 

@@ -12,6 +12,7 @@ from entviz.criteria.cosine import Cosine
 from entviz.criteria.criterion import ByAnalysis, Criterion
 from entviz.criteria.entropy import EntroDrop
 from entviz.errors import OptionError
+from entviz.estimators import default_entropies
 from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -84,17 +85,17 @@ class Search(Criterion):
         self, calibration: Calibration, candidates: Candidates, progress: Progress
     ) -> Sequence[PruneSet]:
         """What criteria that an analysis answers choose, each also with its own protection."""
-        from entviz.analysis import DEFAULT_METRICS, measurable
+        from entviz.analysis import measurable
 
         def not_yet(_done: int, _total: int, _partial: object = None, /) -> None:
             progress(0, int(self.seconds * 10))  # so that measuring for the seeds can be stopped, too
 
         # A seed is a help and no condition: windows that are too short for an estimator do without its seed.
-        metrics = measurable(DEFAULT_METRICS, calibration.windows.input_length)
-        analysis = calibration.analysis_of(metrics, not_yet)
+        entropies = measurable(default_entropies(), calibration.windows.input_length)
+        criteria: list[ByAnalysis] = [*map(EntroDrop, entropies), Cosine()]
+        analysis = calibration.analysis_of([criterion.metric for criterion in criteria], not_yet)
         seeds = []
-        for metric in metrics:
-            criterion: ByAnalysis = Cosine() if metric == "cosine" else EntroDrop(metric)
+        for criterion in criteria:
             for protect in {candidates.protect, criterion.protection}:
                 order = criterion.rank_by(analysis, candidates.unlimited(protect)).order
                 order = tuple(block for block in order if block in candidates.weights)

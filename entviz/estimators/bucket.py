@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from entviz.estimators.metric import Entropy
+from entviz.estimators.option import option
 
-from entviz import kernels
-from entviz.estimators.options import whole_number
-from entviz.estimators.states import windows_of_states
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Bucket:
+class Bucket(Entropy):
     """Sum over dimensions of the Shannon entropy of a histogram.
 
     Every dimension gets ``buckets`` equal-width buckets from its smallest to its largest value in the window. With
@@ -41,30 +40,21 @@ class Bucket:
         0.6931
     """
 
-    buckets: int = 20
+    buckets: int = option(20, 2, 4096, "how many buckets a dimension gets")
 
-    name: ClassVar[str] = "bucket"
-    title: ClassVar[str] = "Bucket"
-    unit: ClassVar[str] = "nats"
-    source: ClassVar[str] = "Yang et al. 2025, arXiv 2504.03794, section 3.2"
-    minimum_tokens: ClassVar[int] = 1
-    remedy: ClassVar[str] = "use longer windows"
-
-    def __post_init__(self) -> None:
-        whole_number("buckets", self.buckets, 2, 4096)
+    name = "bucket"
+    title = "Bucket"
+    word = "bucket"
+    about = (
+        "Each dimension's values are counted in {buckets} buckets of equal width; the entropies of the counts are "
+        "added up over dimensions."
+    )
+    source = "Yang et al. 2025, arXiv 2504.03794, section 3.2"
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Entropy of each window.
+        from entviz import kernels
+        from entviz.estimators.states import windows_of_states
 
-        Args:
-            states: shape (windows, tokens, width), any floating-point type.
-
-        Returns:
-            float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
-
-        Raises:
-            OptionError: the states are not such a tensor, or hold no tokens.
-        """
         states = windows_of_states(states)
         if kernels.apply_to(states):
             return kernels.bucket(states, self.buckets)
@@ -73,6 +63,8 @@ class Bucket:
 
 def bucket_by_torch(states: Tensor, buckets: int) -> Tensor:
     """The entropy of ``Bucket`` on any device. states: float32 (windows, tokens, width) -> float64 (windows,)."""
+    import torch
+
     windows, tokens, width = states.shape
     lowest, highest = states.aminmax(dim=1, keepdim=True)
     extent = highest - lowest

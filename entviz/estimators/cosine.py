@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from entviz import kernels
 from entviz.errors import OptionError
-from entviz.estimators.states import windows_of_states
+from entviz.estimators.metric import Importance
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST_NORM = 1e-8
+
+
+@dataclass(frozen=True)
+class CosineImportance(Importance):
+    """``cosine_importance`` of a layer and of its two blocks.
+
+    Source: He et al. 2024 (arXiv 2406.15786), equation 1; Men et al. 2024 (arXiv 2403.03853), equation 1.
+    """
+
+    name = "cosine"
+    title = "Cosine"
+    word = "cosine"
+    about = (
+        "1 − cosine similarity of a block's input and output, mean over tokens: how far the block turns what it "
+        "gets."
+    )
+    source = "Men et al. 2024, arXiv 2403.03853; He et al. 2024, arXiv 2406.15786"
+    unit = "1 − cosine"
+    axis_title = "1 − cosine similarity"
+    complement = "Cosine similarity"
+
+    def __call__(self, before: Tensor, middle: Tensor | None, after: Tensor) -> dict[str, Tensor]:
+        return block_importances(before, middle, after)
 
 
 def cosine_importance(before: Tensor, after: Tensor) -> Tensor:
@@ -70,6 +95,9 @@ def block_importances(before: Tensor, middle: Tensor | None, after: Tensor) -> d
 
 def _mean_cosines(*sites: Tensor) -> list[Tensor]:
     """Mean cosine over tokens: of x, y: [xy]; of x, y, z: [xy, yz, xz]. Each float64 (windows,)."""
+    from entviz import kernels
+    from entviz.estimators.states import windows_of_states
+
     if len({site.shape for site in sites}) > 1:
         shapes = " and ".join(str(tuple(site.shape)) for site in sites)
         raise OptionError(f"Cosine importance compares hidden states of one shape; these are {shapes}.")
@@ -81,6 +109,8 @@ def _mean_cosines(*sites: Tensor) -> list[Tensor]:
 
 def mean_cosines_by_torch(*sites: Tensor) -> list[Tensor]:
     """Mean cosines of two or three sites, as ``kernels.mean_cosines``, on any device."""
+    import torch
+
     norms = [torch.linalg.vector_norm(site, dim=2).double().clamp(min=SMALLEST_NORM) for site in sites]
     pairs = [(0, 1)] if len(sites) == 2 else [(0, 1), (1, 2), (0, 2)]
     return [((sites[i] * sites[j]).sum(dim=2).double() / (norms[i] * norms[j])).mean(dim=1) for i, j in pairs]

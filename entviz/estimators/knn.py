@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from entviz.estimators.metric import Entropy
+from entviz.estimators.option import option
 
-from entviz import kernels
-from entviz.estimators.estimator import check_tokens
-from entviz.estimators.options import whole_number
-from entviz.estimators.states import CANCELLATION, gram, squared_distances, windows_of_states
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class NearestNeighbours:
+class NearestNeighbours(Entropy):
     """The Kozachenko-Leonenko estimate of differential entropy.
 
     With n tokens of d dimensions and r_i the Euclidean distance of token i to its k-th nearest other token,
@@ -42,16 +40,14 @@ class NearestNeighbours:
         2.0794
     """
 
-    k: int = 25
+    k: int = option(25, 1, 65536, "which neighbour's distance is taken")
 
-    name: ClassVar[str] = "knn"
-    title: ClassVar[str] = "k nearest neighbours"
-    unit: ClassVar[str] = "nats"
-    source: ClassVar[str] = "Kozachenko and Leonenko 1987; Yang et al. 2025, arXiv 2504.03794, section 3.2"
-    remedy: ClassVar[str] = "use longer windows or a smaller k"
-
-    def __post_init__(self) -> None:
-        whole_number("k", self.k, 1, 65536)
+    name = "knn"
+    title = "KNN"
+    word = "KNN"
+    about = "From each token's distance to its k-th nearest token, k = {k}: the further apart tokens lie, the higher."
+    source = "Kozachenko and Leonenko 1987; Yang et al. 2025, arXiv 2504.03794, section 3.2"
+    remedy = "use longer windows or a smaller k"
 
     @property
     def minimum_tokens(self) -> int:
@@ -59,19 +55,10 @@ class NearestNeighbours:
         return self.k + 1
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Entropy of each window.
+        from entviz.estimators.states import windows_of_states
 
-        Args:
-            states: shape (windows, tokens, width), any floating-point type.
-
-        Returns:
-            float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
-
-        Raises:
-            OptionError: the states are not such a tensor, or there are no more than k tokens in a window.
-        """
         states = windows_of_states(states)
-        check_tokens(self, states.shape[1])
+        self.check_tokens(states.shape[1])
         tokens, width = states.shape[1:]
         radii = kth_distance(states, self.k)
         volume = width / 2 * math.log(math.pi) - math.lgamma(width / 2 + 1)
@@ -104,6 +91,9 @@ def kth_distance(states: Tensor, k: int) -> Tensor:
 
 def _kth_squared_distance(states: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The squares, float32 (windows, tokens), and whether each has lost digits to cancellation, bool."""
+    from entviz import kernels
+    from entviz.estimators.states import CANCELLATION, gram
+
     products = gram(states)
     measure = kernels.kth_squared_distance if kernels.apply_to(states) else kth_squared_distance_by_torch
     squares = measure(products, k)
@@ -116,6 +106,10 @@ def kth_squared_distance_by_torch(products: Tensor, k: int) -> Tensor:
     products: Gram matrices, float32 (windows, tokens, tokens) -> float32 (windows, tokens), NaN in a window that holds
     a state that is not finite.
     """
+    import torch
+
+    from entviz.estimators.states import squared_distances
+
     distances = squared_distances(products)
     finite = distances.diagonal(dim1=1, dim2=2).isfinite().all(dim=1, keepdim=True)
     distances.diagonal(dim1=1, dim2=2).fill_(torch.inf)
@@ -132,6 +126,8 @@ def _measure_differences(states: Tensor, k: int, radii: Tensor, doubtful: Tensor
         radii: float64, shape (windows, tokens); changed in place.
         doubtful: bool, shape (windows, tokens).
     """
+    import torch
+
     rows_at_once = max(1, 2**22 // states.shape[1])
     for window in doubtful.any(dim=1).nonzero().flatten().tolist():
         for rows in doubtful[window].nonzero().flatten().split(rows_at_once):

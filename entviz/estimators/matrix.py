@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from entviz.estimators.metric import Entropy
 
-from entviz.estimators.states import windows_of_states
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class MatrixEntropy:
+class MatrixEntropy(Entropy):
     """Von Neumann entropy of the Gram matrix.
 
     With lambda_j the eigenvalues of X X^T / trace(X X^T), H = -sum_j lambda_j log lambda_j, from 0 (all tokens lie
@@ -29,25 +29,22 @@ class MatrixEntropy:
         2.0794
     """
 
-    name: ClassVar[str] = "matrix"
-    title: ClassVar[str] = "Matrix"
-    unit: ClassVar[str] = "nats"
-    source: ClassVar[str] = "Skean et al. 2025, arXiv 2502.02013; Giraldo et al. 2015"
-    minimum_tokens: ClassVar[int] = 1
-    remedy: ClassVar[str] = "use longer windows"
+    name = "matrix"
+    title = "Matrix"
+    word = "matrix"
+    about = (
+        "Von Neumann entropy of the tokens' Gram matrix: how evenly tokens spread over directions, whatever their "
+        "distances."
+    )
+    source = "Skean et al. 2025, arXiv 2502.02013; Giraldo et al. 2015"
+    optional = "measuring takes about 3.5 times as long as running the model"
+    shown = False
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Entropy of each window.
+        import torch
 
-        Args:
-            states: shape (windows, tokens, width), any floating-point type.
+        from entviz.estimators.states import windows_of_states
 
-        Returns:
-            float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
-
-        Raises:
-            OptionError: the states are not such a tensor, or hold no tokens.
-        """
         eigenvalues, finite = _gram_eigenvalues(windows_of_states(states))
         return torch.where(finite, _entropy_of_shares(eigenvalues), torch.nan)
 
@@ -76,12 +73,18 @@ def effective_rank(states: Tensor) -> Tensor:
         >>> round(effective_rank(torch.eye(8).unsqueeze(0)).item(), 4)
         8.0
     """
+    import torch
+
+    from entviz.estimators.states import windows_of_states
+
     eigenvalues, finite = _gram_eigenvalues(windows_of_states(states))
     return torch.where(finite, _entropy_of_shares(eigenvalues.sqrt()).exp(), torch.nan)
 
 
 def _gram_eigenvalues(states: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues of X X^T, float64 (windows, min(tokens, width)), and which windows are finite, bool (windows,)."""
+    import torch
+
     finite = states.isfinite().all(dim=2).all(dim=1)
     # Scaling changes no share and keeps the squares far from overflow; the smaller of the two products has all
     # the eigenvalues that are not zero.
@@ -96,6 +99,8 @@ def _gram_eigenvalues(states: Tensor) -> tuple[Tensor, Tensor]:
 
 def _entropy_of_shares(amounts: Tensor) -> Tensor:
     """Shannon entropy in nats of non-negative amounts (windows, n) as shares of their sum; 0 where all are zero."""
+    import torch
+
     total = amounts.sum(dim=1, keepdim=True)
     shares = amounts / torch.where(total > 0, total, 1.0)
     return -torch.xlogy(shares, shares).sum(dim=1)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from entviz.estimators.metric import Entropy
+from entviz.estimators.option import option
 
-from entviz import kernels
-from entviz.estimators.estimator import check_tokens
-from entviz.estimators.options import positive_number
-from entviz.estimators.states import CANCELLATION, gram, squared_distances, upper_gram, windows_of_states
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST_SIMILARITY = 1e-10
 
 
 @dataclass(frozen=True)
-class Renyi:
+class Renyi(Entropy):
     """Kernel estimate of Renyi's entropy of order alpha.
 
     Every dimension is standardized (unbiased deviation + 1e-10). With D the distances of all n^2 pairs of tokens,
@@ -45,32 +43,34 @@ class Renyi:
         0.0
     """
 
-    alpha: float = 4.0
+    alpha: float = option(4.0, 0, 10, "the order of the entropy")
 
-    name: ClassVar[str] = "renyi"
-    title: ClassVar[str] = "Rényi"
-    unit: ClassVar[str] = "nats"
-    source: ClassVar[str] = "Rényi 1961; Yang et al. 2025, arXiv 2504.03794, section 3.2"
-    minimum_tokens: ClassVar[int] = 2
-    remedy: ClassVar[str] = "use longer windows"
+    name = "renyi"
+    title = "Rényi"
+    word = "Rényi"
+    about = "Rényi entropy of order {alpha} from all pairwise distances between tokens, each dimension standardized."
+    shown = False
+    source = "Rényi 1961; Yang et al. 2025, arXiv 2504.03794, section 3.2"
 
-    def __post_init__(self) -> None:
-        positive_number("alpha", self.alpha, 10)
+    @property
+    def minimum_tokens(self) -> int:
+        """Two, for a deviation."""
+        return 2
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Entropy of each window.
+        import torch
 
-        Args:
-            states: shape (windows, tokens, width), any floating-point type.
+        from entviz import kernels
+        from entviz.estimators.states import (
+            CANCELLATION,
+            gram,
+            squared_distances,
+            upper_gram,
+            windows_of_states,
+        )
 
-        Returns:
-            float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
-
-        Raises:
-            OptionError: the states are not such a tensor, or there is one token in a window.
-        """
         states = windows_of_states(states)
-        check_tokens(self, states.shape[1])
+        self.check_tokens(states.shape[1])
         if kernels.apply_to(states):
             states = kernels.standardized(states)
             products = upper_gram(states)
@@ -107,6 +107,8 @@ def renyi_by_torch(squares: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     Returns:
         The entropies, float64, and the medians of the squared distances, float32; both of shape (windows,).
     """
+    import torch
+
     # Squaring keeps the order, so the median of the squares is the square of the median.
     medians = squares.flatten(1).median(dim=1).values
     exponent = squares / (2 * medians.clamp(min=torch.finfo(torch.float32).tiny))[:, None, None]

@@ -10,7 +10,7 @@ from entviz.errors import ExportError
 from entviz.export.card import model_card
 from entviz.export.order import Exported, Format, Order, Written
 from entviz.export.place import MARK, new_directory
-from entviz.export.registry import get_format
+from entviz.export.registry import FORMATS
 from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def export(
         ExportError: where the format cannot express it, what was written does not compute the same, or the place
             cannot be written. Nothing is left there then.
     """
-    form = get_format(format_name)
+    form = FORMATS[format_name]
     drop.check(loaded.layers)
     objection = form.objection(loaded.name, drop)
     if objection is not None:

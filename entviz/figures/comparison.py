@@ -20,6 +20,7 @@ import plotly.graph_objects as go
 from entviz.blocks import KINDS, PruneSet, all_blocks
 from entviz.comparison.grid.result import pareto_front
 from entviz.criteria import CRITERIA
+from entviz.estimators import base, entropies, is_entropy
 from entviz.evaluation.perplexity import in_words
 from entviz.figures import theme, tokens
 from entviz.words.phrases import number
@@ -29,19 +30,14 @@ if TYPE_CHECKING:
     from entviz.comparison.pair.pair import Contrast
     from entviz.evaluation.loss import Evaluation
 
-# Colour, symbol and dash of contenders; the estimators keep the colours they have everywhere. Others take their turn
-# among what is left, in the order of the registry.
+# Colour, symbol and dash of criteria. Others take their turn among what is left, in the order of the registry.
 STYLES: Final[dict[str, tuple[str, str, str]]] = {
-    "entrodrop:bucket": (theme.BLUE, "circle", "solid"),
-    "entrodrop:knn": (theme.ORANGE, "square", "solid"),
-    "entrodrop:renyi": (theme.GREEN, "diamond", "solid"),
-    "entrodrop:matrix": (theme.METRIC_COLOURS["matrix"], "pentagon", "solid"),
     "cosine": (theme.PURPLE, "triangle-up", "dash"),
     "block-influence": (theme.PURPLE, "triangle-down", "dot"),
     "angular-distance": (theme.SKY, "triangle-right", "dash"),
     "leave-one-out": (theme.SKY, "x", "dot"),
-    "sleb": (theme.METRIC_COLOURS["lens"], "cross", "dash"),
-    "finercut": (theme.METRIC_COLOURS["lens"], "hexagon", "dot"),
+    "sleb": (theme.WINE, "cross", "dash"),
+    "finercut": (theme.WINE, "hexagon", "dot"),
     "search": (theme.VERMILION, "star", "solid"),
     "last": (theme.GREY, "triangle-left", "dash"),
     "random": (theme.GREY, "circle-open", "dot"),
@@ -53,6 +49,7 @@ _MORE: Final = (
     (theme.VERMILION, "hexagram"),
     (theme.PURPLE, "star-square"),
 )
+_ESTIMATOR_SYMBOLS: Final = ("circle", "square", "diamond", "pentagon", "hexagon2", "octagon")  # in turn
 QUALITY_TITLES: Final = {
     "perplexity": "Perplexity",
     "kl": "KL from dense (nats)",
@@ -116,11 +113,20 @@ def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figur
 
 
 def style_of(name: str) -> tuple[str, str, str]:
-    """Colour, symbol and dash of a contender; a variant of entrodrop has its estimator's colour and an open symbol."""
+    """Colour, symbol and dash of a contender.
+
+    One with an estimator has the colour that the estimator has everywhere; where its options are not the usual ones,
+    the line is dashed, and a variant has an open symbol.
+    """
     criterion, _, rest = name.partition(":")
     estimator, _, variant = rest.partition(":")
-    known = STYLES.get(f"{criterion}:{estimator}" if estimator else criterion)
-    if known is None:
+    known = STYLES.get(criterion)
+    if estimator:
+        turn = entropies().index(base(estimator)) if is_entropy(estimator) else 0
+        symbol = _ESTIMATOR_SYMBOLS[turn % len(_ESTIMATOR_SYMBOLS)]
+        dash = "solid" if base(estimator) == estimator else "longdash"
+        known = (theme.metric_colour(estimator), symbol, dash)
+    elif known is None:
         others = [other for other in CRITERIA if other not in STYLES]
         turn = others.index(criterion) if criterion in others else 0
         known = (*_MORE[turn % len(_MORE)], "dashdot")

@@ -4,7 +4,7 @@
 
     entropy_curve(analysis, "bucket")                               # entropy at every site, stages shaded
     entropy_increase_bars(analysis, "bucket", ("attn", "mlp"))      # what each block adds, in nats
-    importance_bars(analysis, ("attn", "mlp"))                      # 1 − cosine similarity
+    importance_bars(analysis, "cosine", ("attn", "mlp"))            # 1 − cosine similarity
 
 The horizontal axis is the layer index everywhere: the site ``layer.i`` and every block of layer i stand at i, the
 site ``attn.i`` half a step before it, the embedding at −1. Charts stacked on a page therefore line up.
@@ -19,8 +19,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from entviz.figures import theme
-from entviz.figures.reading import IMPORTANCE
 from entviz.stages import stages
+from entviz.words.metrics import axis_title, complement_title
 from entviz.words.phrases import number
 
 if TYPE_CHECKING:
@@ -92,25 +92,27 @@ def entropy_increase_bars(
 
 
 def importance_bars(
-    analysis: "Analysis", kinds: Sequence[str], *, similarity: bool = False, cut: bool = True
+    analysis: "Analysis", metric: str, kinds: Sequence[str], *, complement: bool = False, cut: bool = True
 ) -> go.Figure:
-    """Importance, 1 − cosine similarity of a block's input and output (no unit); or the similarity itself."""
-    rows = analysis.blocks[analysis.blocks["metric"] == IMPORTANCE]
-    if similarity:
+    """Importance of every block of these kinds (no unit); or 1 minus it, where that means something.
+
+    Of ``cosine`` that is 1 − cosine similarity of a block's input and output, or the similarity itself.
+    """
+    rows = analysis.blocks[analysis.blocks["metric"] == metric]
+    title, title_of_complement = axis_title(metric), complement_title(metric)
+    if complement:
         flipped = [tuple(1 - value for value in windows) for windows in rows["per_window"]]
         rows = rows.assign(value=1 - rows["value"], per_window=flipped)
         return _bars(
             rows,
             kinds,
             analysis.layers,
-            y_title="Cosine similarity",
-            unit="similarity",
+            y_title=title_of_complement,
+            unit=title_of_complement.rpartition(" ")[2].lower(),
             sign=False,
             cut=False,
         )
-    return _bars(
-        rows, kinds, analysis.layers, y_title="1 − cosine similarity", unit="importance", sign=False, cut=cut
-    )
+    return _bars(rows, kinds, analysis.layers, y_title=title, unit="importance", sign=False, cut=cut)
 
 
 def _add_band(figure: go.Figure, sites: pd.DataFrame, colour: str) -> None:

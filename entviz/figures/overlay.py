@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.figures import theme
-from entviz.figures.reading import IMPORTANCE
+from entviz.words.metrics import axis_title
 from entviz.words.phrases import number
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MOST: Final = len(COLOURS)
 
 def shared_metrics(analyses: Mapping[str, "Analysis"]) -> list[str]:
     """The metrics that all of them measured, in the first one's order."""
-    found = [list(dict.fromkeys(one.blocks["metric"])) for one in analyses.values()]
+    found = [one.metrics for one in analyses.values()]
     return [metric for metric in found[0] if all(metric in others for others in found[1:])] if found else []
 
 
@@ -45,7 +45,7 @@ def curves(analyses: Mapping[str, "Analysis"], metric: str) -> go.Figure:
     """
     figure = go.Figure()
     for (name, analysis), colour, dash in zip(analyses.items(), COLOURS, DASHES, strict=False):
-        if metric == IMPORTANCE:
+        if metric not in analysis.entropies:
             rows = analysis.blocks[
                 (analysis.blocks["metric"] == metric) & (analysis.blocks["kind"] == "layer")
             ]
@@ -66,8 +66,7 @@ def curves(analyses: Mapping[str, "Analysis"], metric: str) -> go.Figure:
             ],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    y_title = "1 − cosine similarity" if metric == IMPORTANCE else "Entropy (nats)"
-    theme.style(figure, x_title="Layer (−1: embedding)", y_title=y_title)
+    theme.style(figure, x_title="Layer (−1: embedding)", y_title=axis_title(metric))
     figure.update_xaxes(showgrid=False)
     return figure
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from entviz.figures import theme
 from entviz.stages import Stages, stages
+from entviz.words.metrics import metric_title
 from entviz.words.phrases import listed, number
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
-IMPORTANCE: Final = "cosine"
 NAMED: Final = 3  # blocks that a sentence names
 _LOWEST_AT: Final = {
     "embedding": "entropy is lowest at the embedding, so no layer compresses below it",
@@ -35,7 +34,7 @@ def lowest_blocks(
     """
     rows = analysis.blocks
     rows = rows[(rows["metric"] == metric) & rows["kind"].isin(list(kinds))]
-    if metric != IMPORTANCE:
+    if metric in analysis.entropies:
         found = stages(analysis, metric)
         if found.two:
             rows = rows[rows["index"] > found.turning_point]
@@ -44,16 +43,16 @@ def lowest_blocks(
 
 def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
     """One sentence over all chosen entropies: which of them see two stages, and where they turn."""
-    entropies = [metric for metric in metrics if metric != IMPORTANCE]
+    entropies = [metric for metric in metrics if metric in analysis.entropies]
     if not entropies:
         return "Importance says how much a block turns its input's direction: 1 − cosine similarity."
     found = {metric: stages(analysis, metric) for metric in entropies}
     turning = [
-        f"{theme.metric_title(metric)} entropy turns at layer {one.turning_point}"
+        f"{metric_title(metric, 'entropy')} turns at layer {one.turning_point}"
         for metric, one in found.items()
         if one.two
     ]
-    flat = [theme.metric_title(metric) for metric, one in found.items() if not one.two]
+    flat = [metric_title(metric, "") for metric, one in found.items() if not one.two]
     if not turning:
         return f"{listed(flat)} entropy {'shows' if len(flat) == 1 else 'show'} no two stages here."
     sentence = listed(turning)
@@ -67,10 +66,9 @@ def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
 def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
     """What one metric's chart says about this model, with how far its windows agree. Plain text."""
     lowest = lowest_blocks(analysis, metric, kinds)
-    named = listed(
-        [f"{row.block} ({number(row.value, sign=metric != IMPORTANCE)})" for row in lowest.itertuples()]
-    )
-    if metric == IMPORTANCE:
+    entropy = metric in analysis.entropies
+    named = listed([f"{row.block} ({number(row.value, sign=entropy)})" for row in lowest.itertuples()])
+    if not entropy:
         return f"The blocks that change their input least are {named}."
     found = stages(analysis, metric)
     if found.two:

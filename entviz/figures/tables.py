@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from entviz.words.metrics import unit_of
+
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
@@ -24,7 +26,7 @@ def block_table(analysis: "Analysis", metrics: Sequence[str], kinds: Sequence[st
 
 def _flat(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     flat = rows[names].reset_index(drop=True)
-    flat["unit"] = ["1 - cosine" if metric == "cosine" else "nats" for metric in flat["metric"]]
+    flat["unit"] = [unit_of(metric).replace("−", "-") for metric in flat["metric"]]
     flat["value"] = rows["value"].to_numpy()
     windows = pd.DataFrame(rows["per_window"].tolist())
     windows.columns = [f"window_{number + 1}" for number in windows.columns]

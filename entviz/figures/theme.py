@@ -11,9 +11,12 @@ Backgrounds are left unset: Streamlit then paints the page's own colour, light o
 too, so that its text stays readable wherever it is pasted.
 """
 
+import re
 from typing import Any, Final
 
 import plotly.graph_objects as go
+
+from entviz.estimators import METRICS, base
 
 BLUE: Final = "#0072B2"
 ORANGE: Final = "#E69F00"
@@ -22,25 +25,19 @@ PURPLE: Final = "#CC79A7"
 SKY: Final = "#56B4E9"
 VERMILION: Final = "#D55E00"
 GREY: Final = "#8A8F98"
+OLIVE: Final = "#999933"  # this and the next from Paul Tol's "muted" set: Okabe and Ito's six are used up
+WINE: Final = "#AA4499"
 
 METRIC_COLOURS: Final[dict[str, str]] = {
     "bucket": BLUE,
     "knn": ORANGE,
     "renyi": GREEN,
     "cosine": PURPLE,
-    "matrix": "#999933",  # the last two from Paul Tol's "muted" set: Okabe and Ito's six are used up
-    "lens": "#AA4499",
+    "matrix": OLIVE,
 }
+_OTHER_METRICS: Final = (WINE, SKY, VERMILION)  # in turn
 KIND_COLOURS: Final[dict[str, str]] = {"embed": GREY, "layer": GREY, "attn": SKY, "mlp": VERMILION}
 
-METRIC_TITLES: Final[dict[str, str]] = {
-    "bucket": "Bucket",
-    "knn": "KNN",
-    "renyi": "Rényi",
-    "cosine": "Cosine",
-    "matrix": "Matrix",
-    "lens": "Logit lens",
-}
 KIND_TITLES: Final[dict[str, str]] = {
     "layer": "Layer",
     "attn": "Attention",
@@ -54,19 +51,20 @@ GRID_COLOUR: Final = "rgba(128,132,140,0.18)"
 LINE_COLOUR: Final = "rgba(128,132,140,0.75)"  # reads on white and on near-black
 STAGE_COLOURS: Final[tuple[str, str]] = ("rgba(86,180,233,0.10)", "rgba(230,159,0,0.10)")
 
+_NOT_IN_A_NAME: Final = re.compile(r"[^\w.]+")  # of a file: a metric's options have parentheses
+
 MARGIN: Final[dict[str, int]] = {"l": 74, "r": 12, "t": 36, "b": 52}  # fixed, so that stacked charts line up
 FONT_SIZE: Final = 13
 HEIGHT: Final = 360
 
 
-def metric_title(metric: str) -> str:
-    """The name of a metric for the screen; one without a name of its own is shown as it is written."""
-    return METRIC_TITLES.get(metric, metric)
-
-
 def metric_colour(metric: str) -> str:
-    """The metric's colour as a CSS string, the same everywhere."""
-    return METRIC_COLOURS.get(metric, GREY)
+    """The metric's colour as a CSS string, the same everywhere and whatever its options."""
+    name = base(metric)
+    if name in METRIC_COLOURS:
+        return METRIC_COLOURS[name]
+    others = [other for other in METRICS if other not in METRIC_COLOURS]
+    return _OTHER_METRICS[others.index(name) % len(_OTHER_METRICS)] if name in others else GREY
 
 
 def kind_title(kind: str) -> str:
@@ -130,5 +128,9 @@ def export_config(file_name: str) -> dict[str, Any]:
         "responsive": True,
         "scrollZoom": False,
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": file_name},
+        "toImageButtonOptions": {
+            "format": "png",
+            "scale": 2,
+            "filename": _NOT_IN_A_NAME.sub("-", file_name).strip("-"),
+        },
     }

@@ -14,27 +14,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.comparison.trust.verdict import between, signed
+from entviz.estimators import is_entropy
 from entviz.figures import theme
+from entviz.words.metrics import metric_title, unit_of
 from entviz.words.phrases import number
 
 if TYPE_CHECKING:
     from entviz.comparison.trust.trust import Trust
 
-TITLES: Final = {
-    "bucket": "Bucket entropy",
-    "knn": "KNN entropy",
-    "renyi": "Rényi entropy",
-    "matrix": "Matrix entropy",
-    "cosine": "Cosine importance",
-    "angular": "Angular distance",
-    "depth": "Depth alone",
-}
+_TITLES: Final = {"angular": "Angular distance", "depth": "Depth alone"}  # of what is no metric
 DAMAGE_TITLES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
-UNITS: Final = {
-    "cosine": "1 − cosine",
-    "angular": "half turns",
-    "depth": "−position",
-}  # entropies are in nats
+_UNITS: Final = {"angular": "half turns", "depth": "−position"}
 SYMBOLS: Final = {"layer": "circle", "attn": "circle", "mlp": "diamond"}
 ROW_HEIGHT: Final = 38
 SCATTER_HEIGHT: Final = 300
@@ -44,7 +34,9 @@ _COLOURS: Final = {"angular": theme.SKY, "depth": theme.GREY}
 
 def title(criterion: str) -> str:
     """A criterion's name for a chart."""
-    return TITLES.get(criterion, criterion)
+    if criterion in _TITLES:
+        return _TITLES[criterion]
+    return metric_title(criterion, "entropy" if is_entropy(criterion) else "importance")
 
 
 def chosen(trust: "Trust", scope: str, damage: str) -> pd.DataFrame:
@@ -125,7 +117,7 @@ def scatter(trust: "Trust", criterion: str, scope: str, damage: str, *, as_ranks
             customdata=[_hover(row, criterion, len(rows)) for row in part.itertuples()],
             hovertemplate="%{customdata}<extra></extra>",
         )
-    unit = UNITS.get(criterion, "nats")
+    unit = _unit(criterion)
     theme.style(
         figure,
         x_title="Rank by score" if as_ranks else f"Score ({unit})",
@@ -170,10 +162,14 @@ def _dots(trust: "Trust", criterion: str, scope: str, damage: str) -> pd.DataFra
 
 def _hover(row: Any, criterion: str, count: int) -> str:
     return (
-        f"<b>{row.block}</b><br>score {number(row.score)} {UNITS.get(criterion, 'nats')}, rank {row.score_rank:g} "
+        f"<b>{row.block}</b><br>score {number(row.score)} {_unit(criterion)}, rank {row.score_rank:g} "
         f"of {count}<br>loss {number(row.loss, sign=True)} nats, KL {number(row.kl)} nats<br>"
         f"damage rank {row.damage_rank:g} of {count}"
     )
+
+
+def _unit(criterion: str) -> str:
+    return _UNITS.get(criterion) or unit_of(criterion)
 
 
 def _colour(criterion: str) -> str:

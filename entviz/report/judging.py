@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from entviz.estimators import is_entropy
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
@@ -57,13 +58,12 @@ def of_trust(trust: Trust, about: About, dtype: str = "float32") -> str:
         )
     )
     sections.append(Section("Blocks", table=drawn.block_table(trust)))
-    measured = ("cosine", "angular", "depth")  # whatever the estimators
     again = command(
         about,
         "trust",
         {
             "--level": trust.level,
-            "--estimators": ",".join(name for name in trust.criteria if name not in measured),
+            "--estimators": ",".join(name for name in trust.criteria if is_entropy(name)),
             "--windows": trust.windows,
             "--window-length": trust.window_length,
             "--dtype": dtype,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from entviz.criteria import known
-from entviz.figures import grid, theme
+from entviz.figures import grid
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
+from entviz.words.metrics import metric_title
 
 if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
@@ -66,7 +67,7 @@ def _board(ranking: Ranking, asked: Mapping[str, Any]) -> str:
     criterion = known(ranking.criterion)
     title, unit = criterion.score_title, criterion.score_unit
     if "estimator" in criterion.options():
-        title += f", {theme.metric_title(asked['estimator'])}"
+        title += f", {metric_title(asked['estimator'])}"
     kinds = [kind for kind in ("layer", "attn", "mlp") if kind in set(ranking.scores["kind"])]
     drawn = grid.picture(grid.table([ranking], None, "", ranking.drop, unit), ranked=kinds)
     bar = grid.colour_bar(drawn, f"{title} ({unit})" if unit else title)

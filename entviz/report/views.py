@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from entviz.blocks import KINDS
-from entviz.figures import costs, depth, reading, tables, theme, tokens
+from entviz.figures import costs, depth, reading, tables, tokens
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
+from entviz.words.metrics import metric_title
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -27,23 +28,24 @@ def of_analysis(
     analysis: Analysis, about: About, metrics: Sequence[str] | None = None, kinds: Sequence[str] | None = None
 ) -> str:
     """Entropy and importance across depth. ``metrics`` and ``kinds`` of block: those measured, if left out."""
-    measured = list(dict.fromkeys(analysis.blocks["metric"]))
+    measured = analysis.metrics
     metrics = measured if metrics is None else [name for name in metrics if name in measured]
     found = set(analysis.blocks["kind"])
     kinds = [kind for kind in (KINDS if kinds is None else kinds) if kind in found]
     sections = []
     for metric in metrics:
         said = reading.sentence(analysis, metric, kinds)
-        if metric == reading.IMPORTANCE:
-            sections.append(Section("Importance", said, depth.importance_bars(analysis, kinds)))
+        if metric not in analysis.entropies:
+            sections.append(Section("Importance", said, depth.importance_bars(analysis, metric, kinds)))
             continue
-        title = f"{theme.metric_title(metric)} entropy"
+        title = metric_title(metric, "entropy")
         level = "layer" if kinds == ["layer"] else None
         sections.append(Section(title, said, depth.entropy_curve(analysis, metric, level=level)))
         bars = depth.entropy_increase_bars(analysis, metric, kinds)
-        sections.append(Section(f"{title} increase of each block", figure=bars))
+        increase = metric_title(metric, "entropy increase of each block")
+        sections.append(Section(increase, figure=bars))
     sections.append(Section("Blocks", table=tables.block_table(analysis, metrics, kinds)))
-    entropies = [metric for metric in metrics if metric != reading.IMPORTANCE]
+    entropies = [metric for metric in metrics if metric in analysis.entropies]
     if entropies:
         sections.append(Section("Sites", table=tables.site_table(analysis, entropies)))
     again = command(

@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from entviz.blocks import KINDS, PruneSet, check_levels
+from entviz.blocks import KINDS, PruneSet, in_order_of_kind
 from entviz.errors import EntvizError, OptionError
+from entviz.estimators import specs_in_order
 from entviz.jobs import Job, Turn, Worker
 from entviz.store import Run, Store
 from entviz.tasks import BUILT_IN, read_task, task_titles
@@ -21,7 +22,7 @@ from entviz.workbench.judging import JudgeCriteria, MeasurePairs
 from entviz.workbench.keys import asked_key
 from entviz.workbench.rest import Rest, give_memory_back
 from entviz.workbench.shelf import Shelf
-from entviz.workbench.tasks import MEASURED, Analyze, Evaluate, Generate, Request, Score, in_order
+from entviz.workbench.tasks import Analyze, Evaluate, Generate, Request, Score
 from entviz.workbench.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Workbench:
     ) -> Job[Analysis]:
         """Entropy at every site and importance of every block."""
         return self._desk.ask(
-            lambda: Analyze(request, in_order(metrics, MEASURED), in_order(check_levels(levels), KINDS)),
+            lambda: Analyze(request, specs_in_order(metrics), in_order_of_kind(levels)),
             session,
             "analyze",
         )
@@ -88,13 +89,17 @@ class Workbench:
         stage: int | None = None,
         seed: int = 0,
         seconds: float = 60.0,
+        along: Sequence[str] = (),
     ) -> Job[Ranking]:
         """Blocks in the order in which any criterion of ``entviz.criteria`` drops them.
 
-        A criterion that only measures shares the analysis of the same text, and one whose order does not depend on
-        the budget is computed once for all numbers of blocks. A search's partial result is its best ranking so far.
+        A criterion that only measures shares the analysis of the same text (with the metrics ``along``), and one
+        whose order does not depend on the budget is computed once for all numbers of blocks. A search's partial result
+        is its best ranking so far.
         """
-        choice = rankings.Choice(criterion, estimator, level, budget, protect, stage, seed, seconds)
+        choice = rankings.Choice(
+            criterion, estimator, level, budget, protect, stage, seed, seconds, tuple(along)
+        )
         try:
             metrics = choice.metrics
         except EntvizError as error:

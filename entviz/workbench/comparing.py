@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import PruneSet
+from entviz.comparison.grid.contenders import canonical
 from entviz.progress import Progress
 from entviz.store import Run, result_key
 from entviz.workbench.keys import options_of
@@ -47,6 +48,10 @@ class Compare(OnText):
     task: ChoiceTask | None = None
     limit: int | None = None
     kind = "comparison"
+
+    def __post_init__(self) -> None:
+        # Canonical, since they are part of the key.
+        object.__setattr__(self, "criteria", tuple(map(canonical, self.criteria)))
 
     def options(self) -> dict[str, Any]:
         return self.request.options() | {

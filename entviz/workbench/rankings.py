@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from entviz.criteria import ByAnalysis, known, rank_by_analysis
+from entviz.estimators import with_defaults
 from entviz.jobs import Derived, Job
-from entviz.workbench.tasks import MEASURED, Rank, Request
+from entviz.workbench.tasks import Rank, Request
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What blocks are ranked by: the arguments of :func:`entviz.criteria.rank` by their names."""
+    """What blocks are ranked by: the arguments of :func:`entviz.criteria.rank` by their names.
+
+    ``along`` are metrics that are measured in the same pass where an analysis gives the ranking.
+    """
 
     criterion: str
     estimator: str
@@ -26,18 +30,19 @@ class Choice:
     stage: int | None = None
     seed: int = 0
     seconds: float = 60.0
+    along: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...] | None:
         """The metrics of the analysis that gives the ranking; None where no analysis does.
 
-        It is the one that all pages share, unless the estimator is in that one not measured.
+        It is the one that all pages share, where that holds the estimator; else ``along`` says what more is measured.
         """
         chosen = known(self.criterion)
         if not issubclass(chosen, ByAnalysis) or not isinstance(self.budget, int):
             return None
         metric = chosen(**self.options).metric
-        return MEASURED if metric in MEASURED else (metric,)
+        return with_defaults([*self.along, metric])
 
     @property
     def cut_later(self) -> bool:

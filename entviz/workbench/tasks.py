@@ -5,11 +5,11 @@ A new kind is a dataclass beside these, a line in ``entviz.store.codec.RESULTS``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from entviz.blocks import KINDS, PruneSet
+from entviz.estimators import default_metrics
 from entviz.progress import Progress
 from entviz.workbench.keys import kept_key
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from entviz.text.windows import Windows
 
 Result = TypeVar("Result", covariant=True)
-
-MEASURED = ("bucket", "knn", "renyi", "cosine")  # together, as they share the forward pass and much else
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,9 @@ class Analyze(OnText):
 
 def explored(material: Material, request: Request, tokens: str) -> Analysis | None:
     """The analysis that pages share, where it is known. ``tokens`` is the fingerprint of what the request reads."""
-    found: Analysis | None = material.store.get(kept_key(Analyze(request, MEASURED), material.loaded, tokens))
+    found: Analysis | None = material.store.get(
+        kept_key(Analyze(request, default_metrics()), material.loaded, tokens)
+    )
     return found
 
 
@@ -301,13 +301,6 @@ class Score:
     @property
     def _name(self) -> str:
         return self.task if isinstance(self.task, str) else self.task.name
-
-
-def in_order(metrics: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Metrics without repetition and in one order, so that the same choice is the same work."""
-    return tuple(
-        sorted(dict.fromkeys(metrics), key=lambda name: (known.index(name) if name in known else 99, name))
-    )
 
 
 def _shortened(text: str, most: int = 80) -> str:

@@ -112,7 +112,7 @@ def test_few_blocks_and_one_window_say_so_rather_than_fail():
 def test_bad_options_are_said(tiny):
     with pytest.raises(BlockError, match="not a level"):
         trust(tiny, WINDOWS, "head")
-    with pytest.raises(OptionError, match="not a metric"):
+    with pytest.raises(OptionError, match="not an entropy"):
         trust(tiny, WINDOWS, "attn", estimators=("magic",))
 
 

@@ -35,9 +35,9 @@ import threading
 sys.modules["numba"] = None  # importing it raises ImportError
 import torch
 from entviz import kernels
-from entviz.estimators import ESTIMATORS, block_importances, estimator
+from entviz.estimators import block_importances, entropies, estimator
 states = torch.randn(2, 40, 24, generator=torch.Generator().manual_seed(5))
-print(kernels.load(), *(estimator(name)(states)[1].item() for name in ESTIMATORS),
+print(kernels.load(), *(estimator(name)(states)[1].item() for name in entropies()),
       block_importances(states, states + 1, states - 1)["mlp"][1].item())
 """
     none, *values = python(script).split()

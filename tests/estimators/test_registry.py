@@ -5,29 +5,37 @@ import pytest
 import torch
 
 from entviz.errors import OptionError
-from entviz.estimators import ESTIMATORS, Estimator, Measure, estimator
+from entviz.estimators import METRICS, Entropy, entropies, estimator
 from tests.estimators.ways import WAYS, hidden_states, running_on
 
 SMALL = {"knn": {"k": 5}}
 
 
-def small(name: str) -> Estimator:
+def small(name: str) -> Entropy:
     return estimator(name, **SMALL.get(name, {}))
 
 
 def test_every_estimator_says_what_it_is() -> None:
-    assert set(ESTIMATORS) >= {"bucket", "knn", "renyi", "matrix"}
-    for name in ESTIMATORS:
-        made = estimator(name)
-        assert made.name == name
-        assert made.unit == "nats"
-        assert made.title
+    assert entropies() == ("bucket", "knn", "renyi", "matrix")
+    for name, kind in METRICS.items():
+        made = kind()
+        assert made.spec == made.name == name
+        assert (made.unit == "nats") == (made.kind == "entropy") == (name in entropies())
+        for attribute in ("title", "word", "about", "unit", "axis_title", "remedy"):
+            assert getattr(made, attribute), (name, attribute)
+        assert "{" not in made.description
         assert any(character.isdigit() for character in made.source)  # a year
+        for option in made.options():
+            assert option.low <= option.default <= option.high
+            assert option.purpose
 
 
-def test_an_unknown_estimator_is_told_which_there_are() -> None:
-    with pytest.raises(OptionError, match="no estimator 'bukket'; choose from bucket, knn, renyi, matrix"):
-        estimator("bukket")
+@pytest.mark.parametrize("name", ["bukket", "cosine"])
+def test_what_is_no_entropy_is_told_which_there_are(name: str) -> None:
+    with pytest.raises(
+        OptionError, match=f"'{name}' is not an entropy: choose from bucket, knn, renyi, matrix"
+    ):
+        estimator(name)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +60,7 @@ def test_a_bad_option_is_told_what_would_do(name: str, options: dict[str, object
         estimator(name, **options)
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", entropies())
 @pytest.mark.parametrize(
     "states",
     [
@@ -69,7 +77,7 @@ def test_what_is_no_hidden_states_is_refused(name: str, states: torch.Tensor) ->
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", entropies())
 class TestEveryEstimator:
     def test_windows_measured_together_are_as_each_alone(self, way: str, name: str) -> None:
         states = hidden_states(5, 40, 130, 6)
@@ -130,29 +138,15 @@ class TestEveryEstimator:
                 torch.testing.assert_close(small(name)(states), plain, rtol=1e-9, atol=0)
 
 
-def test_measure_gives_what_each_estimator_gives() -> None:
-    states = hidden_states(2, 40, 24, 3)
-    measure = Measure(["renyi", "bucket", "knn", "bucket"], {"knn": {"k": 7}, "matrix": {"unused": 1}})
-    got = measure.site(states)
-    assert measure.names == tuple(got) == ("renyi", "bucket", "knn")
-    assert torch.equal(got["knn"], estimator("knn", k=7)(states))
-    assert torch.equal(got["bucket"], estimator("bucket")(states))
-    assert torch.equal(got["renyi"], estimator("renyi")(states))
-    assert set(measure.cosine(states, states, states)) == {"attn", "mlp", "layer"}
-
-
-def test_measure_knows_beforehand_which_windows_are_too_short() -> None:
-    measure = Measure(["bucket", "knn"])
-    measure.check_tokens(26)
+def test_an_estimator_knows_beforehand_which_windows_are_too_short() -> None:
+    estimator("knn").check_tokens(26)
     with pytest.raises(
         OptionError, match="knn estimator needs at least 26 tokens in a window; these windows have 16"
     ):
-        measure.check_tokens(16)
-    Measure([]).check_tokens(0)
-    assert Measure([]).site(torch.zeros(1, 2, 3)) == {}
+        estimator("knn").check_tokens(16)
 
 
-@pytest.mark.parametrize("module", ["", ".bucket", ".knn", ".renyi", ".matrix", ".cosine"])
+@pytest.mark.parametrize("module", [".registry", ".spec", ".bucket", ".knn", ".renyi", ".matrix", ".cosine"])
 def test_examples_in_the_documentation_run(module: str) -> None:
     outcome = doctest.testmod(importlib.import_module(f"entviz.estimators{module}"))
     assert outcome.attempted > 0

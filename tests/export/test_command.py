@@ -91,7 +91,7 @@ def test_another_models_recipe_is_noted(capsys, model, tmp_path):
         (["--drop", "attn.1", "--format", "mergekit"], "whole layers only"),
         (["--drop", "attn.1", "--format", "llama.cpp"], "whole layers only"),
         (["--drop", "", "--format", "llama.cpp"], "the prune set is empty"),
-        (["--drop", "layer.1", "--format", "onnx"], "no format 'onnx'"),
+        (["--drop", "layer.1", "--format", "onnx"], "'onnx' is not an export format"),
         (["--drop", "layer.9"], "does not exist"),
         (["--drop", "layer.0,layer.1,layer.2,layer.3"], "keep at least one"),
         (["--drop", "@nowhere.json"], "no recipe nowhere.json"),

@@ -182,8 +182,8 @@ def test_similar_bars_are_not_cut():
 
 def test_importance_and_similarity_add_up_to_one():
     analysis = analysis_of(DIP)
-    importance = depth.importance_bars(analysis, ("mlp",)).data[0]
-    similarity = depth.importance_bars(analysis, ("mlp",), similarity=True).data[0]
+    importance = depth.importance_bars(analysis, "cosine", ("mlp",)).data[0]
+    similarity = depth.importance_bars(analysis, "cosine", ("mlp",), complement=True).data[0]
     assert list(importance.y) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     assert list(np.add(importance.y, similarity.y)) == pytest.approx([1.0] * 6)
     assert importance.customdata[1].startswith("<b>mlp.1</b><br>0.2000 importance")

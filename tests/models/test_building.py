@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel, modeling_utils
 
-from entviz.estimators import ESTIMATORS, estimator
+from entviz.estimators import entropies, estimator
 from entviz.models import load
 from entviz.models.building import default_type_of_this_thread, one_at_a_time
 from tests.models.files import saved
@@ -54,7 +54,7 @@ def test_threads_measure_and_run_right_while_another_builds(tmp_path):
 
     def measured():
         with torch.inference_mode():
-            return [opt(ids).logits, *(estimator(name)(states) for name in ESTIMATORS)]
+            return [opt(ids).logits, *(estimator(name)(states) for name in entropies())]
 
     alone, beside = measured(), []
     build_it = LlamaForCausalLM.__init__

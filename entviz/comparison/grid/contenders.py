@@ -3,42 +3,47 @@
     entries, notes = contenders(["entrodrop:knn", "cosine", "random"], ["attn"], seeds=3)
     [entry.title for entry in entries]       # ["EntroDrop (KNN)", "Cosine", "Random", "Random", "Random"]
 
-Names are those of :data:`entviz.criteria.CRITERIA`; ``entrodrop`` takes the estimator after a colon, and after
-another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the turning point, and
-``entrodrop:knn:unprotected`` may drop any.
+Names are those of :data:`entviz.criteria.CRITERIA`; ``entrodrop`` takes the estimator after a colon, also with
+options (``entrodrop:knn(k=5)``), and after another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the
+turning point, and ``entrodrop:knn:unprotected`` may drop any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from entviz.criteria import CRITERIA, Criterion
+from entviz.criteria import CRITERIA, Criterion, EntroDrop
+from entviz.criteria.baselines import Random
+from entviz.criteria.cosine import Cosine
 from entviz.criteria.ranking import kinds_of
 from entviz.errors import OptionError
+from entviz.estimators import default_entropies, entropies, is_entropy
+from entviz.words.metrics import metric_title
 
-ESTIMATORS = {"bucket": "Bucket", "knn": "KNN", "renyi": "Rényi", "matrix": "Matrix"}
 # Of those with an estimator: further options, and which layers are protected.
 VARIANTS: dict[str, dict[str, Any]] = {"stage-2": {"stage": 2}, "unprotected": {}}
 _VARIANT_TITLES = {"": "", "stage-2": ", stage 2", "unprotected": ", unprotected"}
 MOST_SEEDS = 50
 
 
-def names_of(criteria: Mapping[str, type[Criterion]]) -> tuple[str, ...]:
-    """The names that criteria take part under: one for each estimator where they have one."""
+def names() -> tuple[str, ...]:
+    """The names that criteria take part under: one for each entropy where they have an estimator."""
     return tuple(
         name
-        for criterion in criteria.values()
+        for criterion in CRITERIA.values()
         for name in (
-            [f"{criterion.name}:{estimator}" for estimator in ESTIMATORS]
+            [f"{criterion.name}:{estimator}" for estimator in entropies()]
             if "estimator" in criterion.options()
             else [criterion.name]
         )
     )
 
 
-NAMES = names_of(CRITERIA)
+def usual() -> tuple[str, ...]:
+    """The names that take part unless others are asked for: the quick ones that only measure, and random."""
+    return (*(f"{EntroDrop.name}:{estimator}" for estimator in default_entropies()), Cosine.name, Random.name)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def title(name: str) -> str:
     known = CRITERIA[criterion].short_title if criterion in CRITERIA else criterion
     if not estimator:
         return known
-    return f"{known} ({ESTIMATORS.get(estimator, estimator)}{_VARIANT_TITLES.get(variant, '')})"
+    return f"{known} ({metric_title(estimator)}{_VARIANT_TITLES.get(variant, '')})"
 
 
 def contenders(
@@ -97,7 +102,7 @@ def contenders(
     """Every named criterion at every level where it makes sense, and a sentence about each that was left out.
 
     Args:
-        names: some of :data:`NAMES`, those with an estimator also with one of :data:`VARIANTS`; ``entrodrop`` alone
+        names: some of :func:`names`, those with an estimator also with one of :data:`VARIANTS`; ``entrodrop`` alone
             means the k-nearest-neighbour estimator.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
         seeds: how often a criterion that draws at random takes part.
@@ -131,6 +136,11 @@ def contenders(
     return list(dict.fromkeys(found)), notes
 
 
+def canonical(name: str) -> str:
+    """The same name with its estimator's options as they stand in keys; raises ``OptionError`` for an unknown one."""
+    return _entry(name).name if ":" in name else name
+
+
 def timed(names: Sequence[str]) -> bool:
     """Whether one of these names is of a criterion that runs for a given time."""
     return any("seconds" in CRITERIA[name].options() for name in names if name in CRITERIA)
@@ -139,13 +149,13 @@ def timed(names: Sequence[str]) -> bool:
 def _entry(name: str) -> Contender:
     word, _, rest = name.partition(":")
     estimator, colon, variant = rest.partition(":")
-    unknown = OptionError(f"'{name[:60]}' is not a criterion: choose from {', '.join(NAMES)}.")
+    unknown = CRITERIA.unknown(name, names())
     if word not in CRITERIA:
         raise unknown
     kind = CRITERIA[word]
     options: dict[str, Any] = {}
     if "estimator" in kind.options():
-        if (rest and estimator not in ESTIMATORS) or (colon and variant not in VARIANTS):
+        if (rest and not is_entropy(estimator)) or (colon and variant not in VARIANTS):
             raise unknown
         options = ({"estimator": estimator} if estimator else {}) | VARIANTS.get(variant, {})
     elif ":" in name:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from entviz.analysis import DEFAULT_METRICS, Analysis, analyze, measurable
+from entviz.analysis import Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.grid.cell import Cell
 from entviz.comparison.grid.contenders import Contender, contenders
@@ -36,6 +36,7 @@ from entviz.criteria.ranking import Ranking
 from entviz.criteria.trial import Tried
 from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, ModelError, OptionError
+from entviz.estimators import default_metrics
 from entviz.evaluation.many import Cost, evaluate_many
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.tasks import evaluate_task
@@ -85,7 +86,7 @@ def compare(
     Args:
         calibration: what the criteria choose by.
         measured: what the prune sets are measured on; text that the criteria have not seen, where there is any.
-        criteria: names, see :data:`entviz.comparison.grid.contenders.NAMES`.
+        criteria: names, see :data:`entviz.comparison.grid.contenders.names`.
         budgets: what :meth:`entviz.criteria.budget.Budget.parse` reads, each above nothing.
         searched: what the search chooses by, if not ``calibration``. It tries few sets on many windows, so that in
             the same time it can use more text than criteria that try many sets.
@@ -191,9 +192,9 @@ class _Run:
     # Choosing
 
     def _analysis(self) -> Analysis:
-        known = set(self.analysis.blocks["metric"]) if self.analysis is not None else set()
+        known = set(self.analysis.metrics) if self.analysis is not None else set()
         # The search seeds itself from the same analysis, as far as the windows are long enough for it.
-        usual = measurable(DEFAULT_METRICS, self.calibration.input_length)
+        usual = measurable(default_metrics(), self.calibration.input_length)
         wanted = set(usual) | {entry.estimator for entry in self.entries if entry.estimator}
         if self.analysis is not None and wanted <= known:
             return self.analysis

@@ -21,10 +21,11 @@ import pandas as pd
 from entviz.analysis import Analysis, analyze
 from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.comparison.trust.rank_correlation import CONFIDENCE, interval, kendall, resample, spearman
-from entviz.criteria import EntroDrop
+from entviz.criteria import Cosine, EntroDrop
 from entviz.criteria.angular import angular_distances
 from entviz.criteria.ranking import kinds_of
 from entviz.decoder.states import StateCache
+from entviz.estimators import default_entropies, entropy_of
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
@@ -32,7 +33,6 @@ from entviz.progress import Progress, silent
 from entviz.records import records
 from entviz.text.windows import Windows
 
-ESTIMATORS = ("bucket", "knn", "renyi")
 DAMAGES = ("loss", "kl")
 SCOPES = ("all", "inner")
 FEWEST_BLOCKS = 5  # with fewer, any order is likely by chance
@@ -100,7 +100,7 @@ def trust(
     windows: Windows,
     level: str = "attn",
     *,
-    estimators: Sequence[str] = ESTIMATORS,
+    estimators: Sequence[str] | None = None,
     analysis: Analysis | None = None,
     dtype: str = "float32",
     cache: StateCache | None = None,
@@ -122,7 +122,7 @@ def trust(
 
     Args:
         level: layer, attn, mlp, or attn+mlp for both together.
-        estimators: the entropies that EntroDrop is judged with.
+        estimators: the entropies that EntroDrop is judged with; by default those that are measured by default.
         analysis: a measurement of the same model and windows, where there is one already.
         dtype: the number type in which blocks are left out; what the criteria measure is measured as loaded.
         cache: hidden states to start from.
@@ -132,7 +132,8 @@ def trust(
         OptionError: for an unknown estimator, or windows that are too short for it.
     """
     blocks = all_blocks(loaded.layers, kinds_of(level))
-    metrics = (*dict.fromkeys(estimators), "cosine")
+    chosen = default_entropies() if estimators is None else estimators
+    metrics = (*dict.fromkeys(entropy_of(spec).spec for spec in chosen), Cosine().metric)
     passes = len(blocks) / 2  # leaving out n blocks takes as long as n/2 passes; measuring takes one or two
     measured, bent = 2 / (passes + 3), 3 / (passes + 3)
     if analysis is None or not _holds(analysis, blocks, metrics):
@@ -214,9 +215,7 @@ def _judged(
 
 
 def _holds(analysis: Analysis, blocks: Sequence[Block], metrics: Sequence[str]) -> bool:
-    return set(metrics) <= set(analysis.blocks["metric"]) and set(map(str, blocks)) <= set(
-        analysis.blocks["block"]
-    )
+    return set(metrics) <= set(analysis.metrics) and set(map(str, blocks)) <= set(analysis.blocks["block"])
 
 
 def _scores_of(analysis: Analysis, blocks: Sequence[Block], metrics: Sequence[str]) -> dict[str, np.ndarray]:

@@ -13,18 +13,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from entviz.comparison.trust.trust import FEWEST_BLOCKS, Trust
+from entviz.criteria import Cosine
+from entviz.estimators import is_entropy
+from entviz.words.metrics import metric_title
 from entviz.words.phrases import decimals, listed
 
-TITLES = {
-    "bucket": "bucket entropy increase",
-    "knn": "KNN entropy increase",
-    "renyi": "Rényi entropy increase",
-    "matrix": "matrix entropy increase",
-    "cosine": "cosine importance",
-    "angular": "angular distance",
-    "depth": "depth alone",
-}
-_NOT_ENTROPY = ("cosine", "angular", "depth")
+_COSINE = Cosine().metric
+_TITLES = {"angular": "angular distance", "depth": "depth alone"}  # of what is no metric
 
 
 def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]:
@@ -42,15 +37,15 @@ def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]
     if not valid.at[best, "low"] > 0:
         return [
             "No criterion predicts damage clearly better than chance. "
-            f"{_capital(TITLES[best])} has the highest rank correlation: {numbers}."
+            f"{_capital(_title(best))} has the highest rank correlation: {numbers}."
         ]
     others = [str(name) for name in valid.index[1:]]
     equals = [name for name in others if not gap(trust, scope, damage, best, name)[1] > 0]
-    said = [f"{_capital(TITLES[best])} predicts damage best: rank correlation {numbers}."]
+    said = [f"{_capital(_title(best))} predicts damage best: rank correlation {numbers}."]
     if equals:
-        said = [f"{_capital(TITLES[best])} has the highest rank correlation with damage: {numbers}."]
+        said = [f"{_capital(_title(best))} has the highest rank correlation with damage: {numbers}."]
         # Where cosine is first, how the entropies stand to it is said below, with numbers.
-        told = [TITLES[name] for name in equals if best != "cosine" or name in _NOT_ENTROPY]
+        told = [_title(name) for name in equals if best != _COSINE or not is_entropy(name)]
         if told:
             said.append(f"It is not clearly better than {listed(told)}.")
     said += _entropy_against_cosine(trust, scope, damage, [str(name) for name in valid.index])
@@ -70,10 +65,10 @@ def gap(trust: Trust, scope: str, damage: str, first: str, second: str) -> tuple
 
 
 def _entropy_against_cosine(trust: Trust, scope: str, damage: str, names: Sequence[str]) -> list[str]:
-    entropies = [name for name in names if name not in _NOT_ENTROPY]
-    if "cosine" not in names or not entropies:
+    entropies = [name for name in names if is_entropy(name)]
+    if _COSINE not in names or not entropies:
         return []
-    gaps = {name: gap(trust, scope, damage, name, "cosine") for name in entropies}
+    gaps = {name: gap(trust, scope, damage, name, _COSINE) for name in entropies}
     worse = [name for name, (_, _, high) in gaps.items() if high < 0]
     better = [name for name, (_, low, _) in gaps.items() if low > 0]
     unclear = [name for name in entropies if name not in worse and name not in better]
@@ -81,17 +76,17 @@ def _entropy_against_cosine(trust: Trust, scope: str, damage: str, names: Sequen
     for group, word in ((better, "better"), (worse, "worse")):
         if group:
             verb = "does" if len(group) == 1 else "do"
-            named = listed([f"{TITLES[name]} (difference {_signed(gaps[name])})" for name in group])
+            named = listed([f"{_title(name)} (difference {_signed(gaps[name])})" for name in group])
             said.append(f"{_capital(named)} {verb} {word} than cosine.")
     if unclear:
-        named = listed([f"{TITLES[name]} (difference {_signed(gaps[name])})" for name in unclear])
+        named = listed([f"{_title(name)} (difference {_signed(gaps[name])})" for name in unclear])
         verb = "is" if len(unclear) == 1 else "are"
         said.append(f"{_capital(named)} {verb} not clearly different from cosine.")
     return said
 
 
 def _no_better_than_chance(valid: pd.DataFrame) -> list[str]:
-    names = [TITLES[str(name)] for name, low in valid["low"].items() if not low > 0]
+    names = [_title(str(name)) for name, low in valid["low"].items() if not low > 0]
     verb = "is" if len(names) == 1 else "are"
     return [f"{_capital(listed(names))} {verb} not clearly better than chance."] if names else []
 
@@ -113,6 +108,14 @@ def signed(value: float) -> str:
 def between(low: float, high: float) -> str:
     """An interval as ``[0.45, 0.86]``."""
     return f"[{signed(low)}, {signed(high)}]"
+
+
+def _title(criterion: str) -> str:
+    if criterion in _TITLES:
+        return _TITLES[criterion]
+    return metric_title(
+        criterion, "entropy increase" if is_entropy(criterion) else "importance", sentence=True
+    )
 
 
 def _capital(sentence: str) -> str:

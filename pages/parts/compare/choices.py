@@ -1,18 +1,18 @@
 """What is compared: the pickers of the Criteria tab, and setting them to what an earlier comparison had."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import streamlit as st
 
-from entviz.comparison.grid.contenders import NAMES, VARIANTS, title
+from entviz.comparison.grid.contenders import VARIANTS, names, title, usual
+from entviz.estimators import base
 from entviz.tasks import BUILT_IN
 from entviz.text.passages import passages
 from pages.parts.shared import selection
 
 LEVELS: Final = {"layer": "Layers", "attn": "Attentions", "mlp": "MLPs", "attn+mlp": "Attn + MLP"}
-USUAL: Final = ("entrodrop:bucket", "entrodrop:knn", "entrodrop:renyi", "cosine", "random")
 VARIANT_TITLES: Final = {"stage-2": "After the turning point only", "unprotected": "Without protected layers"}
 OTHERS: Final = "The other built-in passages"
 REST: Final = "The rest of this text"
@@ -68,7 +68,7 @@ def shown(choices: Choices, chosen: selection.Selection) -> dict[str, Any]:
     built_in = chosen.text_name in passages()
     variants = [name for name in VARIANTS if any(one.endswith(f":{name}") for one in choices.criteria)]
     return {
-        "compare.criteria": [name for name in NAMES if name in choices.criteria],
+        "compare.criteria": _in_order(choices.criteria),
         "compare.variants": variants,
         "compare.levels": list(choices.levels),
         "compare.budgets": ", ".join(choices.budgets),
@@ -84,8 +84,8 @@ def draw(chosen: selection.Selection) -> Choices:
     """The pickers, and what they say."""
     criteria = st.pills(
         "Criteria",
-        NAMES,
-        default=USUAL,
+        _offered(),
+        default=usual(),
         selection_mode="multi",
         format_func=title,
         key="compare.criteria",
@@ -134,7 +134,7 @@ def draw(chosen: selection.Selection) -> Choices:
         )
         task, limit, seeds, seconds = _draw_more()
     return Choices(
-        _with_variants([name for name in NAMES if name in criteria], variants),
+        _with_variants(_in_order(criteria), variants),
         tuple(word.strip() for word in budgets.split(",") if word.strip()),
         tuple(level for level in LEVELS if level in levels),
         seeds,
@@ -145,12 +145,36 @@ def draw(chosen: selection.Selection) -> Choices:
     )
 
 
+def _offered() -> list[str]:
+    """Every criterion; with the options that are chosen in this session, too, and what an earlier comparison had."""
+    changed = [
+        name.replace(metric, spec)
+        for spec in selection.get("options")
+        for name in names()
+        if name.partition(":")[2] == (metric := base(spec))
+    ]
+    return list(dict.fromkeys([*names(), *changed, *_in_order(st.session_state.get("compare.criteria", ()))]))
+
+
+def _in_order(criteria: Iterable[str]) -> list[str]:
+    """Those without a variant, in the order in which they are offered."""
+    plain = [name for name in dict.fromkeys(criteria) if name.count(":") < 2]
+    order = names()
+    return sorted(
+        plain, key=lambda name: order.index(known) if (known := _plain(name)) in order else len(order)
+    )
+
+
+def _plain(name: str) -> str:
+    return name.partition("(")[0]
+
+
 def _with_variants(names: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
-    """The names, each of entrodrop's followed by its variants."""
+    """The names, each with an estimator followed by its variants."""
     found: list[str] = []
     for name in names:
         found.append(name)
-        if name.startswith("entrodrop:"):
+        if ":" in name:
             found += [f"{name}:{variant}" for variant in VARIANTS if variant in variants]
     return tuple(found)
 

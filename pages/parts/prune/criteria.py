@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from entviz.criteria import CRITERIA
-from entviz.figures import theme
+from entviz.criteria import CRITERIA, EntroDrop
+from entviz.estimators import entropies
+from entviz.words.metrics import metric_title
 from entviz.workbench import workbench
-from pages.parts.shared import job_view, selection
+from pages.parts.shared import job_view, metric_options, selection
 
 if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
@@ -22,7 +23,11 @@ SEARCH_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class Choice:
-    """What blocks are ranked by. ``protect`` is None for what is usual for the criterion."""
+    """What blocks are ranked by, and ``measured``: the metrics that the analysis behind it holds.
+
+    ``estimator`` is a spec; of a criterion that has none, the one whose entropy increase is shown. ``protect`` is None
+    for what is usual for the criterion.
+    """
 
     criterion: str
     estimator: str
@@ -30,6 +35,7 @@ class Choice:
     count: int
     protect: tuple[int, int] | None
     stage: int | None
+    measured: tuple[str, ...]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -44,7 +50,7 @@ class Choice:
     def score_title(self) -> str:
         """The score's name with its unit, for the colour bar."""
         name, unit = CRITERIA[self.criterion].score_title, self.unit
-        estimator = f", {theme.metric_title(self.estimator)}" if has_estimator(self.criterion) else ""
+        estimator = f", {metric_title(self.estimator)}" if has_estimator(self.criterion) else ""
         return f"{name}{estimator} ({unit})" if unit else f"{name}{estimator}"
 
 
@@ -70,19 +76,22 @@ def choose() -> Choice:
             required=True,
             persist_state="session",
         )
-        estimator: str | None = "knn"
+        estimator: str | None = EntroDrop.estimator
         if has_estimator(criterion):
             estimator = st.segmented_control(
                 "Entropy",
-                selection.ENTROPY_METRICS,
-                format_func=theme.metric_title,
-                **_one_of("prune.estimator", selection.ENTROPY_METRICS, "knn"),
+                entropies(),
+                format_func=metric_title,
+                **_one_of("prune.estimator", entropies(), EntroDrop.estimator),
                 required=True,
                 persist_state="session",
             )
+            metric_options.draw(estimator or EntroDrop.estimator, "prune", width=130)
         protect, stage = _draw_limits(criterion)
     count = int(st.session_state.get(_COUNT, USUAL_COUNT))
-    return Choice(criterion, estimator or "knn", level or levels[0], count, protect, stage)
+    name = estimator or EntroDrop.estimator
+    measured = selection.measured(name)
+    return Choice(criterion, selection.spec(name), level or levels[0], count, protect, stage, measured)
 
 
 def has_estimator(criterion: str) -> bool:
@@ -103,6 +112,7 @@ def show_ranking(chosen: selection.Selection, choice: Choice) -> "job_view.Shown
             protect=choice.protect,
             stage=choice.stage,
             seconds=SEARCH_SECONDS,
+            along=choice.measured,
         ),
         place="prune.ranking",
         label="Trying blocks" if CRITERIA[choice.criterion].tries() else "Ranking blocks",
@@ -124,6 +134,7 @@ def other_rankings(chosen: selection.Selection, choice: Choice) -> "list[Ranking
             job_view.session(),
             protect=choice.protect,
             stage=choice.stage,
+            along=choice.measured,
         )
         for kind in selection.KINDS
         if kind not in choice.kinds

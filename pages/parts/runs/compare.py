@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from entviz.estimators import is_entropy
 from entviz.figures import overlay, theme
 from entviz.store import Run
 from entviz.store.listing import KIND_TITLES, NUMBERS, dropped, listing
+from entviz.words.metrics import metric_title
 from entviz.workbench import workbench
 from pages.parts.shared.markdown import escape
 
@@ -58,15 +60,15 @@ def _draw_analyses(results: "dict[str, Analysis]") -> None:
         metrics,
         default=metrics[0],
         required=True,
-        format_func=theme.metric_title,
+        format_func=metric_title,
         key="runs.metric",
     )
-    title = "importance of each layer" if metric == "cosine" else "entropy"
+    title = metric_title(metric, "entropy" if is_entropy(metric) else "importance of each layer")
     st.plotly_chart(
         overlay.curves(results, metric),
         key="runs.curves",
         config=theme.export_config("entviz-runs"),
-        alt=f"{theme.metric_title(metric)} {title} across depth, one line a run",
+        alt=f"{title} across depth, one line a run",
     )
 
 

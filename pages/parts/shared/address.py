@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -17,18 +17,20 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.blocks import PruneSet
-from entviz.errors import EntvizError
+from entviz.errors import EntvizError, OptionError
+from entviz.estimators import METRICS, base, canonical, split
 from entviz.models import CATALOG
 from entviz.models.here import is_downloaded
 from entviz.text.passages import passages
 from pages.parts.shared import selection
 
 LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off
+SPECS_CHARACTERS: Final = 400  # of estimators, with options
 _PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
 _NO: Final = "no"
 _TOO_LONG: Final = "own"  # stands for a text that the link could not carry
 _MODEL: Final = re.compile(r"[\w./~:\\ -]+")
-_EMPTY: Final[dict[str, Any]] = {"begin": True, "metrics": (), "level": (), "drop": ""}
+_EMPTY: Final[dict[str, Any]] = {"begin": True, "metrics": (), "options": (), "level": (), "drop": ""}
 _PAGE: Final = "address.page"  # in the session's state, as are the next two: the page that was read on last
 _WRITTEN: Final = "address.written"  # what write() last put into the address bar
 _MESSAGES: Final = "address.messages"  # what could not be taken over, and the choices as they were then
@@ -97,6 +99,7 @@ def parameters(**changes: Any) -> dict[str, str]:
         "length": str(view["length"]),
         "begin": "" if view["begin"] else _NO,
         "metrics": ",".join(view["metrics"]),
+        "options": ",".join(view["options"]),
         "level": ",".join(view["level"]),
         "drop": str(view["drop"]),
     }
@@ -176,14 +179,39 @@ def _take_begin(value: str) -> dict[str, Any]:
     return {"begin": value != _NO}
 
 
-def _take_names(name: str, title: str, known: tuple[str, ...]) -> Callable[[str], dict[str, Any]]:
-    def take(value: str) -> dict[str, Any]:
-        asked = set(value.split(",")) if len(value) <= 200 else {""}
-        if not asked <= set(known):
-            raise ValueError(f"The {title} in the link must be some of {', '.join(known)}.")
-        return {name: tuple(one for one in known if one in asked)}
+def _take_level(value: str) -> dict[str, Any]:
+    asked = set(value.split(",")) if len(value) <= 200 else {""}
+    if not asked <= set(selection.KINDS):
+        raise ValueError(f"The kinds of block in the link must be some of {', '.join(selection.KINDS)}.")
+    return {"level": tuple(kind for kind in selection.KINDS if kind in asked)}
 
-    return take
+
+def _take_metrics(value: str) -> dict[str, Any]:
+    """Names of metrics; one with options sets these, too."""
+    asked = split(value) if len(value) <= SPECS_CHARACTERS else ()
+    names = {base(spec) for spec in asked}
+    if not names or not names <= METRICS.keys():
+        raise ValueError(f"The estimators in the link must be some of {', '.join(METRICS)}.")
+    found: dict[str, Any] = {"metrics": tuple(name for name in METRICS if name in names)}
+    if given := [spec for spec in asked if spec not in METRICS]:
+        kept = [spec for spec in selection.get("options") if base(spec) not in map(base, given)]
+        found["options"] = tuple(sorted([*kept, *_options(given)]))
+    return found
+
+
+def _take_options(value: str) -> dict[str, Any]:
+    return {"options": _options(split(value) if len(value) <= SPECS_CHARACTERS else (value,))}
+
+
+def _options(specs: Sequence[str]) -> tuple[str, ...]:
+    """Specs, canonical, of which those with usual options are left out."""
+    try:
+        found = [canonical(spec) for spec in specs]
+    except OptionError as error:
+        raise ValueError(f"The estimators' options in the link cannot be read. {error}") from None
+    if len(set(map(base, found))) < len(found):
+        raise ValueError("The link gives the options of an estimator twice. Keep one of them.")
+    return tuple(sorted(spec for spec in found if spec not in METRICS))
 
 
 def _take_drop(value: str) -> dict[str, Any]:
@@ -203,7 +231,8 @@ _READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "windows": _take_number("windows", "number of windows", selection.WINDOWS_RANGE),
     "length": _take_number("length", "window length", selection.LENGTH_RANGE),
     "begin": _take_begin,
-    "metrics": _take_names("metrics", "estimators", selection.METRICS),
-    "level": _take_names("level", "kinds of block", selection.KINDS),
+    "metrics": _take_metrics,
+    "options": _take_options,
+    "level": _take_level,
     "drop": _take_drop,
 }

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from entviz.estimators import METRICS, base, default_metrics, with_defaults
 from entviz.models import CATALOG, DEFAULT_MODEL
 from entviz.text.files import plain_line_ends
 from entviz.text.passages import passages
@@ -26,8 +27,6 @@ from pages.parts.shared import frame
 TYPED: Final = "typed"
 UPLOADED: Final = "uploaded"
 DEFAULT_TEXT: Final = "news"
-ENTROPY_METRICS: Final = ("bucket", "knn", "renyi")
-METRICS: Final = (*ENTROPY_METRICS, "cosine")
 KINDS: Final = ("layer", "attn", "mlp")
 
 WINDOWS_RANGE: Final = (1, 64)
@@ -49,7 +48,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "windows": 4,
     "length": 128,
     "begin": True,  # whether texts begin with what the model's tokenizer puts before them
-    "metrics": ("bucket", "knn", "cosine"),
+    "metrics": None,  # the names of those that Explore shows; None for those that say so of themselves
+    "options": (),  # the specs of metrics whose options are not the usual ones, wherever pages measure with them
     "level": KINDS,
     "drop": "",
 }
@@ -90,7 +90,24 @@ def view() -> Mapping[str, Any]:
 
 def get(name: str) -> Any:
     """One choice of this session (see ``DEFAULTS`` for the names), or its default."""
-    return view().get(name, DEFAULTS[name])
+    value = view().get(name, DEFAULTS[name])
+    if name == "metrics" and value is None:
+        return tuple(metric for metric, kind in METRICS.items() if kind.shown)
+    return value
+
+
+def spec(metric: str) -> str:
+    """A metric's name with the options that are chosen in this session."""
+    return next((each for each in get("options") if base(each) == metric), metric)
+
+
+def measured(*metrics: str) -> tuple[str, ...]:
+    """The specs that a page measures which shows these metrics, given by name.
+
+    All that are measured by default are among them: they share the forward pass, so showing more of them later costs
+    nothing.
+    """
+    return with_defaults(spec(name) for name in dict.fromkeys((*default_metrics(), *metrics)))
 
 
 def put(**choices: Any) -> None:

@@ -1,0 +1,86 @@
+"""Things by name, in the order in which they were registered: metrics, criteria, export formats.
+
+    METRICS = Registry("a metric", (Bucket, NearestNeighbours))
+    METRICS["knn"]                       # the class
+    METRICS["nkn"]                       # OptionError: 'nkn' is not a metric: choose from bucket, knn.
+    with METRICS.added(Mine):            # for tests and plug-ins
+        ...
+
+Whoever needs the names keeps the registry itself and asks it each time: a copy made at import would not see what is
+added later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from entviz.errors import EntvizError, OptionError
+
+T = TypeVar("T")
+
+_SHOWN_CHARACTERS = 60
+
+
+class Registry(Mapping[str, T]):
+    """A read-only mapping from names to what bears them in its attribute ``name``.
+
+    Args:
+        noun: what one of them is, with its article: ``"a metric"``.
+        items: what is registered, in order. No two may have the same name.
+        error: what an unknown name raises.
+
+    Raises:
+        ValueError: two items have the same name.
+    """
+
+    def __init__(self, noun: str, items: Iterable[T], error: type[EntvizError] = OptionError) -> None:
+        self._noun, self._error = noun, error
+        self._items: dict[str, T] = {}
+        for item in items:
+            self._put(item)
+
+    def __getitem__(self, name: str) -> T:
+        """The item of that name; raises the registry's error, which lists the names, where there is none."""
+        if name not in self._items:
+            raise self.unknown(name)
+        return self._items[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The item of that name, or ``default``."""
+        return self._items.get(name, default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._items))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"Registry({self._noun!r}: {', '.join(self)})"
+
+    def unknown(self, name: str, choices: Iterable[str] | None = None) -> EntvizError:
+        """The error for a name that is not here; ``choices`` are the names to choose from, if not all."""
+        names = ", ".join(self if choices is None else choices)
+        return self._error(f"'{name[:_SHOWN_CHARACTERS]}' is not {self._noun}: choose from {names}.")
+
+    @contextmanager
+    def added(self, item: T) -> Iterator[T]:
+        """One more item, the last, as long as the context lasts."""
+        name = self._put(item)
+        try:
+            yield item
+        finally:
+            self._items = {other: kept for other, kept in self._items.items() if other != name}
+
+    def _put(self, item: T) -> str:
+        name: str = getattr(item, "name")  # noqa: B009  a class or an object, of a type that this module does not know
+        if name in self._items:
+            raise ValueError(f"{name} is registered already")
+        # Another dictionary, since a thread may be going through the one there is.
+        self._items = {**self._items, name: item}
+        return name
