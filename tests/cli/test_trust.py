@@ -130,7 +130,7 @@ def test_table(entviz):
     ("options", "says"),
     [
         (("--level", "head"), "'head' is not a level"),
-        (("--estimators", "entropy"), "'entropy' is not a metric"),
+        (("--estimators", "entropy"), "'entropy' is not an entropy"),
         (("--dtype", "int8"), "int8"),
         (("--window-length", "20"), "needs at least 26 tokens"),
         (("--windows", "99"), "not for 99"),

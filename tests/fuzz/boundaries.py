@@ -16,6 +16,7 @@ from entviz.blocks import Block, PruneSet
 from entviz.comparison.grid.contenders import contenders
 from entviz.criteria.budget import Budget
 from entviz.errors import EntvizError
+from entviz.estimators import canonical, split
 from entviz.export.recipe import read_recipe
 from entviz.limits import limit
 from entviz.models.checks import check_directory
@@ -85,7 +86,8 @@ _LINK = {
     "text": ["news", "own", "~eJwLyUhVKCzNTM5WSCrKL89TSMuvUMgqzS0oBgBkBgiB"],
     "windows": ["4"],
     "length": ["128"],
-    "metrics": ["bucket,knn,cosine"],
+    "metrics": ["bucket,knn,cosine", "knn(k=5),renyi(alpha=2)"],
+    "options": ["knn(k=5)", "bucket(buckets=40),renyi(alpha=0.5)"],
     "level": ["layer,attn,mlp"],
     "drop": ["attn.5,layer.7", ""],
 }
@@ -105,11 +107,34 @@ def budget(random: Random, _folder: Path) -> None:
 
 def criteria(random: Random, _folder: Path) -> None:
     names = odd.text(
-        random, ["entrodrop:knn,cosine,random", "entrodrop", "search", "entrodrop:knn:stage-2"]
+        random,
+        [
+            "entrodrop:knn,cosine,random",
+            "entrodrop",
+            "search",
+            "entrodrop:knn:stage-2",
+            "entrodrop:knn(k=5),cosine",
+        ],
     ).split(",")
     contenders(
         names, odd.text(random, ["attn", "layer,mlp", "attn+mlp"]).split(","), seeds=random.randrange(-1, 60)
     )
+
+
+def metric(random: Random, _folder: Path) -> None:
+    written = odd.text(
+        random,
+        [
+            "knn(k=5)",
+            "bucket(buckets=40),cosine",
+            "renyi(alpha=2.5)",
+            "matrix",
+            "knn(k=5,k=6",
+            "renyi(alpha=)",
+        ],
+    )
+    for spec in split(written):
+        assert canonical(canonical(spec)) == canonical(spec)
 
 
 def recipe(random: Random, _folder: Path) -> None:
@@ -247,6 +272,7 @@ BOUNDARIES: tuple[Boundary, ...] = (
     prune_set,
     budget,
     criteria,
+    metric,
     recipe,
     link,
     task_file,
