@@ -21,7 +21,7 @@ from torch import Tensor
 from entviz.blocks import PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.errors import EntvizError, ModelError
-from entviz.words.phrases import listed
+from entviz.words.phrases import counted, some
 
 # Number types that hold more than another, the exactest first.
 _WIDER = {"float16": ("float32", "bfloat16"), "bfloat16": ("float32",)}
@@ -215,9 +215,9 @@ def _of_weights(loaded: Loaded, bad: Sequence[_Bad]) -> ModelError:
 
 def _values(bad: Sequence[_Bad]) -> str:
     count, others = bad[0].count, bad[1:]
-    said = f"{count:,} {'value' if count == 1 else 'values'} of {bad[0].name}"
+    said = f"{counted(count, 'value')} of {bad[0].name}"
     if others:
-        tensors = "another tensor" if len(others) == 1 else f"{len(others)} other tensors"
+        tensors = "another tensor" if len(others) == 1 else counted(len(others), "other tensor")
         said += f" and {sum(one.count for one in others):,} of {tensors}"
     return f"{said} {'is' if count == 1 and not others else 'are'}"
 
@@ -227,7 +227,4 @@ def _name(loaded: Loaded) -> str:
 
 
 def _few(drop: PruneSet) -> str:
-    names = [str(block) for block in drop]
-    if len(names) > _MOST_NAMES:
-        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES} more"]
-    return listed(names)
+    return some([str(block) for block in drop], _MOST_NAMES)

@@ -8,6 +8,7 @@ import streamlit as st
 from entviz import report
 from entviz.estimators import METRICS, metric_of
 from entviz.figures import depth, reading, tables, theme
+from entviz.words.levels import kind_title
 from entviz.words.metrics import complement_title, metric_title
 from pages.parts.shared import (
     analysis_view,
@@ -74,7 +75,7 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             "Blocks",
             selection.KINDS,
             selection_mode="multi",
-            format_func=theme.kind_title,
+            format_func=kind_title,
             **bound_widgets.choice(
                 "level", "explore.level", _in_order(selection.KINDS), bound_widgets.default
             ),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.store.listing import as_csv, listing
+from entviz.words.phrases import counted
 from pages.parts.runs import compare, filters, one, opening, trouble
 from pages.parts.shared import frame
 
@@ -86,7 +87,7 @@ def _draw_below(found: "list[Run]", table: "pd.DataFrame") -> None:
             key="runs.csv",
         )
         st.button("Refresh", icon=":material/refresh:", on_click=filters.refresh, key="runs.refresh")
-        count = "1 run" if len(found) == 1 else f"{len(found)} runs"
+        count = counted(len(found), "run")
         more = ", the newest; filter to see older ones" if len(found) >= filters.LISTED else ""
         st.caption(
             f"{count}{more}. Kept until {filters.bound_in_words()}, then the longest unused goes first."

@@ -18,6 +18,7 @@ from entviz.cli.shared import (
     tell,
     typed,
 )
+from entviz.words.phrases import counted
 
 if TYPE_CHECKING:
     from entviz.evaluation.generation import Generation
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
 def _print(found: Generation) -> None:
     print(found.text)
     print(
-        f"{found.new_tokens} new {'token' if found.new_tokens == 1 else 'tokens'}, "
+        f"{counted(found.new_tokens, 'new token')}, "
         f"{found.decode_tokens_per_second:.1f} a second, "
         f"{f'without {found.drop}' if found.drop else 'by the dense model'}.",
         file=sys.stderr,

@@ -16,6 +16,7 @@ from entviz.errors import OptionError, TextError
 from entviz.estimators import split
 from entviz.models import DEFAULT_MODEL
 from entviz.progress import Progress
+from entviz.words.phrases import of_windows
 
 if TYPE_CHECKING:
     from entviz.export.recipe import Recipe
@@ -182,8 +183,7 @@ class Subject:
 
     def __str__(self) -> str:
         """The model and how much text, as a sentence."""
-        windows = "1 window" if self.count == 1 else f"{self.count} windows"
-        return f"{self.loaded.name}: {windows} of {self.length} tokens."
+        return f"{self.loaded.name}: {of_windows(self.count, self.length)}."
 
 
 def read_subject(options: argparse.Namespace) -> Subject:

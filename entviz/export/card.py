@@ -9,6 +9,7 @@ from entviz.evaluation.perplexity import in_words
 from entviz.export.order import Format, Order, Written, hub_name
 from entviz.models import CATALOG
 from entviz.version import __version__
+from entviz.words.phrases import counted, of_windows, some
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
@@ -18,10 +19,9 @@ def model_card(order: Order, form: Format, written: Written) -> str:
     loaded = order.loaded
     name = hub_name(order.model_name)
     title = CATALOG[loaded.name].title if loaded.name in CATALOG else name
-    count = len(order.drop)
     pieces = [
         _front_matter(order, name),
-        f"# {_plain(title)} without {count} {'block' if count == 1 else 'blocks'}",
+        f"# {_plain(title)} without {counted(len(order.drop), 'block')}",
         f"Written by [entviz](https://arxiv.org/abs/2504.03794) {__version__}. {form.title}: {form.purpose}",
         _what_was_dropped(order, written),
         _what_it_costs(order),
@@ -58,9 +58,7 @@ def _what_was_dropped(order: Order, written: Written) -> str:
         f"- Made from: {_plain(order.model_name)}, fingerprint `{order.loaded.fingerprint}`",
     ]
     if written.zeroed:
-        more = len(written.zeroed) - 3
-        some = ", ".join(f"`{name}`" for name in written.zeroed[:3])
-        lines.append(f"- Set to zero: {some}" + (f" and {more} more" if more > 0 else ""))
+        lines.append(f"- Set to zero: {some([f'`{name}`' for name in written.zeroed], 3)}")
     return "## What was dropped\n\n" + "\n".join(lines)
 
 
@@ -80,10 +78,10 @@ def _what_it_costs(order: Order) -> str:
         ),
     ]
     table = "\n".join(f"| {name} | {dense} | {pruned} |" for name, dense, pruned in rows)
-    windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
+    windows = of_windows(found.windows, found.window_length)
     where = _plain(order.text) or "a text"
     return (
-        f"## What it costs\n\nMeasured on {where}, {windows} of {found.window_length} tokens, in {found.dtype}."
+        f"## What it costs\n\nMeasured on {where}, {windows}, in {found.dtype}."
         f"{''.join(f' {_plain(note)}' for note in found.notes)}\n\n| | dense | pruned |\n|---|---:|---:|\n{table}"
     )
 

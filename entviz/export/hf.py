@@ -8,15 +8,15 @@ from typing import Final
 from entviz.blocks import PruneSet
 from entviz.export.order import Format, Order, Written, loading_lines, parts_of_layers
 from entviz.progress import Progress
+from entviz.words.phrases import some
 
 
 def _limits(model: str, drop: PruneSet) -> list[str]:
     parts = parts_of_layers(drop)
     if not parts:
         return []
-    some = ", ".join(parts[:3]) + (", …" if len(parts) > 3 else "")
     return [
-        f"Not whole layers: {some}. The output projections of these blocks are set to zero: the same numbers "
+        f"Not whole layers: {some(parts, 3)}. The output projections of these blocks are set to zero: the same numbers "
         "everywhere, but they take the same time and room as before. Only whole layers make the model faster and "
         "smaller."
     ]

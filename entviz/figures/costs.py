@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.evaluation.perplexity import MOST_NLL, in_words
-from entviz.words.phrases import number
+from entviz.words.phrases import decimals, number
 
 # Beside numbers that have a ±; what it is about and how it is made is said in entviz.statistics.
 _PLUS_MINUS: Final = (
@@ -144,9 +144,8 @@ def _times(increase: "Interval") -> str:
 
 
 def _share(value: float) -> str:
-    sign = "−" if value < 0 else "+"
     if abs(value) < 10:
-        return f"{sign}{abs(value):,.1%}"
+        return f"{decimals(100 * value, 1, sign=True)}%"
     return f"× {1 + value:,.0f}" if value < 1e6 else f"× {in_words(value, '.3g')}"
 
 

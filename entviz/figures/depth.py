@@ -20,6 +20,7 @@ from plotly.subplots import make_subplots
 
 from entviz.figures import theme
 from entviz.stages import stages
+from entviz.words.levels import kind_title
 from entviz.words.metrics import axis_title, complement_title
 from entviz.words.phrases import number
 
@@ -217,7 +218,7 @@ def _bars(
         figure.add_bar(
             x=part["index"],
             y=part["value"],
-            name=theme.kind_title(kind),
+            name=kind_title(kind),
             marker={"color": theme.kind_colour(kind), "line": {"width": 0}},
             customdata=_hover(part.rename(columns={"block": "site"}), unit, sign=sign),
             hovertemplate="%{customdata}<extra></extra>",
@@ -226,7 +227,7 @@ def _bars(
         )
         _name_cut_bars(figure, part, low, high, row, sign=sign)
         figure.add_annotation(
-            text=f"<b>{theme.kind_title(kind)}</b>",
+            text=f"<b>{kind_title(kind)}</b>",
             x=0,
             y=1,
             xref="x domain",

@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from entviz.figures import theme
+from entviz.words.phrases import counted
 
 if TYPE_CHECKING:
     from entviz.evaluation.generation import Generation
@@ -61,8 +62,7 @@ def comparison(dense: "Generation", pruned: "Generation") -> str:
         said = "Both continuations are the same, token for token."
     else:
         same = place - dense.prompt_tokens
-        many = "1 new token" if same == 1 else f"{same} new tokens"
-        said = f"They are the same for {many}; the first that differs is marked."
+        said = f"They are the same for {counted(same, 'new token')}; the first that differs is marked."
     if dense.decode_tokens_per_second and pruned.decode_tokens_per_second:
         ratio = pruned.decode_tokens_per_second / dense.decode_tokens_per_second
         said += f" Writing was {ratio:.2f} × as fast as dense, each measured once on this machine."

@@ -11,6 +11,7 @@ from typing import Final
 import plotly.graph_objects as go
 
 from entviz.figures import theme
+from entviz.words.levels import kind_title
 
 HEIGHT: Final = 250
 _STREAM: Final = 0.0
@@ -74,7 +75,7 @@ def _draw_block(
         },
         fillcolor="rgba(0,0,0,0)" if gone else theme.with_opacity(colour, 0.25),
     )
-    middle, name = (left + right) / 2, theme.kind_title(kind)
+    middle, name = (left + right) / 2, kind_title(kind)
     label = f"<s>{name}</s><br>dropped" if gone else f"<b>{name}</b><br>{kind}.i"
     _write(figure, middle, (bottom + top) / 2, label)
     figure.add_scatter(  # nothing to see: something to point at

@@ -38,13 +38,6 @@ METRIC_COLOURS: Final[dict[str, str]] = {
 _OTHER_METRICS: Final = (WINE, SKY, VERMILION)  # in turn
 KIND_COLOURS: Final[dict[str, str]] = {"embed": GREY, "layer": GREY, "attn": SKY, "mlp": VERMILION}
 
-KIND_TITLES: Final[dict[str, str]] = {
-    "layer": "Layer",
-    "attn": "Attention",
-    "mlp": "MLP",
-    "embed": "Embedding",
-}
-
 DENSE_COLOUR: Final = GREY  # the dense model, wherever it stands beside a pruned one
 PRUNED_COLOUR: Final = VERMILION
 GRID_COLOUR: Final = "rgba(128,132,140,0.18)"
@@ -65,11 +58,6 @@ def metric_colour(metric: str) -> str:
         return METRIC_COLOURS[name]
     others = [other for other in METRICS if other not in METRIC_COLOURS]
     return _OTHER_METRICS[others.index(name) % len(_OTHER_METRICS)] if name in others else GREY
-
-
-def kind_title(kind: str) -> str:
-    """The name of a kind of block for the screen."""
-    return KIND_TITLES.get(kind, kind)
 
 
 def kind_colour(kind: str) -> str:

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from entviz.comparison.trust.verdict import between, signed
 from entviz.estimators import is_entropy
 from entviz.figures import theme
+from entviz.words.levels import kind_title
 from entviz.words.metrics import metric_title, unit_of
 from entviz.words.phrases import number
 
@@ -109,7 +110,7 @@ def scatter(trust: "Trust", criterion: str, scope: str, damage: str, *, as_ranks
             x=part[x],
             y=part[y],
             mode="markers+text",
-            name=theme.kind_title(kind),
+            name=kind_title(kind),
             text=[row.block if row.Index in named else "" for row in part.itertuples()],
             textposition=["middle left" if row.gap > 0 else "middle right" for row in part.itertuples()],
             textfont={"size": 11},

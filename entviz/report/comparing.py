@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from entviz.comparison.grid.contenders import timed
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
-from entviz.report.ending import ending, measured_on, windows_of
+from entviz.report.ending import ending, measured_on
 from entviz.report.tasks import is_known
+from entviz.words.phrases import of_windows
 
 if TYPE_CHECKING:
     from entviz.comparison.grid.result import Comparison
@@ -48,8 +49,8 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
     which = "of other texts" if asked.get("measure_on") else "after them" if asked else ""
     which = "that were not all unseen" if comparison.overlap else which
     subtitle = (
-        f"{about.model_title}. Chosen by {windows_of(comparison.calibration_windows, comparison.window_length)} of "
-        f"{about.text_title}; measured on {windows_of(comparison.windows, comparison.window_length)} {which}".rstrip()
+        f"{about.model_title}. Chosen by {of_windows(comparison.calibration_windows, comparison.window_length)} of "
+        f"{about.text_title}; measured on {of_windows(comparison.windows, comparison.window_length)} {which}".rstrip()
         + f", in {comparison.dtype}."
     )
     note = "Speed is timed again." + (

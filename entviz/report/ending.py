@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from entviz.report.command import TEXT_FILE, About
 from entviz.report.document import Section
 from entviz.text.passages import passages
+from entviz.words.phrases import of_windows
 
 SHOWN_CHARACTERS = 20_000  # of the text; the file that the report offers has all of it
 
@@ -20,14 +21,9 @@ def title_of(text: str | None, description: str) -> str:
     return f"“{description}”"
 
 
-def windows_of(count: int, length: int) -> str:
-    """How much text, as it is said."""
-    return f"{'1 window' if count == 1 else f'{count} windows'} of {length} tokens"
-
-
 def measured_on(about: About, windows: int, length: int, notes: Sequence[str]) -> str:
     """The model, the text and how much of it, as a sentence, and what has to be known about how it was read."""
-    return " ".join([f"{about.model_title} on {about.text_title}, {windows_of(windows, length)}.", *notes])
+    return " ".join([f"{about.model_title} on {about.text_title}, {of_windows(windows, length)}.", *notes])
 
 
 def ending(about: About, again: str, note: str = "", *, from_start: bool = True) -> list[Section]:

@@ -1,4 +1,9 @@
-"""Pieces of sentences, and numbers as they stand in them: with a real minus sign."""
+"""Pieces of sentences, and numbers as they stand in them: with a real minus sign.
+
+counted(1, "window"), counted(4, "window")           # ("1 window", "4 windows")
+some(["attn.1", "attn.2", "mlp.3", "mlp.4"], 3)      # "attn.1, attn.2, mlp.3 and 1 more"
+decimals(-0.5, 2)                                    # "−0.50"
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,22 @@ def listed(names: Sequence[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Names as :func:`listed` has them, of which ``most`` are named: "bucket, knn and 2 more"."""
+    rest = len(names) - most
+    return listed([*names[:most], f"{rest} more"] if rest > 0 else names)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, of a noun whose plural has an s: "1 window", "4 windows"."""
+    return f"{count:,} {noun if count == 1 else f'{noun}s'}"
+
+
+def of_windows(count: int, length: int) -> str:
+    """How much text: "4 windows of 128 tokens"."""
+    return f"{counted(count, 'window')} of {length} tokens"
 
 
 def decimals(value: float, places: int, *, sign: bool = False) -> str:

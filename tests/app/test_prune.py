@@ -11,6 +11,7 @@ from entviz.evaluation import precision
 from entviz.export.recipe import Recipe
 from entviz.figures import costs
 from entviz.text.passages import passages
+from entviz.words.phrases import listed
 from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 
@@ -82,7 +83,7 @@ def test_the_lowest_are_those_of_the_ranking_and_the_numbers_those_of_the_engine
     assert app.code[0].value == drop or app.code[1].value == drop
     assert cards(app) == expected(smollm2, windows, drop)
     assert dropped(app) == set(drop.split(","))
-    assert drop.replace(",", ", ").replace(".", "\\.") in words(app)
+    assert listed(drop.split(",")).replace(".", "\\.") in words(app)
 
 
 def test_undo_invert_and_clear(open_page):

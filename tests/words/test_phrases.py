@@ -4,13 +4,23 @@ import math
 
 import pytest
 
-from entviz.words.phrases import decimals, listed, number
+from entviz.words.phrases import counted, decimals, listed, number, of_windows, some
 
 
 def test_names_in_a_row():
     assert listed([]) == ""
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_long_row_is_cut():
+    assert some(["a", "b", "c"], 3) == "a, b and c"
+    assert some(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
+
+
+def test_one_and_many():
+    assert [counted(count, "window") for count in (0, 1, 1200)] == ["0 windows", "1 window", "1,200 windows"]
+    assert of_windows(1, 128) == "1 window of 128 tokens"
 
 
 @pytest.mark.parametrize(

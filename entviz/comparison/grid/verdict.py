@@ -18,9 +18,8 @@ import pandas as pd
 from entviz.comparison.grid.cell import nll_averages
 from entviz.evaluation.perplexity import in_words
 from entviz.statistics import CONFIDENCE, Interval, interval
+from entviz.words.levels import level_nouns
 from entviz.words.phrases import decimals, listed
-
-_NOUNS = {"attn": "attentions", "mlp": "MLPs", "layer": "layers", "attn+mlp": "attentions and MLPs"}
 
 
 class Measured(Protocol):
@@ -142,10 +141,9 @@ def _meaning(comparison: Measured) -> str:
 
 
 def _at(level: str, budget: str) -> str:
-    noun = _NOUNS[level]
     if budget.isdigit():
-        return f"At {budget} {noun if int(budget) > 1 else noun.removesuffix('s')} dropped"
-    return f"At a budget of {budget} in {noun}"
+        return f"At {budget} {level_nouns(level, int(budget))} dropped"
+    return f"At a budget of {budget} in {level_nouns(level)}"
 
 
 def _perplexity(row: Any) -> str:

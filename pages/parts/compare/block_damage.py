@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import streamlit as st
 
+from entviz.words.levels import LEVEL_TITLES, level_nouns
 from entviz.workbench import workbench
-from pages.parts.compare.choices import LEVELS
 from pages.parts.shared import job_view, provenance, selection
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
-_NOUNS: Final = {"layer": "layers", "attn": "attentions", "mlp": "MLPs", "attn+mlp": "attentions and MLPs"}
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,13 @@ class Asked:
 
 
 def draw_level(place: str) -> str:
-    """The picker of the level, one of ``LEVELS``."""
+    """The picker of the level, one of ``LEVEL_TITLES``."""
     return st.segmented_control(
         "Blocks",
-        LEVELS,
+        LEVEL_TITLES,
         default="attn",
         required=True,
-        format_func=LEVELS.__getitem__,
+        format_func=LEVEL_TITLES.__getitem__,
         key=f"{place}.level",
         persist_state="session",
     )
@@ -121,4 +120,4 @@ def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"
 def measured_on(found: "Trust | Interactions", about: Asked, fresh: bool) -> str:
     """What the numbers were measured on, as a sentence in Markdown."""
     on = provenance.on(found.model, about.selection.text_title, found.windows, found.window_length)
-    return provenance.sentence(f"{_NOUNS[found.level]} of {on}", fresh)
+    return provenance.sentence(f"{level_nouns(found.level)} of {on}", fresh)

@@ -10,9 +10,9 @@ from entviz.comparison.grid.contenders import VARIANTS, names, title, usual
 from entviz.estimators import base
 from entviz.tasks import BUILT_IN
 from entviz.text.passages import passages
+from entviz.words.levels import LEVEL_TITLES
 from pages.parts.shared import selection
 
-LEVELS: Final = {"layer": "Layers", "attn": "Attentions", "mlp": "MLPs", "attn+mlp": "Attn + MLP"}
 VARIANT_TITLES: Final = {"stage-2": "After the turning point only", "unprotected": "Without protected layers"}
 OTHERS: Final = "The other built-in passages"
 REST: Final = "The rest of this text"
@@ -96,10 +96,10 @@ def draw(chosen: selection.Selection) -> Choices:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.pills(
             "Blocks",
-            LEVELS,
+            LEVEL_TITLES,
             default=["attn"],
             selection_mode="multi",
-            format_func=LEVELS.__getitem__,
+            format_func=LEVEL_TITLES.__getitem__,
             key="compare.levels",
             persist_state="session",
         )
@@ -136,7 +136,7 @@ def draw(chosen: selection.Selection) -> Choices:
     return Choices(
         _with_variants(_in_order(criteria), variants),
         tuple(word.strip() for word in budgets.split(",") if word.strip()),
-        tuple(level for level in LEVELS if level in levels),
+        tuple(level for level in LEVEL_TITLES if level in levels),
         seeds,
         seconds,
         measure_on == OTHERS,

@@ -9,6 +9,7 @@ from entviz.comparison.grid.result import pareto_front
 from entviz.comparison.grid.verdict import verdict
 from entviz.figures import comparison as drawn
 from entviz.figures import theme
+from entviz.words.phrases import counted
 from pages.parts.shared import address, downloads, provenance, selection
 from pages.parts.shared.markdown import escape
 
@@ -53,8 +54,8 @@ def _measured_on(comparison: "Comparison", asked: selection.Selection, on: str, 
     if comparison.overlap:
         text = f"the same windows of {asked.text_title}, which flatters criteria that try prune sets"
     said = (
-        f"{provenance.model(comparison.model)}. Chosen by {provenance.windows(comparison.calibration_windows)} of "
-        f"{asked.text_title}; measured on {provenance.windows(comparison.windows)} of {comparison.window_length} "
+        f"{provenance.model(comparison.model)}. Chosen by {counted(comparison.calibration_windows, 'window')} of "
+        f"{asked.text_title}; measured on {counted(comparison.windows, 'window')} of {comparison.window_length} "
         f"tokens, {text}; {comparison.dtype}. "
         "Speed is that of reading one window, in turn with the dense model on this machine."
     )

@@ -9,6 +9,7 @@ from entviz.errors import EntvizError
 from entviz.evaluation.perplexity import in_words
 from entviz.export import Exported
 from entviz.export.folder import MOST_ZIPPED, archive
+from entviz.words.phrases import counted, some
 from pages.parts.shared.markdown import escape
 
 SMALL: Final = (".md", ".yaml", ".txt")
@@ -40,11 +41,10 @@ def _facts(found: Exported) -> list[str]:
     if found.check is not None:
         facts.append(found.check.sentence)
     if found.removed:
-        count = "1 layer is" if len(found.removed) == 1 else f"{len(found.removed)} layers are"
-        facts.append(f"{count} really gone from the files.")
+        verb = "is" if len(found.removed) == 1 else "are"
+        facts.append(f"{counted(len(found.removed), 'layer')} {verb} really gone from the files.")
     if found.zeroed:
-        some = ", ".join(found.zeroed[:3]) + (", …" if len(found.zeroed) > 3 else "")
-        facts.append(f"Set to zero, for the same numbers but no speed: {escape(some)}")
+        facts.append(f"Set to zero, for the same numbers but no speed: {escape(some(found.zeroed, 3))}")
     if found.recipe.measured is not None:
         cost = found.recipe.measured
         dense, pruned = in_words(cost.dense_perplexity, ".2f"), in_words(cost.perplexity, ".2f")

@@ -9,6 +9,7 @@ from entviz.blocks import Block, PruneSet
 from entviz.errors import EntvizError
 from entviz.export.recipe import MOST_BYTES, read_recipe
 from entviz.figures import grid, theme
+from entviz.words.phrases import some
 from pages.parts.prune import criteria, ticks
 from pages.parts.shared import selection
 from pages.parts.shared.markdown import escape
@@ -105,7 +106,7 @@ def draw_message(layers: int | None) -> None:
     if message := ticks.message():
         st.error(escape(message), icon=":material/error:")
     if layers is not None and (foreign := ticks.foreign(layers)):
-        names = ", ".join(map(str, foreign[:5])) + (" …" if len(foreign) > 5 else "")
+        names = some([str(block) for block in foreign], 5)
         st.warning(
             f"This model has layers 0 to {layers - 1}, so it has no {escape(names)}. Nothing can be measured until "
             "the prune set is without them.",

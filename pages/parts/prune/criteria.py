@@ -7,6 +7,7 @@ import streamlit as st
 
 from entviz.criteria import CRITERIA, EntroDrop
 from entviz.estimators import entropies
+from entviz.words.levels import LEVEL_TITLES
 from entviz.words.metrics import metric_title
 from entviz.workbench import workbench
 from pages.parts.shared import job_view, metric_options, selection
@@ -14,7 +15,6 @@ from pages.parts.shared import job_view, metric_options, selection
 if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
 
-LEVEL_TITLES: Final = {"layer": "Layers", "attn": "Attention", "mlp": "MLPs", "attn+mlp": "Both"}
 MOST: Final = 200  # blocks to tick, where it is not known yet how many there are
 USUAL_COUNT: Final = 4
 _COUNT: Final = "prune.count"

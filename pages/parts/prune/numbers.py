@@ -7,7 +7,7 @@ import streamlit as st
 
 from entviz.figures import costs
 from entviz.jobs import Job
-from entviz.models import CATALOG
+from entviz.words.phrases import of_windows, some
 from entviz.workbench import workbench
 from pages.parts.prune import ticks
 from pages.parts.shared import cards, job_view, provenance, selection
@@ -127,18 +127,12 @@ def named(drop: str) -> str:
     """A prune set for a sentence, as Markdown; long ones are cut."""
     if not drop:
         return "Nothing dropped: the dense model"
-    blocks = drop.split(",")
-    more = f" and {len(blocks) - NAMED} more" if len(blocks) > NAMED else ""
-    return f"Without {escape(', '.join(blocks[:NAMED]))}{more}"
+    return f"Without {escape(some(drop.split(','), NAMED))}"
 
 
 def measured_on(evaluation: "Evaluation", asked: Asked) -> str:
     """The model, the text and how much of it, the number type; as Markdown."""
-    name = asked.selection.model
-    model = CATALOG[name].title if name in CATALOG else name
-    of = f" of {evaluation.windows_total}" if evaluation.windows < evaluation.windows_total else ""
-    windows = "1 window" if evaluation.windows_total == 1 else f"{evaluation.windows}{of} windows"
-    length = evaluation.window_length
-    return (
-        f"{escape(model)} on {asked.selection.text_title}, {windows} of {length} tokens, {evaluation.dtype}"
-    )
+    model, total = provenance.model(asked.selection.model), evaluation.windows_total
+    done = f"{evaluation.windows} of " if evaluation.windows < total else ""
+    windows = done + of_windows(total, evaluation.window_length)
+    return f"{model} on {asked.selection.text_title}, {windows}, {evaluation.dtype}"

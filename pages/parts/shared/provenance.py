@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from entviz.models import CATALOG
+from entviz.words.phrases import of_windows
 from pages.parts.shared.markdown import escape
 
 
@@ -13,14 +14,9 @@ def model(name: str) -> str:
     return escape(CATALOG[name].title if name in CATALOG else name)
 
 
-def windows(count: int) -> str:
-    """How many windows, as it is said."""
-    return "1 window" if count == 1 else f"{count} windows"
-
-
 def on(name: str, text: str, count: int, length: int) -> str:
     """The model ``name`` on ``text``, a title such as "the news passage": ``count`` windows of ``length`` tokens."""
-    return f"{model(name)} on {text}, {windows(count)} of {length} tokens"
+    return f"{model(name)} on {text}, {of_windows(count, length)}"
 
 
 def draw_notes(notes: Sequence[str]) -> None:
