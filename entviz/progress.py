@@ -6,9 +6,12 @@ function changes the model.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class Progress(Protocol):
@@ -34,6 +37,39 @@ def waiting_for(
     """
     while not lock.acquire(timeout=every):
         progress(0, 0)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def waiting_for_process(
+    lock: "FileLock", progress: Progress, announce: Callable[[], None], every: float = 0.2
+) -> Iterator[None]:
+    """Hold a lock between processes within the block. Whoever waits for it can be stopped.
+
+    Args:
+        lock: what to hold.
+        progress: called while another process holds it; may raise ``Cancelled``, and then the lock is not taken.
+        announce: called once, if another process holds it.
+        every: seconds between two tries.
+
+    Raises:
+        OSError: if the file of the lock cannot be made.
+    """
+    from filelock import Timeout
+
+    waits = False
+    while True:
+        try:
+            lock.acquire(timeout=every if waits else 0)
+            break
+        except Timeout:
+            if not waits:
+                announce()
+            waits = True
+            progress(0, 0)
     try:
         yield
     finally:

@@ -11,10 +11,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from entviz.progress import Progress, silent
+
+CHUNK = 1 << 24  # bytes of a large file that are read between two looks at whether to go on
 _MOST_DIGITS = 20  # of a whole number: more than 64 bits hold
 
 
@@ -69,3 +73,23 @@ def _whole_number(digits: str, most_digits: int) -> int:
     if len(digits) > most_digits:
         raise ValueError(f"a number in it has {len(digits)} digits")
     return int(digits)
+
+
+def read_in_chunks(path: Path, progress: Progress = silent) -> Iterator[bytes]:
+    """Yield a file's bytes in order, ``CHUNK`` at a time, so that reading a large one can be stopped.
+
+    Args:
+        path: the file.
+        progress: called after each chunk but the last, with no progress made; may raise ``Cancelled``.
+        size: bytes of a chunk.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as file:
+        chunk = file.read(CHUNK)
+        while chunk:
+            yield chunk
+            chunk = file.read(CHUNK)
+            if chunk:
+                progress(0, 0)

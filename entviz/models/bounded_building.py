@@ -17,10 +17,17 @@ from torch.nn.modules.module import (
 from entviz.progress import Progress, silent
 
 _REPORT_EVERY = 32
+_PARTS_A_TENSOR = 50  # modules and parameters built for a tensor; twelve is usual, merged experts have more
+_LEAST_PARTS = 20_000
 
 
 class TooManyPartsError(Exception):
     """More modules and parameters are built than a checkpoint of this size can fill."""
+
+
+def most_parts(tensors: int) -> int:
+    """Modules and parameters that a model may have whose files hold this many tensors."""
+    return _LEAST_PARTS + _PARTS_A_TENSOR * tensors
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from entviz.errors import EntvizError, ModelError
-from entviz.models.bounded_building import TooManyPartsError, bounded_building
+from entviz.models.bounded_building import TooManyPartsError, bounded_building, most_parts
 from entviz.models.config_file import counts, short
 from entviz.models.headers import TYPES, Tensor
 from entviz.models.library_errors import telling_line
@@ -28,8 +28,6 @@ _LEAST_LAYERS = (
     64  # as are numbers of layers up to it, such as those of an image encoder that the files leave out
 )
 _LAYER_COUNT = re.compile(r"(num_|n_)(hidden_|decoder_)?layers?")
-_PARTS_A_TENSOR = 50  # modules and parameters built for a tensor; twelve is usual, merged experts have more
-_LEAST_PARTS = 20_000
 
 # The first number in a tensor's name is its layer's: model.layers.3.mlp.experts.7.weight
 _IN_A_LAYER = re.compile(r"(?P<layers>.*?)\.(?P<index>\d+)\.")
@@ -115,7 +113,7 @@ def check_fit(
         ModelError: if names, shapes, types or numbers of layers differ; it says which, with both sides.
     """
     _check_prefix(tensors, name)
-    most = _LEAST_PARTS + _PARTS_A_TENSOR * len(tensors)
+    most = most_parts(len(tensors))
     given = {key: tensor.on_meta() for key, tensor in tensors.items()}
     try:
         with bounded_building(most, progress):

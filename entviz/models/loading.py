@@ -52,8 +52,9 @@ def load(
             order.
         dtype: type of the weights: float32, bfloat16 or float16.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None takes all GPUs there are, or else the processor.
-        progress: told the bytes there and the bytes in all while a model is downloaded, and called now and then while
-            it is waited for, built and read; may raise ``Cancelled``.
+        progress: told the bytes there and the bytes in all while a model is downloaded, the tensors done and the
+            tensors in all while a GGUF file is converted, and called now and then while a model is waited for, built
+            and read; may raise ``Cancelled``.
 
     Raises:
         ModelError: if there is no such model, or it is not a causal language model that can be read safely.
@@ -108,9 +109,9 @@ def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
     except (OSError, RuntimeError, ValueError):  # too long for a file, a home of nobody, half a character
         is_directory = is_file = False
     if is_directory:
-        return _locate_in_directory(path)
+        return _locate_in_directory(path, progress)
     if is_file:
-        return _locate_file(path)
+        return _locate_file(path, progress)
     not_an_id = ".." in name or "--" in name or path.suffix in (".gguf", ".safetensors")
     if not_an_id or not _HUB_ID.fullmatch(name):
         raise ModelError(f"There is no model {name[:100]!r}: no such file or directory.{_suggestion(name)}")
@@ -131,7 +132,7 @@ def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
 def _locate_entry(entry: CatalogEntry, bytes_each: int, progress: Progress) -> Path:
     path = entry.packaged.path() if entry.packaged is not None else None
     if entry.packaged is not None and path is not None:
-        return converted(path, entry.packaged.sha256)
+        return converted(path, entry.packaged.sha256, progress)
     try:
         return fetched(entry.hub_id, bytes_each, progress)
     except (HubUnreachableError, NotOnHubError) as error:
@@ -145,18 +146,18 @@ def _locate_entry(entry: CatalogEntry, bytes_each: int, progress: Progress) -> P
         ) from error
 
 
-def _locate_in_directory(path: Path) -> Path:
+def _locate_in_directory(path: Path, progress: Progress) -> Path:
     path = snapshot_in(path) or path
     files = file_names(path)
     packed = one_model(files)
     if packed is not None and not any(file.endswith(".safetensors") for file in files):
-        return converted(path / packed)
+        return converted(path / packed, progress=progress)
     return path
 
 
-def _locate_file(path: Path) -> Path:
+def _locate_file(path: Path, progress: Progress) -> Path:
     if path.suffix == ".gguf":
-        return converted(path)
+        return converted(path, progress=progress)
     if path.suffix in PICKLES:
         raise ModelError(
             f"{path} is a pickle, which can run code when it is read, so only safetensors and GGUF are loaded. "

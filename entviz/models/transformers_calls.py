@@ -115,11 +115,14 @@ def read_model(
     return _checked(model, directory), info
 
 
-def skeleton(config: Any) -> Any:
-    """Build a causal language model without memory for its weights (on torch's device ``meta``)."""
+def skeleton(config: Any, progress: Progress = silent) -> Any:
+    """Build a causal language model without memory for its weights (on torch's device ``meta``).
+
+    ``progress`` is called while another model is built, and may raise ``Cancelled``.
+    """
     from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"), one_at_a_time():
+    with torch.device("meta"), one_at_a_time(progress):
         return AutoModelForCausalLM.from_config(_with_own_attention(config), trust_remote_code=False)
 
 
@@ -192,14 +195,17 @@ def gguf_config_values(path: Path) -> dict[str, Any]:
     return dict(without_code(values))
 
 
-def read_gguf_model(path: Path, dtype: torch.dtype, values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def read_gguf_model(
+    path: Path, dtype: torch.dtype, values: Mapping[str, Any], progress: Progress = silent
+) -> tuple[Any, dict[str, Any]]:
     """Read a causal language model from a GGUF file, de-quantized; returns what :func:`read_model` does.
 
     ``values`` are the content of a ``config.json`` for it. The files beside it are not looked at.
+    ``progress`` is called while another model is built, and may raise ``Cancelled``.
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    with tempfile.TemporaryDirectory(prefix="entviz-") as empty, one_at_a_time():
+    with tempfile.TemporaryDirectory(prefix="entviz-") as empty, one_at_a_time(progress):
         model, info = AutoModelForCausalLM.from_pretrained(
             empty,
             # Absolute, or a file of the same name in the working directory would be read instead.

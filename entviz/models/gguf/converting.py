@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from entviz.models.gguf.header import Header, check_file
 from entviz.models.gguf.parts import join, parts_of, stem_of, whole_header
 from entviz.models.gguf.reading import check_header, read_gguf
 from entviz.models.library_errors import telling_line
+from entviz.progress import Progress, silent, waiting_for_process
 
 # Raise it whenever a change here would write different files; older conversions are then made again.
 CONVERSION_VERSION = 2
@@ -35,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 _SPARE_BYTES = 50_000_000  # for the tokenizer and the config
 
 
-def converted(path: Path, expected_sha256: str | None = None) -> Path:
+def converted(path: Path, expected_sha256: str | None = None, progress: Progress = silent) -> Path:
     """Return a directory of safetensors, config and tokenizer with the content of a GGUF file.
 
     The weights are float32 and exactly those that transformers de-quantizes from the file.
@@ -43,6 +45,8 @@ def converted(path: Path, expected_sha256: str | None = None) -> Path:
     Args:
         path: the ``.gguf`` file, or any part of one that was split.
         expected_sha256: what the file's SHA-256 must be; None to take any file.
+        progress: told the tensors unpacked and the tensors in all, and called now and then before, after, and while
+            another process converts the same file; may raise ``Cancelled``, and then nothing is left behind.
 
     Raises:
         ModelError: if the file is not the expected one, cannot be read as a causal language model, or the cache
@@ -51,7 +55,7 @@ def converted(path: Path, expected_sha256: str | None = None) -> Path:
     import transformers
 
     parts = parts_of(path)
-    digest = _digest(parts)
+    digest = _digest(parts, progress)
     if expected_sha256 is not None and digest != expected_sha256:
         raise ModelError(
             f"The model file {path} is damaged: its SHA-256 is {digest[:12]}… instead of "
@@ -61,16 +65,18 @@ def converted(path: Path, expected_sha256: str | None = None) -> Path:
     key = f"{stem}-{digest[:20]}-transformers-{transformers.__version__}-{CONVERSION_VERSION}"
     models = cache_directory() / "models"
     target = models / key
-    if target.is_dir() and is_whole(target):
+    if target.is_dir() and is_whole(target, progress):
         return target
     with _sentence_of_disk(models):
         models.mkdir(parents=True, exist_ok=True)
-        with FileLock(models / f"{key}.lock"):
+        with waiting_for_process(
+            FileLock(models / f"{key}.lock"), progress, partial(_say_who_converts, path)
+        ):
             # Whoever left these was killed: they would hold the lock otherwise.
             for orphan in models.glob(f"{key}.*.partial"):
                 shutil.rmtree(orphan, ignore_errors=True)
             if target.is_dir():
-                if is_whole(target):
+                if is_whole(target, progress):
                     return target
                 _LOG.warning("The conversion of %s was damaged on the disk, so it is made again.", path)
                 # Renamed first: a process that is reading it keeps its open files.
@@ -78,19 +84,26 @@ def converted(path: Path, expected_sha256: str | None = None) -> Path:
                 shutil.rmtree(damaged, ignore_errors=True)
             partial_directory = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".partial", dir=models))
             try:
-                _convert(parts, partial_directory)
+                _convert(parts, partial_directory, progress)
                 partial_directory.rename(target)
             finally:
                 shutil.rmtree(partial_directory, ignore_errors=True)
     return target
 
 
-def _digest(parts: Sequence[Path]) -> str:
+def _say_who_converts(path: Path) -> None:
+    _LOG.warning(
+        "%s is being converted already, by another process or session. This load waits for that to finish.",
+        path,
+    )
+
+
+def _digest(parts: Sequence[Path], progress: Progress) -> str:
     """The file's SHA-256; of several parts, that of theirs."""
     for part in parts:
         check_file(part)
     try:
-        digests = [remembered_sha256(part) for part in parts]
+        digests = [remembered_sha256(part, progress) for part in parts]
     except OSError as error:
         raise ModelError(
             f"{parts[0]} cannot be read ({error.strerror or error}). Choose a file that you can open."
@@ -98,21 +111,22 @@ def _digest(parts: Sequence[Path]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _convert(parts: Sequence[Path], directory: Path) -> None:
+def _convert(parts: Sequence[Path], directory: Path, progress: Progress) -> None:
     before = [_state(part) for part in parts]
     header = whole_header(parts)
     check_header(header)
     _check_room(header, len(parts), directory)
     whole = parts[0] if len(parts) == 1 else directory / "whole.gguf"
     if len(parts) > 1:
-        join(parts, whole)
-    model, tokenizer = read_gguf(whole, header=header)
+        join(parts, whole, progress)
+    model, tokenizer = read_gguf(whole, header=header, progress=progress)
     if len(parts) > 1:
         whole.unlink()
     if [_state(part) for part in parts] != before:
         raise ModelError(f"{parts[0]} changed while it was read. Load it again when it is whole.")
+    progress(0, 0)
     _save(model, tokenizer, directory)
-    seal(directory)
+    seal(directory, progress)
     _flush(directory)
 
 

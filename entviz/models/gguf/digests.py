@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import re
 import tempfile
 from pathlib import Path
@@ -17,19 +16,26 @@ from typing import Final
 import xxhash
 
 from entviz.cache_directory import cache_directory
+from entviz.progress import Progress, silent
+from entviz.reading import parse_json, read_bytes, read_in_chunks
 
 DIGESTS: Final = "entviz-digests.json"
 _MOST_BYTES: Final = 1_000_000
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(path: Path, progress: Progress = silent) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; ``progress`` may raise ``Cancelled``."""
+    digest = hashlib.sha256()
+    for chunk in read_in_chunks(path, progress):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
-def remembered_sha256(path: Path) -> str:
-    """Return a file's SHA-256, hashing it only if its path, size or time of change is new."""
+def remembered_sha256(path: Path, progress: Progress = silent) -> str:
+    """Return a file's SHA-256, hashing it only if its path, size or time of change is new.
+
+    ``progress`` is called while it is hashed, and may raise ``Cancelled``.
+    """
     status = path.stat()
     identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     record = cache_directory() / "digests" / hashlib.sha256(identity.encode()).hexdigest()
@@ -39,7 +45,7 @@ def remembered_sha256(path: Path) -> str:
             return digest
     except (OSError, UnicodeDecodeError):
         pass
-    digest = sha256_of(path)
+    digest = sha256_of(path, progress)
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:
@@ -50,32 +56,32 @@ def remembered_sha256(path: Path) -> str:
     return digest
 
 
-def seal(directory: Path) -> None:
-    """Write the digests of a directory's files beside them."""
-    digests = {file.name: xxh3_of(file) for file in sorted(directory.iterdir()) if file.is_file()}
+def seal(directory: Path, progress: Progress = silent) -> None:
+    """Write the digests of a directory's files beside them; ``progress`` may raise ``Cancelled``."""
+    digests = {file.name: xxh3_of(file, progress) for file in sorted(directory.iterdir()) if file.is_file()}
     (directory / DIGESTS).write_text(json.dumps(digests), "utf-8")
 
 
-def is_whole(directory: Path) -> bool:
-    """Whether a sealed directory holds the files it was sealed with, byte for byte, and no others."""
-    from entviz.reading import parse_json, read_bytes
+def is_whole(directory: Path, progress: Progress = silent) -> bool:
+    """Whether a sealed directory holds the files it was sealed with, byte for byte, and no others.
 
+    ``progress`` is called while they are compared, and may raise ``Cancelled``.
+    """
     try:
         digests = parse_json(read_bytes(directory / DIGESTS, _MOST_BYTES))
         names = {file.name for file in directory.iterdir()} - {DIGESTS}
         return (
             isinstance(digests, dict)
             and names == digests.keys()
-            and all(xxh3_of(directory / name) == digest for name, digest in digests.items())
+            and all(xxh3_of(directory / name, progress) == digest for name, digest in digests.items())
         )
     except (OSError, ValueError):
         return False
 
 
-def xxh3_of(path: Path) -> str:
-    """Return the 128-bit xxh3 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            return xxhash.xxh3_128_hexdigest(b"")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return xxhash.xxh3_128_hexdigest(data)
+def xxh3_of(path: Path, progress: Progress = silent) -> str:
+    """Return the 128-bit xxh3 of a file's bytes, in hexadecimal; ``progress`` may raise ``Cancelled``."""
+    digest = xxhash.xxh3_128()
+    for chunk in read_in_chunks(path, progress):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from entviz.errors import ModelError
 from entviz.models.gguf.header import Header, read_header
+from entviz.progress import Progress, silent
 
 _PART: Final = re.compile(
     r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.ASCII | re.DOTALL
@@ -95,10 +96,11 @@ def whole_header(parts: Sequence[Path]) -> Header:
     return Header(first.path, metadata, tensors, sum(header.bytes for header in headers))
 
 
-def join(parts: Sequence[Path], target: Path) -> None:
+def join(parts: Sequence[Path], target: Path, progress: Progress = silent) -> None:
     """Write the parts as one file, tensors copied byte for byte.
 
-    Raises ``OSError`` where it cannot be written.
+    ``progress`` is called for each tensor, and may raise ``Cancelled``. Raises ``OSError`` where the file cannot be
+    written.
     """
     from gguf import GGUFReader, GGUFWriter
 
@@ -117,6 +119,7 @@ def join(parts: Sequence[Path], target: Path) -> None:
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor in tensors:
+            progress(0, 0)
             writer.write_tensor_data(tensor.data)
     finally:
         writer.close()

@@ -9,17 +9,17 @@ what the file says (:mod:`metadata`, :mod:`weights`, :mod:`positions`) and wheth
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
-from entviz.errors import ModelError
+from entviz.errors import Cancelled, ModelError
+from entviz.models.bounded_building import bounded_building
 from entviz.models.config_file import check_config
 from entviz.models.gguf import positions
 from entviz.models.gguf.header import Header, Stored, Strings, read_header
@@ -33,6 +33,9 @@ from entviz.models.transformers_calls import (
     read_gguf_model,
     read_gguf_tokenizer,
 )
+from entviz.progress import Progress, silent, waiting_for
+
+Item = TypeVar("Item")
 
 # What is replaced while a file is read is replaced for the whole process.
 _REPLACING: Final = threading.Lock()
@@ -43,7 +46,10 @@ _COPIES: Final = 3
 
 
 def read_gguf(
-    path: Path, dtype: torch.dtype = torch.float32, header: Header | None = None
+    path: Path,
+    dtype: torch.dtype = torch.float32,
+    header: Header | None = None,
+    progress: Progress = silent,
 ) -> tuple[Any, Any]:
     """Read a model, and its tokenizer or None where the file has none, from a GGUF file.
 
@@ -53,6 +59,8 @@ def read_gguf(
         path: the file, whole.
         dtype: of the weights.
         header: what to call the file and compare it with, where it was joined from parts.
+        progress: told the tensors unpacked and the tensors in all, and called now and then while a model is waited
+            for and built; may raise ``Cancelled``.
 
     Raises:
         ModelError: if the file is damaged, is too large for the memory that is free, or says something that would
@@ -61,9 +69,9 @@ def read_gguf(
     said = read_header(path) if header is None else header
     check_header(said)
     try:
-        with frugal_reading():
-            return _read(said, path, dtype)
-    except (ModelError, OSError):
+        with frugal_reading(progress):
+            return _read(said, path, dtype, progress)
+    except (Cancelled, ModelError, OSError):
         raise
     except Exception as error:  # whatever fails in the reader, the file cannot be used
         raise ModelError(
@@ -102,14 +110,15 @@ def check_header(header: Header) -> None:
     check_memory(need, str(header.path), "Choose a smaller model, or end other programs")
 
 
-def _read(header: Header, path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+def _read(header: Header, path: Path, dtype: torch.dtype, progress: Progress) -> tuple[Any, Any]:
     name = str(header.path)
     said = _turning(header)
     values = gguf_config_values(path)
     check_config({"model_type": values.get("model_type")}, name)
     values = settings(header, values, said)
-    expected = check_weights(header, check_config(values, name), values)
-    model, info = read_gguf_model(path, dtype, values)
+    expected = check_weights(header, check_config(values, name), values, progress)
+    with bounded_building(progress=progress):
+        model, info = read_gguf_model(path, dtype, values, progress)
     wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]} - set(expected.zeros))
     if wrong:
         raise ModelError(
@@ -146,8 +155,8 @@ def _numbers(tensor: Stored) -> np.ndarray:
 
 
 @contextmanager
-def frugal_reading() -> Iterator[None]:
-    """Have transformers parse the file once and silently.
+def frugal_reading(progress: Progress = silent) -> Iterator[None]:
+    """Have transformers parse the file once, and report to ``progress``, which may raise ``Cancelled``.
 
     It would parse it three times, build the same table of names for every module of the model (together more than half
     of the time a conversion takes), and draw a progress bar that its own switch does not reach.
@@ -155,12 +164,19 @@ def frugal_reading() -> Iterator[None]:
     import gguf
     from transformers import modeling_gguf_pytorch_utils as reading
 
+    def reported(tensors: Iterable[Item], **_: Any) -> Iterator[Item]:
+        listed = list(tensors)
+        for done, tensor in enumerate(listed):
+            progress(done, len(listed))
+            yield tensor
+        progress(len(listed), len(listed))
+
     replacements = (
         (gguf, "GGUFReader", cache(gguf.GGUFReader)),
         (gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
-        (reading, "tqdm", partial(tqdm, disable=True)),
+        (reading, "tqdm", reported),
     )
-    with _REPLACING, ExitStack() as restore:
+    with waiting_for(_REPLACING, progress), ExitStack() as restore:
         for module, name, replacement in replacements:
             if hasattr(module, name):
                 restore.callback(setattr, module, name, getattr(module, name))

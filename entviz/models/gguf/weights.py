@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from entviz.errors import ModelError
+from entviz.models.bounded_building import bounded_building, most_parts
 from entviz.models.gguf.header import Header
 from entviz.models.gguf.positions import TENSORS
 from entviz.models.transformers_calls import skeleton
+from entviz.progress import Progress, silent
 
 _AHEAD: Final = (
     "qwen35",
@@ -32,18 +34,22 @@ class Expected:
     zeros: tuple[str, ...]
 
 
-def check_weights(header: Header, config: Any, values: Mapping[str, Any]) -> Expected:
+def check_weights(
+    header: Header, config: Any, values: Mapping[str, Any], progress: Progress = silent
+) -> Expected:
     """Compare what a file holds with the model that is built for it.
 
     Args:
         header: what the file holds.
         config: of the model.
         values: the same as plain data.
+        progress: called while the model is built without memory; may raise ``Cancelled``.
 
     Raises:
         ModelError: if a tensor is missing, has another shape, or would be left out.
     """
-    model = skeleton(config)
+    with bounded_building(most_parts(len(header.tensors)), progress):
+        model = skeleton(config, progress)
     tensors = {name: tensor for name, tensor in header.tensors.items() if name not in TENSORS}
     if header.architecture in _AHEAD:
         last = f"blk.{config.get_text_config().num_hidden_layers}."
