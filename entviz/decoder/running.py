@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from torch import Tensor
 
 from entviz.blocks import PruneSet
-from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.anatomy import Anatomy, Call
 from entviz.decoder.states import StateCache, prefix_key
+
+
+def states_before(
+    layer: int,
+    anatomy: Anatomy,
+    hidden: Tensor,
+    calls: Sequence[Call],
+    drop: PruneSet,
+    *,
+    cache: StateCache | None = None,
+    text: Hashable = None,
+    after_layer: Callable[[int], None] = lambda layer: None,
+) -> Tensor:
+    """Hidden states (windows, tokens, width) that enter ``layer`` in the model without ``drop``.
+
+    Args:
+        layer: from 0; the number of layers for what leaves the last one.
+        hidden, calls: what ``anatomy.begin`` gave.
+        cache: hidden states to start from: the run starts from the deepest that is known there, and leaves its own.
+        text: names the model, number type and token ids in the cache.
+        after_layer: called as layers are done; it may raise to stop the run.
+    """
+    first = 0
+    if cache is not None and anatomy.resumable:
+        for depth in range(layer, 0, -1):
+            known = cache.get(prefix_key(text, drop, depth))
+            if known is not None:
+                hidden, first = known, depth
+                break
+    for i in range(first, layer):
+        attention, mlp = i not in drop.attention, i not in drop.mlp
+        hidden = anatomy.steps[i].run(hidden, calls[i], attention=attention, mlp=mlp)
+        if cache is not None and anatomy.resumable and (attention or mlp):
+            cache.put(prefix_key(text, drop, i + 1), hidden)
+        after_layer(i)
+    return hidden
 
 
 def run_pruned(
@@ -22,22 +58,9 @@ def run_pruned(
 ) -> Tensor:
     """Hidden states (windows, tokens, width) after the last layer of the model without ``drop``.
 
-    With a ``cache``, ``text`` names the model, number type and token ids; the run starts from the deepest state
-    known there and leaves its own. A dropped block is not computed. ``after_layer`` is called as layers are done, and
-    may raise to stop the run.
+    A dropped block is not computed. See :func:`states_before` for the other arguments.
     """
     hidden, calls = anatomy.begin(token_ids)
-    first = 0
-    if cache is not None and anatomy.resumable:
-        for layer in range(anatomy.layers, 0, -1):
-            known = cache.get(prefix_key(text, drop, layer))
-            if known is not None:
-                hidden, first = known, layer
-                break
-    for i in range(first, anatomy.layers):
-        attention, mlp = i not in drop.attention, i not in drop.mlp
-        hidden = anatomy.steps[i].run(hidden, calls[i], attention=attention, mlp=mlp)
-        if cache is not None and anatomy.resumable and (attention or mlp):
-            cache.put(prefix_key(text, drop, i + 1), hidden)
-        after_layer(i)
-    return hidden
+    return states_before(
+        anatomy.layers, anatomy, hidden, calls, drop, cache=cache, text=text, after_layer=after_layer
+    )

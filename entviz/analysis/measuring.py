@@ -1,0 +1,219 @@
+"""Measure hidden states as they pass."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import NoReturn
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from entviz.analysis.result import Analysis
+from entviz.analysis.tables import block_table, site_table
+from entviz.blocks import KINDS, Block, PruneSet, all_blocks, check_levels, site_names
+from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.running import states_before
+from entviz.decoder.states import StateCache
+from entviz.errors import OptionError
+from entviz.estimators import METRICS, Entropy, Importance, Metric, default_metrics, metric_of
+from entviz.finite import all_finite, cause
+from entviz.models.loaded import LoadedModel
+from entviz.models.notes import notes_on
+from entviz.progress import Progress, silent
+from entviz.text.windows import Windows
+
+
+def analyze(
+    loaded: LoadedModel,
+    windows: Windows,
+    metrics: Sequence[str | Metric] | None = None,
+    levels: Sequence[str] = KINDS,
+    *,
+    drop: PruneSet | None = None,
+    dense: Analysis | None = None,
+    cache: StateCache | None = None,
+    progress: Progress = silent,
+) -> Analysis:
+    """Measure a model's residual stream on ``windows``.
+
+    Without some blocks, the stream is that of the pruned model: at the site after a dropped block it is what it was
+    before it, so the entropy increase of a dropped block is 0, and so is its importance.
+
+    Args:
+        metrics: names of :data:`entviz.estimators.METRICS`, with options where they are not the usual ones:
+            ``knn(k=5)``; or such objects. By default all that do not take much longer than the model itself.
+        levels: which of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
+        drop: the blocks to do without.
+        dense: an analysis of the dense model on the same windows. What lies before the first dropped block is taken
+            from it, where it has these metrics and levels, and not measured again.
+        cache: hidden states to start from, shared by calls; see :class:`entviz.decoder.states.StateCache`. With it and
+            ``dense``, dropping a block of layer i of L costs (L - i) / L of an analysis.
+
+    Raises:
+        OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
+        BlockError: for an unknown level, a dropped block that the model does not have, or where none would be left.
+        ModelError: where hidden states are not finite, saying why.
+    """
+    started = time.perf_counter()
+    drop = (drop or PruneSet()).check(loaded.anatomy.layers)
+    levels = check_levels(levels)
+    chosen = {one.spec: one for one in map(metric_of, default_metrics() if metrics is None else metrics)}
+    if not chosen:
+        raise OptionError(f"No metric given: choose from {', '.join(METRICS)}.")
+    for metric in chosen.values():
+        metric.check_tokens(windows.input_length)
+    layers = loaded.anatomy.layers
+    blocks = all_blocks(layers, levels)
+    first = min(drop.attention | drop.mlp, default=0)
+    if dense is None or not first or not _covers(dense, windows, chosen, levels):
+        first = 0
+    values = _Values(loaded, drop, chosen.values())
+    size = windows_per_batch(loaded.anatomy, windows.input_length)
+    total = len(windows) * (layers - first)
+    progress(0, total)
+    with torch.inference_mode():
+        for done, token_ids in batches(windows.inputs, size):
+            for layer in _pass(values, loaded, token_ids, drop, first, cache, inside=levels != ("layer",)):
+                progress(done * (layers - first) + (layer + 1 - first) * len(token_ids), total)
+    if first and dense is not None:
+        values.take_from(dense, first)
+    return Analysis(
+        model=loaded.name,
+        layers=layers,
+        windows=len(windows),
+        window_length=windows.length,
+        sites=site_table(layers, values.entropies, values.of_sites),
+        blocks=block_table(blocks, values.entropies, values.importances, chosen),
+        seconds=time.perf_counter() - started,
+        notes=notes_on(loaded, windows),
+        drop=drop,
+    )
+
+
+def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
+    """Those of ``metrics`` for which windows of so many tokens are long enough.
+
+    Raises ``OptionError`` for an unknown metric.
+    """
+    return tuple(metric for metric in metrics if metric_of(metric).minimum_tokens <= tokens)
+
+
+def _covers(dense: Analysis, windows: Windows, metrics: Mapping[str, Metric], levels: Sequence[str]) -> bool:
+    """Whether an analysis has what is measured here, for windows of this number and length."""
+    measured = set(zip(dense.blocks["kind"], dense.blocks["metric"], strict=True))
+    same = (dense.windows, dense.window_length, dense.drop) == (len(windows), windows.length, PruneSet())
+    return same and measured >= {(level, metric) for level in levels for metric in metrics}
+
+
+def _pass(
+    values: _Values,
+    loaded: LoadedModel,
+    token_ids: Tensor,
+    drop: PruneSet,
+    first: int,
+    cache: StateCache | None,
+    *,
+    inside: bool,
+) -> Iterator[int]:
+    """Measure the stream of some windows from layer ``first`` on, and give each layer that is done.
+
+    ``inside`` says whether the sites between attention and MLP are visited.
+    """
+    anatomy, windows = loaded.anatomy, len(token_ids)
+    hidden, calls = anatomy.begin(token_ids.to(loaded.device))
+    if first:
+        hidden = states_before(first, anatomy, hidden, calls, drop, cache=cache, text=_key(loaded, token_ids))
+    else:
+        values.site(token_ids, "embed", hidden)
+    known = "embed" if first == 0 else ""  # the site where the stream was last measured
+    for i in range(first, anatomy.layers):
+        step, call = anatomy.steps[i], calls[i]
+        attention, mlp = i not in drop.attention, i not in drop.mlp
+        before, middle = hidden, None
+        if inside and attention and mlp:
+            middle, hidden = step.trace(before, call)
+        else:
+            hidden = step.run(before, call, attention=attention, mlp=mlp)
+            if inside:
+                middle = hidden if attention else before
+        sites = [(f"attn.{i}", middle)] if middle is not None else []
+        stream = before
+        for site, states in [*sites, (f"layer.{i}", hidden)]:
+            if states is stream and known:
+                values.same(site, known, windows)
+            else:
+                values.site(token_ids, site, states)
+            stream, known = states, site
+        values.layer(token_ids, i, before, middle, hidden)
+        yield i
+
+
+def _key(loaded: LoadedModel, token_ids: Tensor) -> Hashable:
+    """What a hidden state of an analysis depends on besides the prune set: the weights, the number type, the ids."""
+    digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
+    return ("analysis", loaded.fingerprint, str(loaded.dtype), tuple(token_ids.shape), digest)
+
+
+class _Values:
+    """What was measured of each window: entropies by site and metric, importances by block and metric."""
+
+    def __init__(self, loaded: LoadedModel, drop: PruneSet, metrics: Iterable[Metric]) -> None:
+        self._loaded, self._drop = loaded, drop
+        metrics = tuple(metrics)
+        self.of_sites = {one.spec: one for one in metrics if isinstance(one, Entropy)}
+        self.of_blocks = {one.spec: one for one in metrics if isinstance(one, Importance)}
+        self.entropies: dict[tuple[str, str], list[float]] = {}
+        self.importances: dict[tuple[str, str], list[float]] = {}
+
+    def site(self, token_ids: Tensor, site: str, states: Tensor) -> None:
+        """Measure the hidden states at a site."""
+        for spec, measure in self.of_sites.items():
+            found = measure(states).tolist()
+            if not all_finite(found):
+                self._fail(token_ids, spec, site, states)
+            self.entropies.setdefault((site, spec), []).extend(found)
+
+    def same(self, site: str, before: str, windows: int) -> None:
+        """A site where the stream is what it was at the one before, for the newest ``windows``."""
+        for spec in self.of_sites:
+            self.entropies.setdefault((site, spec), []).extend(self.entropies[before, spec][-windows:])
+
+    def layer(
+        self, token_ids: Tensor, layer: int, before: Tensor, middle: Tensor | None, after: Tensor
+    ) -> None:
+        """Measure what a layer and its blocks do to the stream. A block that leaves it as it was has no importance."""
+        for spec, measure in self.of_blocks.items():
+            found = {kind: values.tolist() for kind, values in measure(before, middle, after).items()}
+            idle = {"attn": middle is before, "mlp": after is middle, "layer": after is before}
+            for kind, values in found.items():
+                if not all_finite(values):
+                    self._fail(token_ids, spec, f"layer.{layer}", before, after)
+                values = [0.0] * len(values) if idle[kind] else values
+                self.importances.setdefault((f"{kind}.{layer}", spec), []).extend(values)
+
+    def take_from(self, dense: Analysis, first: int) -> None:
+        """The values of everything before layer ``first``."""
+        before = set(site_names(first))
+        for site, metric, values in _rows(dense.sites, "site"):
+            if site in before and metric in self.of_sites:
+                self.entropies[site, metric] = values
+        for block, metric, values in _rows(dense.blocks, "block"):
+            if Block.parse(block).index < first and metric in self.of_blocks:
+                self.importances[block, metric] = values
+
+    def _fail(self, token_ids: Tensor, metric: str, site: str, *states: Tensor) -> NoReturn:
+        if not all(map(all_finite, states)):
+            raise cause(self._loaded, token_ids, self._drop)
+        largest = max(float(part.abs().max()) for part in states)
+        raise OptionError(
+            f"'{metric}' is not a finite number at {site}, where hidden states reach {largest:.2g}: it is measured in "
+            "float32, which cannot hold their squares. Leave this metric out."
+        )
+
+
+def _rows(table: pd.DataFrame, name: str) -> Iterator[tuple[str, str, list[float]]]:
+    for key, metric, values in zip(table[name], table["metric"], table["per_window"], strict=True):
+        yield key, metric, list(values)

@@ -1,0 +1,74 @@
+"""What an analysis found: two tables, and what they are of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from entviz.analysis.tables import records
+from entviz.blocks import PruneSet
+from entviz.errors import OptionError
+from entviz.models.notes import noted
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What :func:`analyze` found.
+
+    Attributes:
+        model: the name the model was loaded by.
+        layers: number of transformer layers L.
+        windows, window_length: how many windows of how many tokens of the text were measured.
+        sites: a row for each site and entropy metric, in order of depth. Columns: site, kind (embed, attn, layer),
+            depth (0 for embed, i + 0.5 for attn.i, i + 1 for layer.i), metric (a spec, see
+            :mod:`entviz.estimators.spec`), value (mean over windows, nats), per_window (tuple of floats).
+        blocks: a row for each block and metric. Columns: block, kind, index, metric, value, per_window. For entropies
+            the entropy increase in nats; for cosine the importance, 1 - mean cosine similarity (no unit).
+        seconds: how long the measuring took.
+        notes: sentences about how the text was read; what begins a window is measured with it.
+        drop: the blocks that the model ran without.
+    """
+
+    model: str
+    layers: int
+    windows: int
+    window_length: int
+    sites: pd.DataFrame
+    blocks: pd.DataFrame
+    seconds: float
+    notes: tuple[str, ...] = ()
+    drop: PruneSet = field(default_factory=PruneSet)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The specs of all metrics that were measured, in order."""
+        return tuple(dict.fromkeys(self.blocks["metric"]))
+
+    @property
+    def entropies(self) -> tuple[str, ...]:
+        """Those of them that are entropies of sites; the others are importances of blocks."""
+        return tuple(dict.fromkeys(self.sites["metric"]))
+
+    def turning_point(self, metric: str) -> int:
+        """The layer whose output has the lowest entropy: before it the model compresses, after it enriches.
+
+        Raises ``OptionError`` where no entropy of that name was measured.
+        """
+        curve = self.sites[(self.sites["metric"] == metric) & (self.sites["kind"] == "layer")]
+        if curve.empty:
+            raise OptionError(f"'{metric}' was not measured as an entropy here; measure it first.")
+        return int(curve["depth"].iloc[int(curve["value"].to_numpy().argmin())]) - 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: model, windows, window_length, drop, notes, and sites and blocks with per-window values."""
+        return {
+            "model": self.model,
+            "windows": self.windows,
+            "window_length": self.window_length,
+            **({"drop": str(self.drop)} if self.drop else {}),
+            **noted(self.notes),
+            "sites": records(self.sites, "site"),
+            "blocks": records(self.blocks, "block"),
+        }
