@@ -52,12 +52,15 @@ def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
         for metric, one in found.items()
         if one.two
     ]
-    flat = [metric_title(metric, "") for metric, one in found.items() if not one.two]
+    flat = [metric for metric, one in found.items() if not one.two]
+    named = listed([metric_title(metric, "") for metric in flat])
+    if not turning and len(flat) == 1:
+        return f"{metric_title(flat[0], 'entropy')} shows no two stages here."
     if not turning:
-        return f"{listed(flat)} entropy {'shows' if len(flat) == 1 else 'show'} no two stages here."
+        return f"{named} entropy show no two stages here."
     sentence = listed(turning)
     return (
-        f"{sentence}; {listed(flat)} {'shows' if len(flat) == 1 else 'show'} no two stages."
+        f"{sentence}; {named} {'shows' if len(flat) == 1 else 'show'} no two stages."
         if flat
         else f"{sentence}."
     )

@@ -8,6 +8,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
 import entviz
+from entviz.figures import reading
 from entviz.text.passages import passages
 from entviz.workbench import workbench
 from pages.parts.shared import selection
@@ -287,3 +288,64 @@ def test_widgets_start_with_what_the_link_asks_for(open_app):
     app = open_app(windows="3")
     app.session_state["view"] = {**app.session_state["view"], "windows": 5}
     assert app.run().number_input(key="pick.windows").proto.default == 5
+
+
+def test_an_option_of_an_estimator_is_measured_with_shown_and_in_the_link(open_app, smollm2):
+    app = settle(open_app(metrics="knn,cosine"))
+    app.number_input(key="explore.knn.k").set_value(5).run()
+    settle(app)
+    assert app.query_params["options"] == "knn(k=5)"
+    assert "KNN entropy (k = 5)" in [heading.value for heading in app.subheader]
+    windows = entviz.windows_from_text(
+        passages()["news"].text, smollm2.tokenizer, windows=2, window_length=64
+    )
+    analysis = entviz.analyze(smollm2, windows, ("knn(k=5)",))
+    assert line(figures(app)[0])["y"] == pytest.approx(list(analysis.sites["value"]), rel=1e-4)
+    assert f"**{reading.headline(analysis, analysis.metrics)}**" in words(app)
+    reopened = settle(open_app(metrics="knn,cosine", options=app.query_params["options"]))
+    assert figures(reopened) == figures(app)
+    assert reopened.number_input(key="explore.knn.k").value == 5
+    reopened.number_input(key="explore.knn.k").set_value(25).run()
+    assert "options" not in reopened.query_params
+
+
+def test_a_metric_in_the_link_may_have_its_options_beside_it(open_app):
+    app = settle(open_app(metrics="renyi(alpha=2),cosine"))
+    assert [heading.value for heading in app.subheader] == ["Rényi entropy (alpha = 2)", "Importance"]
+    assert app.query_params["metrics"] == "renyi,cosine"
+    assert app.query_params["options"] == "renyi(alpha=2)"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("knn(k=0)", "k must be a whole number from 1 to 65536, not 0"),
+        ("knn(k=5", "unbalanced parenthesis"),
+        ("knn(k=5),knn(k=6)", "twice"),
+        (f"knn(k={'9' * 400})", "cannot be read"),
+    ],
+)
+def test_options_in_a_link_that_cannot_be_read_are_said(open_app, options, said):
+    app = open_app(options=options)
+    assert any(said in warning.value.replace("\\", "") for warning in app.warning)
+    assert app.number_input(key="explore.knn.k").value == 25
+
+
+def test_too_many_neighbours_for_the_windows_give_a_sentence_and_keep_the_chart(open_app):
+    app = settle(open_app())
+    shown = figures(app)
+    app.number_input(key="explore.knn.k").set_value(64).run()
+    settle(app)
+    (error,) = app.error
+    assert "at least 65 tokens" in error.value.replace("\\", "")
+    # What was not measured with the new option is left out until it is.
+    assert [chart for chart in figures(app) if chart in shown] == figures(app)
+
+
+def test_a_slow_metric_is_measured_once_it_is_picked(open_app):
+    app = settle(open_app(metrics="bucket"))
+    assert "matrix" not in app.session_state["working.explore"].result.metrics
+    app.pills(key="explore.metrics").set_value(["bucket", "matrix"]).run()
+    settle(app)
+    assert [heading.value for heading in app.subheader] == ["Bucket entropy", "Matrix entropy"]
+    assert len(figures(app)) == 4

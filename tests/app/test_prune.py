@@ -86,6 +86,17 @@ def test_the_lowest_are_those_of_the_ranking_and_the_numbers_those_of_the_engine
     assert listed(drop.split(",")).replace(".", "\\.") in words(app)
 
 
+def test_an_estimator_ranks_with_its_options_which_are_in_the_link(open_page, smollm2, windows):
+    app = open_page(options="renyi(alpha=2)")  # measured along, in the same pass
+    app.number_input(key="prune.knn.k").set_value(3).run()
+    settle(app)
+    assert app.query_params["options"] == "knn(k=3),renyi(alpha=2)"
+    app.button(key="prune.lowest").click().run()
+    settle(app)
+    ranking = entviz.rank(smollm2, windows, "entrodrop", estimator="knn(k=3)", level="attn", budget=4)
+    assert app.query_params["drop"] == str(ranking.drop)
+
+
 def test_undo_invert_and_clear(open_page):
     app = open_page(drop="attn.3,mlp.5")
     app.button(key="prune.invert").click().run()

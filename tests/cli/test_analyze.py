@@ -53,3 +53,39 @@ def test_table(entviz):
     assert "Entropy at each site (nats)" in output
     assert "Turning point by bucket: layer" in output
     assert all(name in output for name in [*site_names(LAYERS), *map(str, all_blocks(LAYERS))])
+
+
+def test_an_option_changes_the_plain_name_and_may_be_written_in_the_metric(answer):
+    asked = ["analyze", "--text", TEXT, *WINDOWS, "--level", "layer", "--metric"]
+    found = answer(*asked, "knn,bucket(buckets=40),cosine", "--knn-k", "5")
+    assert list(dict.fromkeys(row["metric"] for row in found["blocks"])) == [
+        "knn(k=5)",
+        "bucket(buckets=40)",
+        "cosine",
+    ]
+    assert answer(*asked, "knn(k=5),bucket(buckets=40),cosine") == found
+    plain = answer(*asked, "knn")
+    assert answer(*asked, "knn(k=25)") == answer(*asked, "knn", "--knn-k", "25") == plain
+    assert plain["sites"][0]["value"] != found["sites"][0]["value"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metric", "knn", "--knn-k", "0"], "k must be a whole number from 1 to 65536, not 0."),
+        (["--metric", "knn", "--knn-k", "9" * 400], "k must be a whole number from 1 to 65536, not '999"),
+        (["--metric", "knn", "--knn-k", "40"], "at least 41 tokens in a window; these windows have 40"),
+        (
+            ["--metric", "renyi", "--renyi-alpha", "x"],
+            "alpha must be a number above 0 and at most 10, not 'x'",
+        ),
+        (["--metric", "knn(k=5"], "unbalanced parenthesis"),
+        (["--metric", "knn(q=5)"], "no option 'q'; its options are k"),
+        (["--metric", "cosine", "--knn-k", "5"], "--knn-k is for knn, which is not among cosine"),
+        (["--metric", "knn(k=4)", "--knn-k", "5"], "knn(k=4) has options of its own"),
+    ],
+)
+def test_a_bad_option_is_a_sentence(wrong, arguments, message):
+    said = wrong("analyze", "--text", TEXT, *WINDOWS, *arguments)
+    assert message in said
+    assert len(said) < 300

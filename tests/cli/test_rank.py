@@ -59,3 +59,12 @@ def test_table(entviz):
     assert output.count("  drop\n") == 2
     dropped = output.rpartition("--drop ")[2].strip()
     assert len(PruneSet.parse(dropped)) == 2
+
+
+def test_an_estimator_has_options_in_one_of_two_ways(answer, wrong):
+    asked = ("rank", "--text", TEXT, *WINDOWS, "--level", "mlp", "--protect", "0,0", "--budget", 2)
+    found = answer(*asked, "--estimator", "knn(k=5)")
+    assert answer(*asked, "--knn-k", 5) == found
+    assert answer(*asked)["scores"] != found["scores"]
+    assert "--bucket-buckets is for bucket" in wrong(*asked, "--bucket-buckets", 40)
+    assert "not an entropy" in wrong(*asked, "--estimator", "cosine")

@@ -133,6 +133,14 @@ def test_no_stages_where_the_minimum_lies_at_an_end(curve, where):
     assert reading.headline(analysis, ("bucket", "cosine")) == "Bucket entropy shows no two stages here."
 
 
+def test_what_is_said_of_a_metric_with_options_names_them():
+    turns, flat = analysis_of(DIP, metric="knn(k=5)"), analysis_of(RISE, metric="knn(k=5)")
+    assert reading.headline(turns, ("knn(k=5)",)) == "KNN entropy (k = 5) turns at layer 2."
+    assert reading.headline(flat, ("knn(k=5)",)) == "KNN entropy (k = 5) shows no two stages here."
+    assert theme.metric_colour("knn(k=5)") == theme.metric_colour("knn") != theme.GREY
+    assert set(tables.block_table(turns, ["knn(k=5)", "cosine"], ["mlp"])["unit"]) == {"nats", "1 - cosine"}
+
+
 def test_bars_carry_every_blocks_increase_in_its_kinds_colour():
     analysis = analysis_of(DIP)
     figure = depth.entropy_increase_bars(analysis, "bucket", ("attn", "mlp"))

@@ -148,10 +148,10 @@ def draw(chosen: selection.Selection) -> Choices:
 def _offered() -> list[str]:
     """Every criterion; with the options that are chosen in this session, too, and what an earlier comparison had."""
     changed = [
-        name.replace(metric, spec)
+        f"{name.partition(':')[0]}:{spec}"
         for spec in selection.get("options")
         for name in names()
-        if name.partition(":")[2] == (metric := base(spec))
+        if name.partition(":")[2] == base(spec)
     ]
     return list(dict.fromkeys([*names(), *changed, *_in_order(st.session_state.get("compare.criteria", ()))]))
 
