@@ -13,23 +13,10 @@ A program that imports torch itself imports entviz first, or sets ``OMP_WAIT_POL
 """
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from entviz.blocks import Block, PruneSet
-from entviz.errors import EntvizError
+import lazy_loader
+
 from entviz.version import __version__
-
-if TYPE_CHECKING:
-    from entviz.analysis import Analysis, analyze
-    from entviz.criteria.choosing import rank
-    from entviz.criteria.ranking import Ranking
-    from entviz.decoder.states import StateCache
-    from entviz.evaluation.generation import Generation, generate
-    from entviz.evaluation.loss import Evaluation, evaluate
-    from entviz.models.loaded import LoadedModel
-    from entviz.models.loading import load
-    from entviz.text.windows import Windows, windows_from_text, windows_from_token_ids
 
 # Threads of OpenMP, which torch computes with, by default spin for long while they wait for one another. Beside another
 # process that computes, they so keep the processor from the very thread that they wait for. Without any spinning, each
@@ -39,51 +26,6 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-_HOMES = {
-    "Analysis": "entviz.analysis",
-    "analyze": "entviz.analysis",
-    "Windows": "entviz.text.windows",
-    "windows_from_text": "entviz.text.windows",
-    "windows_from_token_ids": "entviz.text.windows",
-    "Generation": "entviz.evaluation.generation",
-    "generate": "entviz.evaluation.generation",
-    "Evaluation": "entviz.evaluation.loss",
-    "evaluate": "entviz.evaluation.loss",
-    "LoadedModel": "entviz.models.loaded",
-    "load": "entviz.models.loading",
-    "Ranking": "entviz.criteria.ranking",
-    "rank": "entviz.criteria.choosing",
-    "StateCache": "entviz.decoder.states",
-}
-
-__all__ = [
-    "Analysis",
-    "Block",
-    "EntvizError",
-    "Evaluation",
-    "Generation",
-    "LoadedModel",
-    "PruneSet",
-    "Ranking",
-    "StateCache",
-    "Windows",
-    "__version__",
-    "analyze",
-    "evaluate",
-    "generate",
-    "load",
-    "rank",
-    "windows_from_text",
-    "windows_from_token_ids",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the public names that need torch only once they are used."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'entviz' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+# Each name is imported when it is first used; ``__init__.pyi`` says from where.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

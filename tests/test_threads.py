@@ -20,7 +20,7 @@ sys.meta_path.insert(0, Watch())
 """
 WAYS_IN = {
     "from Python": "import entviz; entviz.evaluate",
-    "a module": "import entviz.estimators.knn",
+    "a module": "import entviz.estimators.states",
     "python -m entviz": (
         "sys.argv = ['entviz', 'analyze', '--text', 'a']\nrunpy.run_module('entviz', run_name='__main__')"
     ),

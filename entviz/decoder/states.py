@@ -7,11 +7,11 @@ a new tick at layer i, or unticking it, finds all that lies before i already the
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
 import psutil
+from cachetools import LRUCache
 from torch import Tensor
 
 from entviz.blocks import PruneSet
@@ -30,41 +30,30 @@ class StateCache:
 
     def __init__(self, capacity: int | None = None) -> None:
         self.capacity = default_capacity() if capacity is None else capacity
-        self._entries: OrderedDict[Hashable, tuple[int, Any]] = OrderedDict()
-        self._bytes = 0
+        self._entries: LRUCache[Hashable, tuple[Tensor, ...]] = LRUCache(self.capacity, getsizeof=_bytes)
         self._lock = threading.Lock()
 
     @property
     def bytes(self) -> int:
         """What the cached tensors take, in bytes."""
-        return self._bytes
+        return int(self._entries.currsize)
 
     def get(self, key: Hashable) -> Any:
         """The entry under ``key``, now the most recently used, or None."""
         with self._lock:
-            if key not in self._entries:
-                return None
-            self._entries.move_to_end(key)
-            return self._entries[key][1]
+            entry = self._entries.get(key)
+        return entry[0] if entry is not None and len(entry) == 1 else entry
 
     def put(self, key: Hashable, *tensors: Tensor) -> None:
         """Keep ``tensors`` under ``key``: one is kept as it is, several as a tuple."""
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        if size > self.capacity:
-            return
-        with self._lock:
-            if key in self._entries:
-                self._bytes -= self._entries.pop(key)[0]
-            self._entries[key] = (size, tensors[0] if len(tensors) == 1 else tensors)
-            self._bytes += size
-            while self._bytes > self.capacity:
-                self._bytes -= self._entries.popitem(last=False)[1][0]
+        if _bytes(tensors) <= self.capacity:
+            with self._lock:
+                self._entries[key] = tensors
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._entries.clear()
-            self._bytes = 0
 
 
 def prefix_key(text: Hashable, drop: PruneSet, layer: int) -> Hashable:
@@ -75,3 +64,7 @@ def prefix_key(text: Hashable, drop: PruneSet, layer: int) -> Hashable:
         frozenset(i for i in drop.attention if i < layer),
         frozenset(i for i in drop.mlp if i < layer),
     )
+
+
+def _bytes(tensors: tuple[Tensor, ...]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

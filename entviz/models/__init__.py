@@ -7,25 +7,7 @@
 Looking into the catalog imports neither torch nor transformers; :func:`load` does.
 """
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from entviz.models.catalog import CATALOG, DEFAULT_MODEL, CatalogEntry
-
-if TYPE_CHECKING:
-    from entviz.models.loaded import LoadedModel
-    from entviz.models.loading import load
-
-__all__ = ["CATALOG", "DEFAULT_MODEL", "CatalogEntry", "LoadedModel", "load"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs torch only once it is asked for, so that the catalog costs nothing at start-up."""
-    if name == "load":
-        from entviz.models.loading import load
-
-        return load
-    if name == "LoadedModel":
-        from entviz.models.loaded import LoadedModel
-
-        return LoadedModel
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# What needs torch is imported when it is first used; ``__init__.pyi`` says from where.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
