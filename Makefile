@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 .DELETE_ON_ERROR:
 
 run: setup
-	$(BIN)/streamlit run app.py --server.port $(PORT)
+	$(BIN)/python -m entviz dashboard --port $(PORT)
 
 setup: $(VENV)/.ready
 

@@ -14,12 +14,23 @@ import sys
 from collections.abc import Sequence
 
 from entviz import logs
-from entviz.cli import analyze, compare, evaluate, export, generate, interactions, rank, runs, trust
+from entviz.cli import (
+    analyze,
+    compare,
+    dashboard,
+    evaluate,
+    export,
+    generate,
+    interactions,
+    rank,
+    runs,
+    trust,
+)
 from entviz.errors import EntvizError
 from entviz.failure import in_a_sentence
 from entviz.version import __version__
 
-COMMANDS = (analyze, rank, evaluate, generate, compare, trust, interactions, export, runs)
+COMMANDS = (dashboard, analyze, rank, evaluate, generate, compare, trust, interactions, export, runs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

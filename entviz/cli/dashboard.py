@@ -1,0 +1,143 @@
+"""``entviz dashboard``: open the dashboard, from any directory.
+
+The dashboard is a Streamlit script, which this process turns into. Its settings stand in
+``.streamlit/config.toml`` beside that script, where Streamlit looks for them wherever it is started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from entviz.errors import OptionError
+
+PORT: Final = 8501
+HOST: Final = "localhost"
+_ANY: Final = ("0.0.0.0", "::")  # noqa: S104  every address of this computer, which is none that a browser can ask for
+_ALLOWED: Final = "STREAMLIT_SERVER_ALLOWED_HOSTS"
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser's."""
+    purpose = "Open the dashboard in the browser. Ctrl-C ends it."
+    command = commands.add_parser(
+        "dashboard",
+        help="open the dashboard",
+        description=purpose,
+        usage="entviz dashboard [-h] [--port N] [--host H] [--no-browser] [-- OPTION ...]",
+    )
+    command.set_defaults(command=run)
+    command.add_argument("--port", type=int, metavar="N", help=f"where it listens (default: {PORT})")
+    command.add_argument(
+        "--host",
+        metavar="H",
+        help=f"the name or address of this computer under which it is opened (default: {HOST}, so that no other "
+        f"computer can); 0.0.0.0 is all of them, and then {_ALLOWED} names those that are let in",
+    )
+    command.add_argument("--no-browser", action="store_true", help="only say the address")
+    command.add_argument(
+        "streamlit",
+        nargs="*",
+        metavar="OPTION",
+        help="after --, options of `streamlit run` such as --theme.base=dark; they come before all others",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Hand over to Streamlit; returns only where the dashboard cannot be started, by raising.
+
+    Raises:
+        OptionError: if the port is taken or is none, if the host is not this computer, or if the installation has no
+            dashboard.
+    """
+    command, environment = invocation(options, os.environ)
+    if sys.platform == "win32":  # where replacing a process returns to the shell at once
+        raise SystemExit(subprocess.call(command, env=environment))
+    os.execve(command[0], command, environment)  # noqa: S606  the same Python, and a fixed list
+
+
+def invocation(
+    options: argparse.Namespace, environment: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """The command that starts the server, and its environment.
+
+    Raises:
+        OptionError: as :func:`run`.
+    """
+    given = list(options.streamlit)
+    port = options.port if options.port is not None else _number(environment.get("STREAMLIT_SERVER_PORT"))
+    flags = []
+    if not _names(given, "port"):
+        if not _names(given, "address"):
+            check_free(options.host or environment.get("STREAMLIT_SERVER_ADDRESS") or HOST, port)
+        flags.append(f"--server.port={port}")
+    changed = dict(environment)
+    if options.host is not None:
+        flags.append(f"--server.address={options.host}")
+        if options.host not in _ANY:
+            changed.setdefault(_ALLOWED, " ".join(dict.fromkeys([HOST, "127.0.0.1", "::1", options.host])))
+    if options.no_browser:
+        flags.append("--server.headless=true")
+    # -P: a file streamlit.py in the working directory is not what is meant.
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(script()), *flags, *given]
+    return command, changed
+
+
+def script() -> Path:
+    """The dashboard's script: in an installed package, or in a checkout.
+
+    Raises:
+        OptionError: if there is none.
+    """
+    beside = Path(__file__).parents[2]
+    for folder in (beside / "entviz_dashboard", beside):
+        if (folder / "app.py").is_file() and (folder / "pages" / "parts").is_dir():
+            return folder / "app.py"
+    raise OptionError("This installation of entviz has no dashboard. Install it again: pip install entviz.")
+
+
+def check_free(host: str, port: int) -> None:
+    """Check that a server can listen there.
+
+    Raises:
+        OptionError: if not, saying why and what to do.
+    """
+    if not 1 <= port <= 65535:
+        raise OptionError(f"--port is from 1 to 65535, not {port}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise OptionError(
+            f"There is no host {host!r}. Give --host a name or an address of this computer."
+        ) from error
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            if os.name == "posix":  # or a port would count as taken for a minute after a server ended
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except PermissionError as error:
+        raise OptionError(f"You may not listen on port {port}. Choose one above 1023 with --port.") from error
+    except OSError as error:
+        raise OptionError(
+            f"Nothing can listen on port {port} of {host} ({error.strerror or error}): another program or "
+            f"dashboard has it, or {host} is another computer. Choose another port: --port {min(port + 1, 65535)}."
+        ) from error
+
+
+def _number(port: str | None) -> int:
+    if port is None:
+        return PORT
+    try:
+        return int(port)
+    except ValueError:
+        raise OptionError(f"STREAMLIT_SERVER_PORT is a number, not {port!r}.") from None
+
+
+def _names(given: Sequence[str], setting: str) -> bool:
+    return any(flag.split("=")[0] == f"--server.{setting}" for flag in given)
