@@ -24,19 +24,27 @@ _SHOWN_CHARACTERS = 60
 
 
 class Registry(Mapping[str, T]):
-    """A read-only mapping from names to what bears them in its attribute ``name``.
+    """A read-only mapping from names to what bears them in an attribute, mostly ``name``.
 
     Args:
         noun: what one of them is, with its article: ``"a metric"``.
         items: what is registered, in order. No two may have the same name.
         error: what an unknown name raises.
+        attribute: in which each item bears its name.
 
     Raises:
         ValueError: two items have the same name.
     """
 
-    def __init__(self, noun: str, items: Iterable[T], error: type[EntvizError] = OptionError) -> None:
-        self._noun, self._error = noun, error
+    def __init__(
+        self,
+        noun: str,
+        items: Iterable[T],
+        error: type[EntvizError] = OptionError,
+        *,
+        attribute: str = "name",
+    ) -> None:
+        self._noun, self._error, self._attribute = noun, error, attribute
         self._items: dict[str, T] = {}
         for item in items:
             self._put(item)
@@ -78,7 +86,7 @@ class Registry(Mapping[str, T]):
             self._items = {other: kept for other, kept in self._items.items() if other != name}
 
     def _put(self, item: T) -> str:
-        name: str = getattr(item, "name")  # noqa: B009  a class or an object, of a type that this module does not know
+        name: str = getattr(item, self._attribute)
         if name in self._items:
             raise ValueError(f"{name} is registered already")
         # Another dictionary, since a thread may be going through the one there is.

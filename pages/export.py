@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz.blocks import PruneSet
 from entviz.export import FORMATS
-from entviz.workbench import Export, workbench
+from entviz.export.folder import place
+from entviz.runtime import runtime
+from entviz.studies import Export
 from pages.parts.export import choices, result
 from pages.parts.shared import address, frame, job_view, selection
 from pages.parts.shared.markdown import escape
@@ -14,7 +17,7 @@ from pages.parts.shared.markdown import escape
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.export import Exported
-    from entviz.jobs import Job
+    from entviz.runtime.queue import Job
 
 PLACE: Final = "export"
 JOB: Final = "export.job"  # in the session's state, as is the next
@@ -64,10 +67,10 @@ def draw() -> None:
     if st.session_state.get(CLICKED):
         if not (todo or choice.objection):
             wanted = Export(
-                chosen.request(),
-                drop,
+                chosen.sample(),
+                PruneSet.parse(drop),
                 choice.format,
-                choice.folder,
+                place(choice.folder),
                 chosen.text_title,
                 choice.criterion,
                 choice.dtype,
@@ -116,7 +119,7 @@ def _draw_job() -> None:
 def _job(asked: Asked) -> "Job[Exported]":
     """The export asked for, which is started once, and anew only where the person had stopped it."""
     if asked.job is None or asked.job.state == "cancelled":
-        asked.job = workbench().export(asked.wanted, job_view.session())
+        asked.job = runtime().ask(asked.wanted, job_view.session())
     return asked.job
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.figures import grid
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import Analyze
 from pages.parts.prune import board, continuation, criteria, numbers, ticks, tokens
 from pages.parts.shared import frame, job_view, selection
 
@@ -49,7 +50,7 @@ def _draw_board(
         analyzed: job_view.Shown[Analysis] = job_view.last("prune.analysis")
     else:
         analyzed = job_view.show(
-            lambda: workbench().analyze(chosen.request(), choice.measured, job_view.session()),
+            lambda: runtime().ask(Analyze(chosen.sample(), choice.measured), job_view.session()),
             place="prune.analysis",
             label="Measuring hidden states",
             about=(chosen, choice.measured),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from entviz.store.listing import as_csv, listing
+from entviz.studies.listing import as_csv, listing
 from entviz.words.phrases import counted
 from pages.parts.runs import compare, filters, one, opening, trouble
 from pages.parts.shared import frame

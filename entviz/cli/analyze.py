@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS
 from entviz.cli import metric_options
-from entviz.cli.keeping import Keeper, add_keeping
-from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, print_table, progress_bar, read_subject, tell, words
-from entviz.estimators import METRICS, default_metrics, specs_in_order
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.shared import (
+    add_command,
+    measured_on,
+    print_json,
+    print_table,
+    progress_bar,
+    read_sample,
+    tell,
+    words,
+)
+from entviz.estimators import METRICS, default_metrics
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.cli.shared import Subject
 
 
 def add(commands: Any) -> None:
@@ -36,33 +43,20 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.analysis import analyze
+    from entviz.studies import Analyze
 
-    metrics, levels = metric_options.applied(options, words(options.metric)), words(options.level)
-    with Keeper(options) as keeper:
-        subject = read_subject(options)
-        with progress_bar("analyze") as progress:
-            analysis = analyze(subject.loaded, subject.windows, metrics, levels, progress=progress)
-        if options.json:
-            print_json(analysis.to_json(), subject.notes)
-        else:
-            _print(analysis, str(subject))
-        tell(subject.notes + analysis.notes)
-        _keep(keeper, subject, analysis, metrics, levels)
-    if options.report is not None:
-        from entviz.report import of_analysis
-
-        write_report(options.report, of_analysis(analysis, about(options, subject)))
-
-
-def _keep(
-    keeper: Keeper, subject: Subject, analysis: Analysis, metrics: Sequence[str], levels: Sequence[str]
-) -> None:
-    from entviz.blocks import in_order_of_kind
-    from entviz.workbench.tasks import Analyze
-
-    task = Analyze(keeper.request(subject), specs_in_order(metrics), in_order_of_kind(levels))
-    keeper.keep(task, subject.loaded, subject.windows.fingerprint, analysis)
+    metrics = metric_options.applied(options, words(options.metric))
+    sample, notes = read_sample(options)
+    study = Analyze(sample, metrics, words(options.level))
+    with runner_for(options) as runner, progress_bar("analyze") as progress:
+        outcome = runner.run_now(study, progress)
+    analysis = outcome.result
+    if options.json:
+        print_json(analysis.to_json(), notes)
+    else:
+        _print(analysis, measured_on(outcome))
+    tell(notes + analysis.notes)
+    write_report_of(options, outcome)
 
 
 def _print(analysis: Analysis, where: str) -> None:

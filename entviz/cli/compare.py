@@ -6,18 +6,15 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from entviz.cli.keeping import Keeper, add_keeping, placed
-from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.shared import add_command, print_json, progress_bar, read_sample, tell, words
 from entviz.comparison.grid.contenders import timed, usual
 from entviz.errors import OptionError
 
 if TYPE_CHECKING:
-    from entviz.cli.shared import Subject
     from entviz.comparison.grid.result import Comparison
-    from entviz.comparison.grid.texts import Split
-    from entviz.tasks import Task
-    from entviz.workbench.comparing import Compare
+    from entviz.studies import Compare
 
 
 def add(commands: Any) -> None:
@@ -61,117 +58,56 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.grid.grid import compare
-    from entviz.tasks import read_task
-
     if options.limit is not None and options.task is None:
         raise OptionError("--limit is for the items of a --task: name one, or leave it out.")
     if options.search_windows is not None and not timed(words(options.criteria)):
         raise OptionError(
             "--search-windows are for the criterion search: add it to --criteria, or leave them out."
         )
-    task = read_task(options.task) if options.task is not None else None
-    with Keeper(options) as keeper:
-        subject = read_subject(options)
-        loaded = subject.loaded
-        text, parts, notes = _parts(options, subject)
-        subject = replace(subject, notes=(*subject.notes, *notes))
-        with progress_bar("compare") as progress:
-            found = compare(
-                loaded,
-                parts.calibration,
-                parts.measured,
-                words(options.criteria),
-                words(options.budgets),
-                searched=parts.searched,
-                levels=words(options.level),
-                seeds=options.seeds,
-                seconds=options.seconds,
-                task=task,
-                limit=options.limit,
-                begin=options.begin,
-                dtype=options.dtype,
-                kept=keeper.parts(loaded),
-                progress=progress,
-            )
-        if options.json:
-            print_json(found.to_json(), subject.notes)
-        else:
-            _print(found)
-        tell(subject.notes)
-        asked = _asked(options, subject, text, parts, task)
-        keeper.keep(
-            asked,
-            loaded,
-            parts.fingerprint,
-            found,
-            dtype=found.dtype if found.dtype != "float32" else None,
-            **_apart(asked, subject, parts),
-        )
-    if options.report is not None:
-        from entviz.report import of_comparison
-
-        chosen_by = replace(subject, text=text) if text else subject
-        write_report(options.report, of_comparison(found, about(options, chosen_by), asked.options()))
+    if options.search_windows is not None and options.calibration_text_file is None:
+        raise OptionError("--search-windows are taken from a --calibration-text-file: name one.")
+    study, notes = _study(options)
+    with runner_for(options) as runner, progress_bar("compare") as progress:
+        outcome = runner.run_now(study, progress)
+    found = outcome.result
+    if options.json:
+        print_json(found.to_json(), notes)
+    else:
+        _print(found)
+    tell(notes)
+    write_report_of(options, outcome)
 
 
-def _parts(options: argparse.Namespace, subject: Subject) -> tuple[str, Split, list[str]]:
-    """The text that criteria choose by (empty for token ids), the windows to choose by and to measure on, and notes."""
-    from entviz.comparison.grid.texts import Split, split, spread
+def _study(options: argparse.Namespace) -> tuple[Compare, tuple[str, ...]]:
+    """The comparison that is asked for, and notes about how its texts were read."""
+    from entviz.studies import Compare
+    from entviz.studies.comparison import Cut
+    from entviz.tasks import read_task
     from entviz.text.files import read_text
 
-    count = options.calibration_windows
-    if options.calibration_text_file is None:
-        if options.search_windows is not None:
-            raise OptionError("--search-windows are taken from a --calibration-text-file: name one.")
-        return subject.text or "", split(subject.windows, count), []
-    notes: list[str] = []
-    text = read_text(options.calibration_text_file, options.encoding, note=notes.append)
-    every = subject.loaded.windows(text, window_length=subject.length, begin=options.begin)
-    chosen_by, searched = spread(every, count), None
-    if timed(words(options.criteria)):
-        most = min(4 * len(chosen_by), len(every))
-        searched = spread(every, most if options.search_windows is None else options.search_windows)
-        if searched.fingerprint == chosen_by.fingerprint:
-            searched = None
-    return text, Split(chosen_by, subject.windows, searched), notes
-
-
-def _asked(
-    options: argparse.Namespace, subject: Subject, text: str, parts: Split, task: Task | None
-) -> Compare:
-    """The same as the dashboard asks for it."""
-    from entviz.workbench import Request
-    from entviz.workbench.comparing import Compare
-
-    criteria, other = words(options.criteria), subject.text or _ids(subject)
-    return Compare(
-        Request(placed(options.model), text, len(parts.calibration), subject.length, options.begin),
+    task = read_task(options.task) if options.task is not None else None
+    criteria = words(options.criteria)
+    sample, notes = read_sample(options)
+    cut = Cut(None, options.calibration_windows, options.search_windows)
+    if options.calibration_text_file is not None:
+        more: list[str] = []
+        text = read_text(options.calibration_text_file, options.encoding, note=more.append)
+        cut, notes = replace(cut, measured=sample), (*notes, *more)
+        sample = replace(sample, text=text, windows=None, ids=None)
+    study = Compare(
+        sample,
         criteria,
         words(options.budgets),
         words(options.level),
         options.seeds,
         # Nothing but the search depends on it.
         float(options.seconds) if timed(criteria) else Compare.seconds,
-        (other,) if options.calibration_text_file is not None else (),
-        task,
-        options.limit if task is not None else None,
+        task=task,
+        limit=options.limit if task is not None else None,
+        dtype=options.dtype,
+        cut=cut,
     )
-
-
-def _apart(asked: Compare, subject: Subject, parts: Split) -> dict[str, str]:
-    """What was gone through otherwise than the dashboard would have it, in words; empty where the same was."""
-    if subject.text is None:
-        return {"measured": _ids(subject)} if asked.measure_on else {}
-    if asked.read(subject.loaded).fingerprint == parts.fingerprint:
-        return {}
-    chosen_by, measured = len(parts.calibration), len(parts.measured)
-    search = f", {len(parts.searched)} for the search" if parts.searched is not None else ""
-    return {"windows": f"{chosen_by} to choose by and {measured} to measure on{search}"}
-
-
-def _ids(subject: Subject) -> str:
-    return f"token ids of {subject.name}"
+    return study, notes
 
 
 def _print(found: Comparison) -> None:

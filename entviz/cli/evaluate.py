@@ -6,9 +6,18 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any
 
-from entviz.cli.keeping import Keeper, add_keeping, placed
-from entviz.cli.reporting import about, about_text, add_report, write_report
-from entviz.cli.shared import add_command, load_model, print_json, progress_bar, read_drop, read_subject, tell
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.shared import (
+    add_command,
+    loading_of,
+    measured_on,
+    print_json,
+    progress_bar,
+    read_drop,
+    read_sample,
+    tell,
+)
 from entviz.errors import OptionError
 from entviz.words.phrases import decimals
 
@@ -37,37 +46,29 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.evaluation.loss import evaluate
-    from entviz.workbench.tasks import Evaluate
+    from entviz.studies import Evaluate
+    from entviz.text.spelling import spell
 
     if options.task is not None:
-        with Keeper(options) as keeper:
-            _evaluate_task(options, keeper)
+        _score_task(options)
         return
     if options.limit is not None:
         raise OptionError(
             "--limit is for the items of a --task; --windows limits how much of a text is read."
         )
     drop = read_drop(options)
-    with Keeper(options) as keeper:
-        subject = read_subject(options)
-        loaded, windows = subject.loaded, subject.windows
-        with progress_bar("evaluate") as progress:
-            found = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
-        if options.json:
-            print_json(found.to_json(), subject.notes)
-        else:
-            _print(found, str(subject))
-        tell(subject.notes + found.notes)
-        task = Evaluate(keeper.request(subject), drop, options.dtype)
-        keeper.keep(task, loaded, windows.fingerprint, found)
-    if options.report is not None:
-        from entviz.report import of_evaluation
-        from entviz.text.spelling import spell
-
-        spoken = loaded.optional_tokenizer  # without one, the report has the numbers and no text
-        pieces = None if spoken is None else [spell(spoken, row) for row in found.token_ids.tolist()]
-        write_report(options.report, of_evaluation(found, pieces, about(options, subject)))
+    sample, notes = read_sample(options)
+    with runner_for(options) as runner, progress_bar("evaluate") as progress:
+        outcome = runner.run_now(Evaluate(sample, drop, options.dtype), progress)
+    found = outcome.result
+    if options.json:
+        print_json(found.to_json(), notes)
+    else:
+        _print(found, measured_on(outcome))
+    tell(notes + found.notes)
+    spoken = outcome.loaded.optional_tokenizer  # without one, the report has the numbers and no text
+    rows = Evaluate.token_rows(found)
+    write_report_of(options, outcome, None if spoken is None else [spell(spoken, row) for row in rows])
 
 
 def _print(found: Evaluation, where: str) -> None:
@@ -94,41 +95,26 @@ def _plus_minus(found: Interval) -> str:
     return f" ± {found.reach:.4f}" if math.isfinite(found.reach) else ""
 
 
-def _evaluate_task(options: argparse.Namespace, keeper: Keeper) -> None:
-    from entviz.evaluation.tasks import evaluate_task
+def _score_task(options: argparse.Namespace) -> None:
+    from entviz.studies import ScoreTask, TaskItems
     from entviz.tasks import BUILT_IN, read_task, task_titles
-    from entviz.workbench.tasks import Score
 
     if options.windows is not None or options.window_length is not None:
         raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
     drop, task = read_drop(options), read_task(options.task)
-    loaded = load_model(options)
-    with progress_bar("evaluate") as progress:
-        found = evaluate_task(
-            loaded,
-            task,
-            drop,
-            dtype=options.dtype,
-            limit=options.limit,
-            begin=options.begin,
-            progress=progress,
-        )
-    if options.json:
-        print_json(found.to_json())
-    else:
-        _print_accuracy(found, loaded.name)
-    tell(found.notes)
     # As the dashboard asks: a task of the hub by its name, any other as it was read.
     of_the_hub = options.task in task_titles() and options.task not in BUILT_IN
     named = options.task if of_the_hub else task
-    asked = Score(placed(options.model), named, drop, options.limit, options.dtype, options.begin)
-    keeper.keep(asked, loaded, task.fingerprint, found)
-    if options.report is not None:
-        from entviz.report import of_score
-
-        title = f"the task {asked.describe()}"
-        of_task = about_text(options, loaded, asked.text, title)
-        write_report(options.report, of_score(found, of_task, options.limit))
+    items = TaskItems(options.model, named, options.limit, options.begin, loading_of(options))
+    with runner_for(options) as runner, progress_bar("evaluate") as progress:
+        outcome = runner.run_now(ScoreTask(items, drop, options.dtype), progress)
+    found = outcome.result
+    if options.json:
+        print_json(found.to_json())
+    else:
+        _print_accuracy(found, outcome.loaded.name)
+    tell(found.notes)
+    write_report_of(options, outcome)
 
 
 def _print_accuracy(found: TaskResult, model: str) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from entviz.cli.running import runner_for
 from entviz.cli.shared import (
     add_command,
-    load_model,
+    has_text,
+    loading_of,
     print_json,
     progress_bar,
     read_recipe_of,
-    read_subject,
+    read_sample,
     tell,
 )
-from entviz.errors import ExportError, OptionError
+from entviz.errors import OptionError
+
+if TYPE_CHECKING:
+    from entviz.export import Exported
+    from entviz.studies import ModelAlone, TextSample
 
 
 def add(commands: Any) -> None:
@@ -37,57 +43,61 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command and print the result."""
-    from entviz.export import export
-    from entviz.export.place import check_target
-    from entviz.export.registry import FORMATS
+    from entviz.models.notes import notes_on
+    from entviz.studies import Export
 
-    recipe, target = read_recipe_of(options), Path(options.out)
-    drop = recipe.drop
-    objection = FORMATS[options.format].objection(options.model, drop)
-    if objection is not None:
-        raise ExportError(objection)
-    check_target(target, replace=options.force)  # before anything takes time
-    evaluation, text = None, ""
-    said: tuple[str, ...] = ()
-    if options.text is None and options.text_file is None and options.token_ids is None:
-        if options.windows is not None or options.window_length is not None:
-            raise OptionError("--windows and --window-length cut a text: give one, or leave them out.")
-        if not options.begin:
-            raise OptionError("--no-bos is for the text to measure on: give one, or leave it out.")
-        loaded = load_model(options)
-    else:
-        from entviz.evaluation.loss import evaluate
-
-        subject = read_subject(options)
-        loaded, windows = subject.loaded, subject.windows
-        files = options.text_file or options.token_ids
-        text = Path(files).name if files else f'"{options.text[:60]}"'
-        with progress_bar("evaluate") as progress:
-            evaluation = evaluate(loaded, windows, drop, dtype=options.dtype, progress=progress)
-        said = subject.notes + evaluation.notes
-        tell(said)
-    with progress_bar("export") as progress:
-        found = export(
-            loaded,
-            drop,
-            options.format,
-            target,
-            evaluation=evaluation,
-            text=text,
-            criterion=options.criterion or recipe.criterion,
-            replace=options.force,
-            progress=progress,
-        )
+    recipe = read_recipe_of(options)
+    sample, notes = _sample(options)
+    study = Export(
+        sample,
+        recipe.drop,
+        options.format,
+        Path(options.out),
+        text_title=_text_title(options),
+        criterion=options.criterion or recipe.criterion or "",
+        dtype=options.dtype,
+        replace=options.force,
+        bounded=False,
+    )
+    with runner_for(options) as runner:
+        begun = runner.begin(study)
+        if begun.windows is not None:
+            notes += notes_on(begun.loaded, begun.windows)
+        tell(notes)
+        with progress_bar("export") as progress:
+            found = runner.run_now(begun, progress).result
     if options.json:
-        print_json(found.to_json(), said)
+        print_json(found.to_json(), notes)
         return
-    print(f"Written to {found.directory}, {found.bytes / 1e6:.1f} MB: {', '.join(found.files)}.")
-    if evaluation is not None:
-        from entviz.evaluation.perplexity import in_words
+    _print(found)
 
-        dense, pruned = (
-            in_words(value, ".4f") for value in (evaluation.dense_perplexity, evaluation.perplexity)
-        )
+
+def _sample(options: argparse.Namespace) -> tuple[TextSample | ModelAlone, tuple[str, ...]]:
+    """The model, with the text to measure it on if one is given, and notes about how the text was read."""
+    from entviz.studies import ModelAlone
+
+    if has_text(options):
+        return read_sample(options)
+    if options.windows is not None or options.window_length is not None:
+        raise OptionError("--windows and --window-length cut a text: give one, or leave them out.")
+    if not options.begin:
+        raise OptionError("--no-bos is for the text to measure on: give one, or leave it out.")
+    return ModelAlone(options.model, loading_of(options)), ()
+
+
+def _text_title(options: argparse.Namespace) -> str:
+    file = options.text_file or options.token_ids
+    if file:
+        return Path(file).name
+    return "" if options.text is None else f'"{options.text[:60]}"'
+
+
+def _print(found: Exported) -> None:
+    from entviz.evaluation.perplexity import in_words
+
+    print(f"Written to {found.directory}, {found.bytes / 1e6:.1f} MB: {', '.join(found.files)}.")
+    if (measured := found.recipe.measured) is not None:
+        dense, pruned = in_words(measured.dense_perplexity, ".4f"), in_words(measured.perplexity, ".4f")
         print(f"Perplexity {dense} dense, {pruned} pruned.")
     if found.check is not None:
         print(found.check.sentence)

@@ -6,12 +6,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from entviz.cli.keeping import Keeper, add_keeping, placed
-from entviz.cli.reporting import about_text, add_report, write_report
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
 from entviz.cli.shared import (
     add_beginning,
     add_command,
-    load_model,
+    loading_of,
     print_json,
     progress_bar,
     read_drop,
@@ -44,41 +44,20 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.evaluation.generation import generate
-    from entviz.workbench.tasks import Generate
+    from entviz.studies import Generate, Prompt
 
     notes: list[str] = []
-    prompt, drop = typed(options.prompt, notes.append), read_drop(options)
-    with Keeper(options) as keeper:
-        loaded = load_model(options)
-        with progress_bar("generate") as progress:
-            found = generate(
-                loaded,
-                prompt,
-                drop,
-                max_new_tokens=options.max_new_tokens,
-                use_cache=not options.no_cache,
-                begin=options.begin,
-                progress=progress,
-            )
-        if options.json:
-            print_json(found.to_json(), notes)
-        else:
-            _print(found)
-        tell((*notes, *found.notes))
-        task = Generate(placed(options.model), prompt, drop, options.max_new_tokens, options.begin)
-        # The tokens are the same without a cache, but the speeds are not.
-        cache = "none" if options.no_cache else None
-        keeper.keep(task, loaded, task.read(loaded).fingerprint, found, cache=cache)
-    if options.report is not None:
-        from entviz.report import of_generation
-        from entviz.report.ending import title_of
-
-        prompted = about_text(options, loaded, prompt, title_of(prompt, task.describe()))
-        write_report(
-            options.report,
-            of_generation(found, prompted, options.max_new_tokens, cached=not options.no_cache),
-        )
+    prompt = Prompt(options.model, typed(options.prompt, notes.append), options.begin, loading_of(options))
+    study = Generate(prompt, read_drop(options), options.max_new_tokens, cached=not options.no_cache)
+    with runner_for(options) as runner, progress_bar("generate") as progress:
+        outcome = runner.run_now(study, progress)
+    found = outcome.result
+    if options.json:
+        print_json(found.to_json(), notes)
+    else:
+        _print(found)
+    tell((*notes, *found.notes))
+    write_report_of(options, outcome)
 
 
 def _print(found: Generation) -> None:

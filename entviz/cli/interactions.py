@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import Block
-from entviz.cli.keeping import Keeper, add_keeping
-from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.shared import add_command, measured_on, print_json, progress_bar, read_sample, tell, words
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions.interactions import Interactions
@@ -34,43 +34,27 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.interactions.interactions import interactions
     from entviz.comparison.interactions.plan import plan
-    from entviz.evaluation.precision import resolved
-    from entviz.workbench.judging import MeasurePairs
+    from entviz.studies import MeasurePairs
 
-    blocks = [Block.parse(word) for word in words(options.blocks)] or None
-    with Keeper(options) as keeper:
-        subject = read_subject(options)
-        loaded, windows = subject.loaded, subject.windows
-        dtype = resolved(options.dtype, loaded.device)
-        planned = plan(loaded, windows, options.level, blocks=blocks)
+    blocks = tuple(Block.parse(word) for word in words(options.blocks)) or None
+    sample, notes = read_sample(options)
+    with runner_for(options) as runner:
+        begun = runner.begin(MeasurePairs(sample, options.level, blocks, options.dtype))
+        planned = plan(begun.loaded, begun.windows, options.level, blocks=blocks)
         print(
             f"entviz: {planned.pairs:,} pairs, about {planned.seconds_pairs:.0f} seconds here.",
             file=sys.stderr,
         )
         with progress_bar("interactions") as progress:
-            found = interactions(
-                loaded, windows, options.level, blocks=blocks, dtype=dtype, progress=progress
-            )
-        if options.json:
-            print_json(found.to_json(), subject.notes)
-        else:
-            _print(found, str(subject))
-        tell(subject.notes + found.notes)
-        named = list(found.blocks) if blocks is not None else None
-        keeper.keep(
-            MeasurePairs(keeper.request(subject), options.level),
-            loaded,
-            windows.fingerprint,
-            found,
-            blocks=named,
-            dtype=dtype if dtype != "float32" else None,
-        )
-    if options.report is not None:
-        from entviz.report import of_interactions
-
-        write_report(options.report, of_interactions(found, about(options, subject), named, dtype))
+            outcome = runner.run_now(begun, progress)
+    found = outcome.result
+    if options.json:
+        print_json(found.to_json(), notes)
+    else:
+        _print(found, measured_on(outcome))
+    tell(notes + found.notes)
+    write_report_of(options, outcome)
 
 
 def _print(found: Interactions, where: str) -> None:

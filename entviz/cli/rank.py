@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli import metric_options
-from entviz.cli.keeping import Keeper, add_keeping
-from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, protection, read_subject, tell
-from entviz.criteria import CRITERIA, ByAnalysis, EntroDrop, known, rank
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.shared import (
+    add_command,
+    measured_on,
+    print_json,
+    progress_bar,
+    protection,
+    read_sample,
+    tell,
+)
+from entviz.criteria import CRITERIA, ByAnalysis, EntroDrop, known
 from entviz.errors import OptionError
 from entviz.estimators import entropies
 
 if TYPE_CHECKING:
-    from entviz.cli.shared import Subject
     from entviz.criteria.ranking import Ranking
-    from entviz.workbench.rankings import Choice
+    from entviz.studies import RankingOptions
 
 
 def add(commands: Any) -> None:
@@ -55,60 +61,42 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    choice = _choice(options)
-    with Keeper(options) as keeper:
-        subject = read_subject(options)
-        with progress_bar("rank") as progress:
-            ranking = rank(
-                subject.loaded, subject.windows, choice.criterion, **choice.settings, progress=progress
-            )
-        if options.json:
-            print_json(ranking.to_json(), subject.notes)
-        else:
-            _print(ranking, str(subject))
-        tell(subject.notes + ranking.notes)
-        _keep(keeper, subject, choice, ranking)
-    if options.report is not None:
-        from entviz.report import of_ranking
+    from entviz.studies import Rank
 
-        asked = choice.task(keeper.request(subject)).options()
-        write_report(options.report, of_ranking(ranking, about(options, subject), asked))
+    by = _by(options)
+    sample, notes = read_sample(options)
+    with runner_for(options) as runner, progress_bar("rank") as progress:
+        outcome = runner.run_now(Rank(sample, by), progress)
+    ranking = outcome.result
+    if options.json:
+        print_json(ranking.to_json(), notes)
+    else:
+        _print(ranking, measured_on(outcome))
+    tell(notes + ranking.notes)
+    write_report_of(options, outcome)
 
 
-def _choice(options: argparse.Namespace) -> Choice:
-    """What is ranked by, with the budget as it is written."""
-    from entviz.workbench.rankings import Choice
+def _by(options: argparse.Namespace) -> RankingOptions:
+    """What is ranked by. An order that no number of blocks changes is kept once for all, as for the dashboard."""
+    from entviz.criteria.budget import Budget
+    from entviz.studies import RankingOptions
 
     criterion = known(options.criterion)
     if options.stage is not None and "stage" not in criterion.options():
         raise OptionError(f"--stage is for entrodrop: leave it out for {criterion.name}.")
     (estimator,) = metric_options.applied(options, (options.estimator,))
-    return Choice(
+    wanted, budget = Budget.parse(options.budget), options.budget.strip()
+    by_number = wanted.unit == "blocks" and not issubclass(criterion, ByAnalysis)
+    return RankingOptions(
         options.criterion,
         estimator,
         options.level or criterion.level,
-        options.budget,
+        int(wanted.amount) if by_number else str(int(wanted.amount)) if wanted.unit == "blocks" else budget,
         options.protect,
         options.stage,
         options.seed,
         float(options.seconds),
     )
-
-
-def _keep(keeper: Keeper, subject: Subject, choice: Choice, ranking: Ranking) -> None:
-    """Keep it as the dashboard does: of an order that took trying and that no budget changes, one for all budgets."""
-    from entviz.criteria.budget import Budget
-    from entviz.criteria.ranking import ranking_in_order
-
-    wanted = Budget.parse(choice.budget)
-    budget: int | str = int(wanted.amount) if wanted.unit == "blocks" else str(choice.budget).strip()
-    choice = replace(
-        choice, budget=str(budget) if issubclass(known(choice.criterion), ByAnalysis) else budget
-    )
-    if choice.cut_later:
-        ranking = ranking_in_order(ranking.criterion, ranking.order, ranking.scores, 0, ranking.notes)
-    task = choice.task(keeper.request(subject))
-    keeper.keep(task, subject.loaded, subject.windows.fingerprint, ranking)
 
 
 def _print(ranking: Ranking, where: str) -> None:

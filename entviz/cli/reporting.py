@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entviz.errors import ExportError
 
 if TYPE_CHECKING:
-    from entviz.cli.shared import Subject
-    from entviz.models.loaded import LoadedModel
-    from entviz.report import About
+    from entviz.runtime.runner import Outcome
 
 
 def add_report(command: argparse.ArgumentParser) -> None:
@@ -37,33 +37,30 @@ def report_file(path: str) -> str:
     return path
 
 
-def about(options: argparse.Namespace, subject: Subject) -> About:
-    """What a report is about: what was measured, and the options that named it."""
-    from entviz.report.ending import title_of
+def write_report_of(
+    options: argparse.Namespace, outcome: Outcome[Any], pieces: Sequence[Sequence[str]] | None = None
+) -> None:
+    """Write the report of what a command found, where ``--report`` asks for one.
 
-    if subject.text is None:
-        return about_text(options, subject.loaded, "", f"token ids of {subject.name}")
-    title = title_of(subject.text, " ".join(subject.text.split())[:80])
-    return about_text(options, subject.loaded, subject.text, title)
-
-
-def about_text(options: argparse.Namespace, loaded: LoadedModel, text: str, title: str) -> About:
-    """The same of another text than the one that the options name."""
-    import torch
-
-    from entviz.report import About
-
-    weights = "" if loaded.dtype == torch.float32 else str(loaded.dtype).removeprefix("torch.")
-    device = options.device or ""
-    return About(options.model, text, title, weights=weights, device=device, begin=options.begin)
-
-
-def write_report(path: str, html: str) -> None:
-    """Write it, over an earlier one.
+    Args:
+        pieces: the text of each token of the study's ``token_rows``.
 
     Raises:
         ExportError: where it cannot be written.
     """
+    from entviz.studies import StoredStudy
+    from entviz.studies.reporting import about_run
+    from entviz.studies.results import run_of
+
+    study = outcome.study
+    if options.report is None or not isinstance(study, StoredStudy):
+        return
+    run = run_of(study, outcome.loaded, outcome.result)
+    about = replace(about_run(run, study.text), model=options.model, device=options.device or "")
+    _write(options.report, study.report(outcome.result, about, run.options, pieces))
+
+
+def _write(path: str, html: str) -> None:
     try:
         Path(path).write_text(html, encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from entviz.blocks import PruneSet
-from entviz.cli.keeping import note
+from entviz.cli.running import note
 from entviz.cli.shared import print_json
 from entviz.errors import OptionError, StoreError
 
@@ -40,19 +40,21 @@ def run(options: argparse.Namespace) -> None:
 
     Raises ``StoreError`` where what was kept cannot be read now.
     """
-    from entviz.store import Store
-    from entviz.store.listing import KIND_TITLES, as_csv, dropped, found, listing
+    from entviz.studies.listing import as_csv, dropped, found, listing
+    from entviz.studies.registry import open_store, part_kinds, stored_studies
 
-    if options.kind is not None and options.kind not in KIND_TITLES:
-        raise OptionError(f"'{options.kind}' is not a kind of run: choose from {', '.join(KIND_TITLES)}.")
+    if options.kind is not None and options.kind not in stored_studies():
+        raise OptionError(
+            f"'{options.kind}' is not a kind of run: choose from {', '.join(stored_studies())}."
+        )
     if not 1 <= options.limit <= _MOST:
         raise OptionError(f"--limit is from 1 to {_MOST:,}, not {options.limit}.")
     drop = None if options.drop is None else PruneSet.parse("" if options.drop == "dense" else options.drop)
-    store = Store(
-        announce=lambda _: None
-    )  # nothing is written here; what keeps it from being read is said below
+    # Nothing is written here; what keeps it from being read is said below.
+    store = open_store(announce=lambda _: None)
     runs = store.runs(
-        kind=options.kind or list(KIND_TITLES),
+        kind=options.kind,
+        without=part_kinds(),
         model=options.model,
         contains=options.contains,
         drop=drop,

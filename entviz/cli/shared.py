@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,8 @@ from entviz.words.phrases import of_windows
 
 if TYPE_CHECKING:
     from entviz.export.recipe import Recipe
-    from entviz.models.loaded import LoadedModel
-    from entviz.text.windows import Windows
+    from entviz.runtime.runner import Outcome
+    from entviz.studies import Loading, TextSample
 
 
 def add_command(
@@ -128,11 +127,11 @@ def read_recipe_of(options: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def load_model(options: argparse.Namespace) -> LoadedModel:
-    """The model that ``--model`` names."""
-    from entviz.models import load
+def loading_of(options: argparse.Namespace) -> Loading:
+    """How the model is loaded."""
+    from entviz.studies import Loading
 
-    return load(options.model, dtype="float32" if options.casts else options.dtype, device=options.device)
+    return Loading("float32" if options.casts else options.dtype, options.device)
 
 
 def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
@@ -151,46 +150,20 @@ def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
     return plain_line_ends(text, note=note)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What a command measures.
+def has_text(options: argparse.Namespace) -> bool:
+    """Whether a text or token ids are given."""
+    return not options.text is options.text_file is options.token_ids is None
 
-    Attributes:
-        loaded: the model.
-        windows: what goes through it.
-        text: what they were cut from; None for token ids. It was read once, as a pipe can be read only once.
-        name: of the file of token ids; empty for a text.
-        notes: sentences about how the text was read.
-        begin: whether the windows begin as the tokenizer has it.
+
+def read_sample(options: argparse.Namespace) -> tuple[TextSample, tuple[str, ...]]:
+    """The text or token ids given, with the model that reads them, and notes about how the text was read.
+
+    A text is read once, as a pipe can be read only once.
     """
-
-    loaded: LoadedModel
-    windows: Windows
-    text: str | None
-    name: str = ""
-    notes: tuple[str, ...] = ()
-    begin: bool = True
-
-    @property
-    def count(self) -> int:
-        """How many windows there are."""
-        return len(self.windows)
-
-    @property
-    def length(self) -> int:
-        """How many tokens each has."""
-        return self.windows.length
-
-    def __str__(self) -> str:
-        """The model and how much text, as a sentence."""
-        return f"{self.loaded.name}: {of_windows(self.count, self.length)}."
-
-
-def read_subject(options: argparse.Namespace) -> Subject:
-    """The model, and the windows of the text or token ids given."""
+    from entviz.studies import TextSample, TokenIds
     from entviz.text.files import read_text, read_token_ids
-    from entviz.text.windows import windows_from_token_ids
 
+    loading = loading_of(options)
     if options.token_ids is not None:
         if options.windows is not None or options.window_length is not None:
             raise OptionError(
@@ -198,19 +171,22 @@ def read_subject(options: argparse.Namespace) -> Subject:
             )
         if not options.begin:
             raise OptionError("--no-bos is for a text; token ids are read as they are. Leave it out.")
-        ids = read_token_ids(options.token_ids)
-        loaded = load_model(options)
-        windows = windows_from_token_ids(ids, loaded.vocabulary_size)
-        return Subject(loaded, windows, None, Path(options.token_ids).name)
+        rows = tuple(map(tuple, read_token_ids(options.token_ids)))
+        ids = TokenIds(Path(options.token_ids).name, rows)
+        return TextSample(options.model, "", None, 0, loading=loading, ids=ids), ()
     notes: list[str] = []
     if options.text is not None:
         text = typed(options.text, notes.append)
     else:
         text = read_text(options.text_file, options.encoding, note=notes.append)
-    loaded = load_model(options)
     length = 256 if options.window_length is None else options.window_length
-    windows = loaded.windows(text, windows=options.windows, window_length=length, begin=options.begin)
-    return Subject(loaded, windows, text, notes=tuple(notes), begin=options.begin)
+    return TextSample(options.model, text, options.windows, length, options.begin, loading), tuple(notes)
+
+
+def measured_on(outcome: Outcome[Any]) -> str:
+    """The model and how much text, as a sentence."""
+    windows = outcome.windows
+    return f"{outcome.loaded.name}: {of_windows(len(windows), windows.length)}."
 
 
 @contextmanager
@@ -219,13 +195,20 @@ def progress_bar(name: str) -> Iterator[Progress]:
     from tqdm import tqdm
 
     shape = "{l_bar}{bar}| {elapsed}<{remaining}"
-    with tqdm(desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format=shape, disable=None) as bar:
+    bar: Any = None  # begins with the work, once the model is loaded
 
-        def report(done: int, total: int, partial: object = None, /) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+    def report(done: int, total: int, partial: object = None, /) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(desc=name, delay=1.0, leave=False, file=sys.stderr, bar_format=shape, disable=None)
+        bar.total = total
+        bar.update(done - bar.n)
 
+    try:
         yield report
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def print_json(data: dict[str, Any], notes: Sequence[str] = ()) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from entviz.cli.keeping import Keeper, add_keeping
-from entviz.cli.reporting import about, add_report, write_report
-from entviz.cli.shared import add_command, print_json, progress_bar, read_subject, tell, words
-from entviz.estimators import default_entropies, entropies, entropy_of
+from entviz.cli.reporting import add_report, write_report_of
+from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.shared import add_command, measured_on, print_json, progress_bar, read_sample, tell, words
+from entviz.estimators import default_entropies, entropies
 
 if TYPE_CHECKING:
     from entviz.comparison.trust.trust import Trust
@@ -33,37 +33,20 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.comparison.trust.trust import trust
     from entviz.comparison.trust.verdict import verdict
-    from entviz.evaluation.precision import resolved
-    from entviz.workbench.judging import JudgeCriteria
+    from entviz.studies import JudgeCriteria
 
-    estimators = tuple(entropy_of(spec).spec for spec in words(options.estimators))
-    with Keeper(options) as keeper:
-        subject = read_subject(options)
-        loaded, windows = subject.loaded, subject.windows
-        dtype = resolved(options.dtype, loaded.device)
-        with progress_bar("trust") as progress:
-            found = trust(
-                loaded, windows, options.level, estimators=estimators, dtype=dtype, progress=progress
-            )
-        if options.json:
-            print_json(found.to_json() | {"verdict": verdict(found)}, subject.notes)
-        else:
-            _print(found, str(subject))
-        tell(subject.notes + found.notes)
-        keeper.keep(
-            JudgeCriteria(keeper.request(subject), options.level),
-            loaded,
-            windows.fingerprint,
-            found,
-            estimators=list(estimators) if estimators != default_entropies() else None,
-            dtype=dtype if dtype != "float32" else None,
-        )
-    if options.report is not None:
-        from entviz.report import of_trust
-
-        write_report(options.report, of_trust(found, about(options, subject), dtype))
+    sample, notes = read_sample(options)
+    study = JudgeCriteria(sample, options.level, words(options.estimators), options.dtype)
+    with runner_for(options) as runner, progress_bar("trust") as progress:
+        outcome = runner.run_now(study, progress)
+    found = outcome.result
+    if options.json:
+        print_json(found.to_json() | {"verdict": verdict(found)}, notes)
+    else:
+        _print(found, measured_on(outcome))
+    tell(notes + found.notes)
+    write_report_of(options, outcome)
 
 
 def _print(found: Trust, where: str) -> None:

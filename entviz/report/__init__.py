@@ -11,10 +11,11 @@ escaped, and the file forbids itself to load anything.
 from entviz.report.command import About
 from entviz.report.comparing import of_angles, of_comparison, of_contrast
 from entviz.report.document import Section, document, file_name
+from entviz.report.generation import of_generation
 from entviz.report.judging import of_interactions, of_trust
 from entviz.report.ranking import of_ranking
-from entviz.report.runs import of_generation, of_run
 from entviz.report.tasks import of_score
+from entviz.report.unknown import unknown_kind
 from entviz.report.views import of_analysis, of_evaluation
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
     "of_generation",
     "of_interactions",
     "of_ranking",
-    "of_run",
     "of_score",
     "of_trust",
+    "unknown_kind",
 ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any] | None = None) -> str:
     """Criteria at budgets: quality against what is left, and all numbers.
 
-    ``asked`` are the options of :class:`entviz.workbench.comparing.Compare`, and ``about`` is the text that the
+    ``asked`` are the options of :class:`entviz.studies.comparison.Compare`, and ``about`` is the text that the
     criteria chose by; without the former the report names no command.
     """
     from entviz.comparison.grid.result import PER_WINDOW

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
     """Blocks in the order in which a criterion drops them.
 
-    ``asked`` are the options of :class:`entviz.workbench.tasks.Rank`, with the windows and their length.
+    ``asked`` are the options of :class:`entviz.studies.ranking.Rank`, with the windows and their length.
     """
     criterion = known(ranking.criterion)
     sections = [

@@ -1,6 +1,6 @@
 """Results that were computed before, in memory and in a database, so that nothing is computed twice.
 
-    store = Store()                                          # ENTVIZ_DATABASE, or a file in the cache directory
+    store = Store(result_type)                               # ENTVIZ_DATABASE, or a file in the cache directory
     key = result_key("evaluation", model=..., tokens=..., options={"drop": "attn.5"})
     store.put(key, Run("evaluation", "smollm2-135m", ...), evaluation)
     store.get(key)                                           # the evaluation, or None

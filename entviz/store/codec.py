@@ -1,10 +1,10 @@
 """Results as bytes and back: a NumPy archive with a JSON header. Nothing in it can run code when it is read.
 
     data, size = pack("evaluation", evaluation)
-    unpack("evaluation", data)
+    unpack("evaluation", data, result_type)
 
-Any dataclass can be packed that is registered in ``RESULTS`` and made of numbers, texts, lists, mappings by text,
-arrays, tables, blocks and prune sets.
+Any dataclass can be packed that is made of numbers, texts, lists, mappings by text, arrays, tables, blocks and prune
+sets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dataclasses
 import io
 import json
 import zipfile
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,8 @@ import pandas as pd
 
 from entviz.blocks import Block, PruneSet
 
-# Where the class of each kind of result lives; imported when first met, as most of these modules need torch.
-RESULTS: dict[str, tuple[str, str]] = {
-    "analysis": ("entviz.analysis", "Analysis"),
-    "evaluation": ("entviz.evaluation.loss", "Evaluation"),
-    "generation": ("entviz.evaluation.generation", "Generation"),
-    "ranking": ("entviz.criteria.ranking", "Ranking"),
-    "angles": ("entviz.comparison.pair.pair", "Angles"),
-    "choice": ("entviz.criteria.ranking", "Ranking"),
-    "cell": ("entviz.comparison.grid.cell", "Cell"),
-    "comparison": ("entviz.comparison.grid.result", "Comparison"),
-    "contrast": ("entviz.comparison.pair.pair", "Contrast"),
-    "score": ("entviz.evaluation.tasks", "TaskResult"),
-    "trust": ("entviz.comparison.trust.trust", "Trust"),
-    "interactions": ("entviz.comparison.interactions.interactions", "Interactions"),
-}
+# The class of each kind of result; None for a kind that is unknown.
+ResultTypes = Callable[[str], type | None]
 LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours
 _HEADER = "header"
 
@@ -57,16 +44,20 @@ def pack(kind: str, result: Any) -> tuple[bytes, int]:
     return buffer.getvalue(), sum(array.nbytes for array in arrays.values())
 
 
-def unpack(kind: str, data: bytes) -> tuple[Any, int]:
+def unpack(kind: str, data: bytes, types: ResultTypes) -> tuple[Any, int]:
     """The result that was packed, and roughly how many bytes it takes in memory.
+
+    ``types`` tells the classes of results: what was packed cannot name any.
 
     Raises ``UnreadableError`` where the bytes are damaged, or of another kind or an older form of the result.
     """
     try:
         header, arrays, size = _opened(kind, data)
-        module, name = RESULTS[kind]
+        found = types(kind)
+        if found is None:
+            raise UnreadableError(f"this version has no results of the kind {kind}")
         fields = {key: _restored(value, arrays) for key, value in header["fields"].items()}
-        return getattr(import_module(module), name)(**fields), size
+        return found(**fields), size
     except Exception as error:
         # Damaged bytes fail in the archive, the arrays, the header, the blocks or the class, each in its own way.
         raise UnreadableError(str(error)) from error

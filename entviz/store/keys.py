@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import entviz
+from entviz.version import __version__
 
 # Directories of entviz that have no part in what a figure's number is.
-_NO_PART = ("cli", "export", "figures", "jobs", "passages", "report", "store", "workbench")
+_NO_PART = ("cli", "export", "figures", "passages", "report", "runtime", "store", "studies")
 
 
 @cache
@@ -21,13 +21,13 @@ def program() -> str:
     The digest is there because a version number does not change with every correction, and a result of before the
     correction must not be shown after it.
     """
-    root = Path(entviz.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         place = path.relative_to(root)
         if place.parts[0] not in _NO_PART:
             digest.update(f"{place}\0".encode() + path.read_bytes())
-    names = [f"entviz {entviz.__version__}+{digest.hexdigest()[:12]}"]
+    names = [f"entviz {__version__}+{digest.hexdigest()[:12]}"]
     for package in ("torch", "transformers"):
         try:
             names.append(f"{package} {version(package)}")

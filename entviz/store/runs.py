@@ -28,7 +28,7 @@ from sqlalchemy import (
 from entviz.blocks import PruneSet
 from entviz.limits import limit
 from entviz.store.access import RETRY_SECONDS, Access, remove_runs
-from entviz.store.codec import UnreadableError, pack, unpack
+from entviz.store.codec import ResultTypes, UnreadableError, pack, unpack
 from entviz.store.keys import program
 from entviz.store.memory import Memory
 from entviz.store.schema import requests, runs, texts
@@ -72,6 +72,7 @@ class Store:
     """Results by key. Safe to use from many threads, and by several processes on one database.
 
     Args:
+        types: the class of each kind of result; see :func:`entviz.store.codec.unpack`.
         url: of the database; None for ``ENTVIZ_DATABASE``, or else a SQLite file in the cache directory.
         memory_bytes: what results in memory may take.
         disk_bytes: what results and texts in the database may take; the least recently used are removed. None for
@@ -85,6 +86,7 @@ class Store:
 
     def __init__(
         self,
+        types: ResultTypes,
         url: str | None = None,
         *,
         memory_bytes: int = 64_000_000,
@@ -94,6 +96,7 @@ class Store:
     ) -> None:
         # Every program that writes keeps to the bound, as each makes room down to its own.
         self.disk_bytes = limit("ENTVIZ_STORE_MB", 500) * 10**6 if disk_bytes is None else disk_bytes
+        self._types = types
         self._memory = Memory(memory_bytes)
         self._requests = Memory(2_000_000)  # request key -> result key
         self._access = Access(
@@ -176,7 +179,7 @@ class Store:
 
         def write(connection: Connection) -> None:
             kept = connection.execute(select(runs.c.kind, runs.c.result).where(runs.c.key == key)).first()
-            if kept is not None and _is_readable(kept.kind, kept.result):
+            if kept is not None and self._is_readable(kept.kind, kept.result):
                 return
             if text is not None:
                 # In one statement, as another process may keep the same text, or remove it, just now.
@@ -204,6 +207,7 @@ class Store:
         self,
         *,
         kind: str | Sequence[str] | None = None,
+        without: Sequence[str] = (),
         model: str | None = None,
         contains: str = "",
         drop: PruneSet | None = None,
@@ -213,6 +217,7 @@ class Store:
 
         Args:
             kind: only this one, or one of these.
+            without: none of these kinds.
             model: only this one.
             contains: only runs whose model, description or text contains this, whatever the case.
             drop: only runs in which at least these blocks were dropped; with an empty set, the dense model's.
@@ -221,6 +226,8 @@ class Store:
         query = select(*_LISTED).order_by(runs.c.created.desc()).limit(limit)
         if kind is not None:
             query = query.where(runs.c.kind.in_([kind] if isinstance(kind, str) else list(kind)))
+        if without:
+            query = query.where(runs.c.kind.not_in(list(without)))
         if model is not None:
             query = query.where(runs.c.model == model)
         if contains:
@@ -274,7 +281,7 @@ class Store:
         if row is None:
             return None
         try:
-            result, size = unpack(row.kind, row.result)
+            result, size = unpack(row.kind, row.result, self._types)
         except UnreadableError as error:
             # Damaged, or of another version. It stays until it is computed again, or room is made.
             log.warning("a stored %s cannot be read (%s)", row.kind, error)
@@ -285,6 +292,13 @@ class Store:
             used = update(runs).where(runs.c.key == key).values(used=now)
             self._access.change(lambda connection: connection.execute(used))
         return result
+
+    def _is_readable(self, kind: str, data: bytes) -> bool:
+        try:
+            unpack(kind, data, self._types)
+        except UnreadableError:
+            return False
+        return True
 
     def _first(self, action: Callable[[Connection], T | None]) -> T | None:
         """What ``action`` finds in the database, or else among what is in memory only."""
@@ -317,14 +331,6 @@ def _make_room(connection: Connection, most: int) -> None:
 
 def _text_key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
-
-
-def _is_readable(kind: str, data: bytes) -> bool:
-    try:
-        unpack(kind, data)
-    except UnreadableError:
-        return False
-    return True
 
 
 def _drops(drop: PruneSet) -> ColumnElement[bool]:

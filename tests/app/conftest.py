@@ -1,4 +1,4 @@
-"""Drive the dashboard without a browser: the real script, the real workbench, the real default model."""
+"""Drive the dashboard without a browser: the real script, the real runtime, the real default model."""
 
 import atexit
 import json
@@ -18,9 +18,9 @@ from streamlit.testing.v1 import AppTest, app_test
 
 from entviz.models import loading
 from entviz.models.hub import HubUnreachableError
-from entviz.workbench import workbench
+from entviz.runtime import runtime
 
-# Results are computed here, not found in the user's own store. Set before anything makes the process's workbench.
+# Results are computed here, not found in the user's own store. Set before anything makes the process's runtime.
 _FOLDER = tempfile.mkdtemp(prefix="entviz-tests-")
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
@@ -85,7 +85,7 @@ def busy() -> Iterator[Callable[[], threading.Event]]:
 
     def hold() -> threading.Event:
         release = threading.Event()
-        job = workbench().worker.submit(
+        job = runtime().worker.submit(
             f"hold {uuid4()}", lambda turn: release.wait(60), session="someone else"
         )
         held.append((release, job))

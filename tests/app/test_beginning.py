@@ -4,13 +4,15 @@ import pytest
 
 import entviz
 from entviz.models import load
-from entviz.report import of_run
+from entviz.runtime import runtime
+from entviz.studies import TextSample
+from entviz.studies.reporting import of_run
 from entviz.text.passages import passages
-from entviz.workbench import Request, workbench
 from pages.parts.runs import opening
 from pages.parts.shared import selection
 from tests.app.conftest import settle, words
 from tests.models.files import saved
+from tests.runtime.asking import evaluation
 from tests.text.tokenizers import adding, knowing_more
 
 NEWS = passages()["news"].text
@@ -79,9 +81,9 @@ def test_the_choice_comes_with_the_link(open_app, model):
 
 
 def test_a_run_is_opened_and_reported_as_it_was(model):
-    bench = workbench()
+    bench = runtime()
     for begin in (True, False):
-        job = bench.evaluate(Request(model, NEWS, 2, 64, begin), "attn.1", "tests")
+        job = bench.ask(evaluation(TextSample(model, NEWS, 2, 64, begin), "attn.1"), "tests")
         while not job.snapshot().finished:
             job.touch("tests")
             job.wait(0.1)
@@ -95,8 +97,8 @@ def test_a_run_is_opened_and_reported_as_it_was(model):
 
 def test_the_choice_is_a_part_of_what_is_asked_for(model):
     chosen = selection.Selection(model, "news", NEWS, 2, 64)
-    assert "begin" not in chosen.request().options()  # so the keys of earlier results stay
-    assert selection.Selection(model, "news", NEWS, 2, 64, False).request().options()["begin"] is False
+    assert "begin" not in chosen.sample().options()  # so the keys of earlier results stay
+    assert selection.Selection(model, "news", NEWS, 2, 64, False).sample().options()["begin"] is False
 
 
 @pytest.mark.parametrize("page", ["explore", "prune", "compare"])

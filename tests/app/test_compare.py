@@ -10,8 +10,9 @@ import entviz
 from entviz.blocks import PruneSet
 from entviz.criteria import rank
 from entviz.evaluation.loss import evaluate
+from entviz.runtime import runtime
+from entviz.studies import Compare, TextSample
 from entviz.text.passages import passages
-from entviz.workbench import Request, workbench
 from pages.parts.compare import choices, two
 from tests.app.conftest import figures, settle, words
 
@@ -40,7 +41,7 @@ def halves(smollm2):
 
 
 def test_nothing_starts_before_it_is_asked_for_and_the_time_is_told_once_it_is_known(open_app, monkeypatch):
-    bench, started = workbench(), []
+    bench, started = runtime(), []
     bench.forget(*(run.key for run in bench.store.runs(kind="analysis", limit=1000)))
     real = bench.worker.submit
     monkeypatch.setattr(bench.worker, "submit", lambda *a, **k: (started.append(a), real(*a, **k))[1])
@@ -126,8 +127,8 @@ def test_a_stopped_comparison_is_offered_and_goes_on(open_app, smollm2, monkeypa
     from entviz.comparison.grid import grid
     from entviz.errors import Cancelled
 
-    bench, text = workbench(), passages()["story"].text
-    request = Request("smollm2-135m", text, 2, 64)
+    bench, text = runtime(), passages()["story"].text
+    sample = TextSample("smollm2-135m", text, 2, 64)
     real = grid.evaluate_many
     sets = []
 
@@ -139,7 +140,7 @@ def test_a_stopped_comparison_is_offered_and_goes_on(open_app, smollm2, monkeypa
 
     monkeypatch.setattr(grid, "_TOGETHER", 1)
     monkeypatch.setattr(grid, "evaluate_many", stopping)
-    job = bench.compare(request, ["cosine", "last"], ["1", "2"], ["mlp"], "another session")
+    job = bench.ask(Compare(sample, ("cosine", "last"), ("1", "2"), ("mlp",)), "another session")
     assert job.wait(SECONDS)
     assert job.state == "cancelled"
     done = sets[:2]

@@ -9,8 +9,9 @@ import entviz
 from entviz.comparison.interactions.interactions import interactions
 from entviz.comparison.trust.trust import trust
 from entviz.comparison.trust.verdict import verdict
+from entviz.runtime import runtime
+from entviz.studies import JudgeCriteria, TextSample, study_of
 from entviz.text.passages import passages
-from entviz.workbench import Request, workbench
 from tests.app.conftest import figures, settle, words
 from tests.models.files import saved
 
@@ -63,7 +64,7 @@ def test_nothing_is_measured_until_the_button_is_pressed_and_the_estimate_is_the
     app = open_tab("trust", text="news")
     assert not charts(app, "trust.")
     assert "8 blocks, each left out once: a few seconds here." in words(app)
-    assert not workbench().knows("trust", Request(directory, passages()["news"].text, 2, 64), "attn")
+    assert not runtime().knows(JudgeCriteria(TextSample(directory, passages()["news"].text, 2, 64), "attn"))
 
 
 def test_the_verdict_and_the_charts_are_those_of_the_measured_damage(open_tab, tiny):
@@ -105,7 +106,7 @@ def test_who_cancels_the_estimate_can_still_start(open_app, directory, busy, par
     app.button(key=f"compare.{part}.start").click().run()
     settle(app)
     assert charts(app, f"{part}.")
-    assert workbench().knows(part, Request(directory, passages()["medicine"].text, 2, 64), "attn")
+    assert runtime().knows(study_of(part)(TextSample(directory, passages()["medicine"].text, 2, 64), "attn"))
 
 
 def test_another_level_waits_for_its_own_start_and_keeps_what_was_shown(open_tab):

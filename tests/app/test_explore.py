@@ -9,8 +9,8 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import entviz
 from entviz.figures import reading
+from entviz.runtime import runtime
 from entviz.text.passages import passages
-from entviz.workbench import workbench
 from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 
@@ -196,7 +196,7 @@ def test_what_was_stopped_stays_stopped_until_it_is_started_again(open_app, busy
     assert "Stopped" in words(app)
     app.run()
     assert not app.get("progress")
-    assert workbench().worker.unfinished == 1  # only the other's
+    assert runtime().worker.unfinished == 1  # only the other's
     release.set()
     app.button(key="again.explore").click().run()
     assert len(figures(settle(app))) == 2

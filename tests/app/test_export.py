@@ -11,8 +11,9 @@ from entviz.blocks import PruneSet
 from entviz.errors import ExportError, OptionError
 from entviz.export import folder
 from entviz.export.recipe import read_recipe
+from entviz.runtime import runtime
+from entviz.studies import Export
 from entviz.text.passages import passages
-from entviz.workbench import workbench
 from tests.app.conftest import settle, words
 
 LAYERS = "layer.12,layer.20"
@@ -107,16 +108,18 @@ def test_it_writes_a_checkpoint_once_and_replaces_it_only_when_asked(open_export
 
 def test_a_click_is_not_lost_where_a_newer_one_stops_the_run(open_export, exports, monkeypatch):
     app = choose(open_export(drop=LAYERS), "mergekit")
-    bench, asked = workbench(), []
-    real = bench.export
+    bench, asked = runtime(), []
+    real = bench.ask
 
-    def stopped_first(wanted, session):
-        asked.append(wanted)
+    def stopped_first(study, session, **options):
+        if not isinstance(study, Export):
+            return real(study, session, **options)
+        asked.append(study)
         if len(asked) == 1:
             raise StopException
-        return real(wanted, session)
+        return real(study, session, **options)
 
-    monkeypatch.setattr(bench, "export", stopped_first)
+    monkeypatch.setattr(bench, "ask", stopped_first)
     app.button(key="export.write").click().run()
     assert not exports.exists()
     settle(app.run())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from entviz.models.loaded import LoadedModel
-from entviz.store import Store
+from entviz.studies.registry import open_store
 from pages.parts.shared import selection
 from tests.app.conftest import figures, settle, words
 from tests.models.files import tokenizer
@@ -59,7 +59,7 @@ def said(app):
 
 
 def kept():
-    store = Store()
+    store = open_store()
     try:
         return {run.key for run in store.runs(limit=200)}
     finally:

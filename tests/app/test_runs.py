@@ -12,12 +12,14 @@ from streamlit.testing.v1 import AppTest
 from entviz.analysis import Analysis
 from entviz.cli import main
 from entviz.evaluation.loss import Evaluation
-from entviz.store.listing import as_csv, listing
+from entviz.runtime import runtime
+from entviz.studies import Analyze, TextSample
+from entviz.studies.listing import as_csv, listing
 from entviz.text.passages import passages
-from entviz.workbench import Request, workbench
 from pages.parts.runs import filters
-from pages.parts.shared import report_button, selection
+from pages.parts.shared import report_button
 from tests.app.conftest import APP, figures, settle, words
+from tests.runtime.asking import evaluation
 
 MODEL = "smollm2-135m"
 NEWS = passages()["news"].text
@@ -33,8 +35,8 @@ def computed(job, session="tests"):
 
 
 def emptied():
-    """The workbench with nothing in its store, once the work of earlier tests has ended."""
-    bench = workbench()
+    """The runtime with nothing in its store, once the work of earlier tests has ended."""
+    bench = runtime()
     end = time.monotonic() + 60
     while bench.worker.unfinished:
         assert time.monotonic() < end
@@ -48,9 +50,9 @@ def results():
     """Four results with their runs, oldest first: analyses of two texts, evaluations of the dense and a pruned one."""
     bench = emptied()
     for text in (NEWS, OWN):
-        computed(bench.analyze(Request(MODEL, text, 2, 64), selection.METRICS, "tests"))
+        computed(bench.ask(Analyze(TextSample(MODEL, text, 2, 64)), "tests"))
     for drop in ("", "attn.5,layer.7"):
-        computed(bench.evaluate(Request(MODEL, NEWS, 2, 64), drop, "tests"))
+        computed(bench.ask(evaluation(TextSample(MODEL, NEWS, 2, 64), drop), "tests"))
     store = bench.store
     return [(run, store.get(run.key), store.text(run.key)) for run in store.runs()[::-1]]
 
@@ -104,7 +106,7 @@ def test_runs_are_listed_newest_first_with_what_they_say(runs, page):
     assert list(shown["kind"]) == ["Evaluation", "Evaluation", "Analysis", "Analysis"]
     assert list(shown["dropped"]) == ["attn.5,layer.7", "", "", ""]
     assert shown["text"][2].startswith("=2+3 is how")
-    evaluation = workbench().store.get(runs[3].key)
+    evaluation = runtime().store.get(runs[3].key)
     assert shown["perplexity"][0] == pytest.approx(evaluation.perplexity)
     assert f"perplexity {evaluation.perplexity:.4g}" in shown["found"][0]
     assert "sees all runs" in words(page)
@@ -147,7 +149,7 @@ def test_opening_an_analysis_of_a_typed_text_types_it_again(runs, page):
     assert page.text_area(key="pick.typed_text").value == OWN
     assert page.number_input(key="pick.windows").value == 2
     shown = figures(page)[0]["data"]
-    analysis = workbench().store.get(runs[1].key)
+    analysis = runtime().store.get(runs[1].key)
     (curve,) = [trace for trace in shown if trace.get("name") == "mean over windows"]
     assert curve["y"] == pytest.approx(analysis.sites.query("metric == 'bucket'")["value"].tolist())
 
@@ -155,7 +157,7 @@ def test_opening_an_analysis_of_a_typed_text_types_it_again(runs, page):
 @pytest.fixture
 def away(runs):
     """An evaluation that was measured where its model was, alone in front of the other runs."""
-    store = workbench().store
+    store = runtime().store
     run = dataclasses.replace(runs[3], key="away", model="smollm2-360m")
     assert run.kind == "evaluation"
     store.put(run.key, run, store.get(runs[3].key), text=store.text(runs[3].key))
@@ -169,7 +171,7 @@ def test_a_stored_run_starts_no_download(away, page, fetches):
     settle(page)
     assert "The model **SmolLM2 360M** is asked for." in words(page).replace("\\", "")
     assert page.session_state["view"]["drop"] == "attn.5,layer.7"
-    report = report_button.of_run(away, workbench().store.text(away.key), "tests")
+    report = report_button.of_run(away, runtime().store.text(away.key), "tests")
     assert "What it costs" in report
     assert fetches == []
 
@@ -179,14 +181,14 @@ def test_two_analyses_lie_over_one_another(runs, page):
     (chart,) = figures(page)
     assert [trace["name"] for trace in chart["data"]] == ["A", "B"]
     for trace, run in zip(chart["data"], (runs[1], runs[0]), strict=True):
-        sites = workbench().store.get(run.key).sites.query("metric == 'bucket'")
+        sites = runtime().store.get(run.key).sites.query("metric == 'bucket'")
         assert trace["y"] == pytest.approx(sites["value"].tolist())
     assert "not measured on the same" in words(page)
 
 
 def test_two_evaluations_side_by_side_with_their_difference(runs, page):
     tick(page, 0, 1)
-    pruned, dense = (workbench().store.get(run.key) for run in (runs[3], runs[2]))
+    pruned, dense = (runtime().store.get(run.key) for run in (runs[3], runs[2]))
     shown = page.dataframe[1].value.set_index("measure")
     assert list(shown) == ["A", "B", "B − A"]
     assert shown.loc["perplexity"].tolist() == pytest.approx(
@@ -204,15 +206,15 @@ def test_different_kinds_side_by_side(runs, page):
 def test_deleting_takes_the_ticked_runs_and_no_others(runs, page):
     tick(page, 0, 2, press="runs.delete")
     assert list(table(page)["kind"]) == ["Evaluation", "Analysis"]
-    assert [run.key for run in workbench().store.runs()] == [runs[2].key, runs[0].key]
-    assert workbench().store.get(runs[3].key) is None
+    assert [run.key for run in runtime().store.runs()] == [runs[2].key, runs[0].key]
+    assert runtime().store.get(runs[3].key) is None
     assert "Tick one run" in words(page), "nothing stays ticked"
 
 
 def test_a_run_that_comes_meanwhile_does_not_move_the_ticks(runs, page):
     tick(page, 0)
     said = words(page)
-    computed(workbench().evaluate(Request(MODEL, NEWS, 2, 64), "mlp.9", "tests"))
+    computed(runtime().ask(evaluation(TextSample(MODEL, NEWS, 2, 64), "mlp.9"), "tests"))
     page.run()
     assert words(page) == said
     page.button(key="runs.refresh").click().run()
@@ -220,7 +222,7 @@ def test_a_run_that_comes_meanwhile_does_not_move_the_ticks(runs, page):
 
 
 def test_a_run_that_another_session_deleted_gives_a_sentence(runs, page):
-    workbench().forget(runs[3].key)
+    runtime().forget(runs[3].key)
     tick(page, 0, 1)
     assert "deleted meanwhile" in words(page)
     assert "deleted meanwhile" in report_button.of_run(runs[3], NEWS, "tests")
@@ -238,7 +240,7 @@ def test_reports_of_runs(runs):
 def test_the_listing_as_csv_has_no_formulas(runs):
     rows = list(csv.DictReader(io.StringIO(as_csv(listing(runs[::-1])))))
     assert rows[2]["text"].startswith("'=2+3")
-    assert float(rows[0]["perplexity"]) == pytest.approx(workbench().store.get(runs[3].key).perplexity)
+    assert float(rows[0]["perplexity"]) == pytest.approx(runtime().store.get(runs[3].key).perplexity)
     assert rows[0]["dropped"] == "attn.5,layer.7"
     assert rows[0]["when"].endswith("+00:00")
 
@@ -259,5 +261,5 @@ def test_the_command_line_lists_the_same(runs, capsys):
 
 
 def test_what_is_stored_is_what_it_was(runs):
-    results = [workbench().store.get(run.key) for run in runs]
+    results = [runtime().store.get(run.key) for run in runs]
     assert [type(result) for result in results] == [Analysis, Analysis, Evaluation, Evaluation]

@@ -5,9 +5,11 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from entviz.blocks import PruneSet
 from entviz.cli import main
+from entviz.runtime import runtime
+from entviz.studies import ContrastBlocks, TextSample
 from entviz.text.passages import passages
-from entviz.workbench import Request, workbench
 from tests.app.conftest import APP, figures, settle, words
 from tests.app.test_runs import computed, emptied, tick
 from tests.models.files import saved
@@ -24,7 +26,7 @@ def listed(capsys):
         emptied()
         assert main([*map(str, command)]) == 0
         capsys.readouterr()
-        workbench().store.forget_memory()
+        runtime().store.forget_memory()
         app = AppTest.from_file(APP, default_timeout=60)
         app.switch_page("pages/runs.py")
         app.run()
@@ -49,7 +51,7 @@ def test_an_analysis_opens_on_its_page_and_is_shown_at_once(listed):
     tick(app, 0, press="runs.open")
     assert app.session_state["view"]["text_name"] == "story"
     assert figures(settle(app))
-    assert len(workbench().store.runs(kind="analysis")) == 1, "nothing was computed again"
+    assert len(runtime().store.runs(kind="analysis")) == 1, "nothing was computed again"
 
 
 def test_interactions_open_in_their_tab_at_their_level(listed, tmp_path):
@@ -81,7 +83,7 @@ def test_a_continuation_opens_with_its_prompt_and_is_there_at_once(listed, tmp_p
     assert app.session_state["view"]["drop"] == "attn.1"
     app.switch_page("pages/prune.py")  # AppTest forgets that it went there
     settle(app.run())
-    runs = workbench().store.runs(kind="generation")
+    runs = runtime().store.runs(kind="generation")
     assert sorted(run.options["drop"] for run in runs) == ["", "attn.1"], "only the dense one was written"
 
 
@@ -116,8 +118,10 @@ def test_a_comparison_measured_on_a_text_of_the_shell_does_not_say_it_was_on_our
 
 
 def test_two_prune_sets_open_as_the_two_that_they_were():
-    bench, request = emptied(), Request("smollm2-135m", STORY, 1, 64)
-    computed(bench.contrast(request, "attn.5", "mlp.7,attn.9", "tests"))
+    bench, request = emptied(), TextSample("smollm2-135m", STORY, 1, 64)
+    computed(
+        bench.ask(ContrastBlocks(request, PruneSet.parse("attn.5"), PruneSet.parse("mlp.7,attn.9")), "tests")
+    )
     app = AppTest.from_file(APP, default_timeout=60)
     app.switch_page("pages/runs.py")
     tick(app.run(), 0, press="runs.open")

@@ -3,8 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from entviz.store import Store
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies.registry import open_store
 from tests.app.conftest import APP
 from tests.app.conftest import words as escaped
 from tests.store.results import put
@@ -12,12 +12,12 @@ from tests.store.results import put
 
 @pytest.fixture
 def kept_at(monkeypatch):
-    """Makes the workbench keep results in a store of the test's own."""
+    """Makes the runtime keep results in a store of the test's own."""
     made = []
 
     def keep(**options):
-        made.append(Store(**options))
-        monkeypatch.setattr(workbench(), "store", made[-1])
+        made.append(open_store(**options))
+        monkeypatch.setattr(runtime(), "store", made[-1])
         return made[-1]
 
     yield keep
@@ -56,7 +56,7 @@ def test_a_place_that_cannot_be_written_is_said_until_it_can(kept_at, tmp_path):
     assert len(app.dataframe[0].value) == 1
     assert "kept in memory only" not in words(app)
     store.close()
-    assert [run.key for run in Store(url).runs()] == ["k"], "it is in the database now"
+    assert [run.key for run in open_store(url).runs()] == ["k"], "it is in the database now"
 
 
 def test_what_was_mended_is_said(kept_at, monkeypatch, tmp_path):

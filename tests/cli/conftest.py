@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from entviz.cli import main
-from entviz.store import Store
-from entviz.workbench import Workbench
+from entviz.runtime import Runtime
+from entviz.studies.registry import open_store
 from tests.models.files import saved
 
 LAYERS = 4
@@ -26,18 +26,18 @@ def database(tmp_path_factory, monkeypatch) -> str:
 @pytest.fixture
 def store(database):
     """What the test's commands keep."""
-    opened = Store(database)
+    opened = open_store(database)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def dashboard(tmp_path):
-    """Makes a dashboard's workbench on a database."""
+    """Makes a dashboard's runtime on a database."""
     made = []
 
     def make(address):
-        made.append(Workbench(store=Store(address)))
+        made.append(Runtime(store=open_store(address)))
         return made[-1]
 
     yield make

@@ -7,8 +7,10 @@ import threading
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from entviz.cli import keeping as module
 from entviz.cli import main
+from entviz.studies import Compare
+from entviz.studies import results as module
+from entviz.studies.results import StudyResults
 from tests.cli.asked import CUT, OTHER, RANK, SAME, done, request
 from tests.cli.conftest import TEXT
 from tests.models.files import saved, tokenizer
@@ -25,7 +27,7 @@ def test_the_dashboard_finds_it_and_would_have_kept_the_same(
     there = dashboard(database)
     job = ask(there, directory)
     assert job.snapshot().finished, "found without a job"
-    assert there.shelf.find(str(directory)) is None, "and without the model"
+    assert there.models.find(str(directory)) is None, "and without the model"
     own = done(ask(apart, directory))
     (kept,) = apart.store.runs(kind=kind)
     assert (run.key, run.options, run.description) == (kept.key, kept.options, kept.description)
@@ -87,13 +89,11 @@ def test_a_comparison_on_another_text_is_the_dashboard_s_too(
     assert status == 0, errors
     (run,) = store.runs(kind="comparison")
     assert store.text(run.key) == OTHER, "what the criteria chose by, as on the page"
-    job = dashboard(database).compare(
-        request(directory, len(OTHER) // 40, OTHER),
-        ("cosine",),
-        ("1",),
-        ("attn",),
+    job = dashboard(database).ask(
+        Compare(
+            request(directory, len(OTHER) // 40, OTHER), ("cosine",), ("1",), ("attn",), measure_on=(TEXT,)
+        ),
         "tests",
-        measure_on=(TEXT,),
     )
     assert job.snapshot().finished
 
@@ -117,15 +117,14 @@ def test_a_stopped_comparison_is_listed_no_more_once_a_command_has_finished_it(
     entviz, directory, store, database, dashboard
 ):
     from entviz.models import load
-    from entviz.workbench.comparing import Compare
 
-    task = Compare(request(directory, 2), ("cosine",), ("1",), ("attn",))
+    study = Compare(request(directory, 2), ("cosine",), ("1",), ("attn",))
     loaded = load(str(directory))
-    unfinished = task.partial_key(loaded.fingerprint, task.read(loaded).fingerprint)
-    found = done(dashboard(database).compare(task.request, ("cosine",), ("1",), ("attn",), "tests"))
+    tokens = study.read(loaded).fingerprint
+    found = done(dashboard(database).ask(study, "tests"))
     (run,) = store.runs(kind="comparison")
     store.remove(run.key)
-    store.put(unfinished, task.run_of(loaded, found), found, text=TEXT)
+    StudyResults(store, loaded).put_unfinished(study, tokens, found)
     status, _, errors = entviz(
         *("compare", "--text", TEXT, "--window-length", "40", "--calibration-windows", "2"),
         *("--criteria", "cosine", "--budgets", "1"),

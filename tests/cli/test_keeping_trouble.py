@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entviz.store import Store
+from entviz.studies.registry import open_store
 from entviz.text.passages import passages
 from tests.cli.asked import CUT, SAME
 from tests.cli.conftest import TEXT
@@ -21,7 +21,7 @@ def refuses_to_open(folder: Path) -> str:
 
 def refuses_writes(folder: Path) -> str:
     path = folder / "full.sqlite"
-    Store(f"sqlite:///{path}").runs()  # makes the tables
+    open_store(f"sqlite:///{path}").runs()  # makes the tables
     return f"sqlite:///file:{path}?mode=ro&uri=true"
 
 
@@ -106,7 +106,7 @@ def test_a_bound_that_is_none_is_said_before_anything_is_computed(wrong, monkeyp
 
 def test_a_command_keeps_to_the_bound_that_the_dashboard_has(entviz, store, monkeypatch):
     monkeypatch.setenv("ENTVIZ_STORE_MB", "1")
-    assert Store().disk_bytes == 1_000_000
+    assert open_store().disk_bytes == 1_000_000
     big = passages()["news"].text * 190  # kept with its run, so that two of them are more than may lie there
     for number in range(2):
         text = f"{number} {big}"

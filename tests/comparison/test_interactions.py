@@ -15,6 +15,7 @@ from entviz.errors import BlockError, Cancelled, OptionError
 from entviz.models import LoadedModel
 from entviz.statistics import cosine_averages, interval
 from entviz.store.codec import pack, unpack
+from entviz.studies import result_type
 from entviz.text.windows import windows_from_token_ids
 from tests.comparison.damage import token_damage
 from tests.tiny import build
@@ -74,7 +75,7 @@ def test_the_table_has_every_pair_once_and_adds_up(found):
 
 
 def test_it_comes_back_from_the_store_as_it_was(found):
-    again, _ = unpack("interactions", pack("interactions", found)[0])
+    again, _ = unpack("interactions", pack("interactions", found)[0], result_type)
     assert again.to_json() == found.to_json()
 
 

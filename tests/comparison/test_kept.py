@@ -15,18 +15,18 @@ import pytest
 from entviz.blocks import PruneSet
 from entviz.comparison.grid import grid
 from entviz.comparison.grid.grid import compare
-from entviz.comparison.grid.kept import StoredParts
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models import load
-from entviz.store import Store
+from entviz.studies.registry import open_store
+from entviz.studies.results import StoredParts
 from entviz.text.windows import windows_from_token_ids
 from tests.comparison.windows import random_windows
 from tests.tiny import build
 
 
 def test_a_stopped_comparison_goes_on_where_it_was(tiny, calibration, measured, tmp_path, monkeypatch):
-    kept = StoredParts(Store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
+    kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
     monkeypatch.setattr(grid, "_TOGETHER", 2)
     seen = []
 
@@ -57,7 +57,7 @@ def test_a_stopped_comparison_goes_on_where_it_was(tiny, calibration, measured, 
 
 
 def test_a_comparison_in_another_number_type_is_not_taken_for_this_one(tiny, calibration, measured, tmp_path):
-    kept = StoredParts(Store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
+    kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
     exact = compare(tiny, calibration, measured, ["last"], ["2"], levels=["mlp"], kept=kept)
     rough = compare(tiny, calibration, measured, ["last"], ["2"], levels=["mlp"], kept=kept, dtype="bfloat16")
     other = compare(tiny, calibration, random_windows(8, 3), ["last"], ["2"], levels=["mlp"], kept=kept)
@@ -67,10 +67,10 @@ def test_a_comparison_in_another_number_type_is_not_taken_for_this_one(tiny, cal
 SCRIPT = """
 import sys, time
 from entviz.comparison.grid import grid
-from entviz.comparison.grid.kept import StoredParts
+from entviz.studies.results import StoredParts
 from entviz.text.windows import windows_from_token_ids
 from entviz.models import load
-from entviz.store import Store
+from entviz.studies.registry import open_store
 
 directory, database, log, pause = sys.argv[1:]
 loaded, ids = load(directory), [[(7 * row + 3 * n) % 90 + 3 for n in range(40)] for row in range(6)]
@@ -86,7 +86,7 @@ def noted(loaded, windows, sets, **options):
 
 grid.evaluate_many = noted
 found = grid.compare(loaded, *windows, ["last", "random"], ["1", "2", "3"], levels=["mlp"], seeds=1,
-                     kept=StoredParts(Store(database), loaded))
+                     kept=StoredParts(open_store(database), loaded))
 print(found.rows[["name", "budget", "drop", "nll"]].to_json(orient="records"))
 """
 

@@ -14,6 +14,7 @@ from entviz.criteria.angular import angular_distances
 from entviz.errors import BlockError, OptionError
 from entviz.models import LoadedModel
 from entviz.store.codec import pack, unpack
+from entviz.studies import result_type
 from entviz.text.windows import windows_from_token_ids
 from tests.comparison.damage import damage
 from tests.tiny import build
@@ -117,7 +118,7 @@ def test_bad_options_are_said(tiny):
 
 
 def test_it_comes_back_from_the_store_as_it_was(found):
-    again, _ = unpack("trust", pack("trust", found)[0])
+    again, _ = unpack("trust", pack("trust", found)[0], result_type)
     assert again.to_json() == found.to_json()
 
 

@@ -25,6 +25,7 @@ from entviz.models.headers import WEIGHTS_INDEX, safetensors_header
 from entviz.models.loading import locate
 from entviz.models.regular_files import read_json
 from entviz.store.codec import UnreadableError, pack, unpack
+from entviz.studies import result_type
 from entviz.tasks import parse_jsonl
 from entviz.text.files import decode_text, read_text, read_token_ids
 from entviz.text.windows import windows_from_token_ids
@@ -253,7 +254,7 @@ def _packed(kind: str) -> bytes:
 def kept_result(random: Random, _folder: Path) -> None:
     kind = random.choice(sorted(EXAMPLES))
     with suppress(UnreadableError):  # how the store hears that a result has to be computed again
-        unpack(kind, odd.data(random, [_packed(kind)]))
+        unpack(kind, odd.data(random, [_packed(kind)]), result_type)
 
 
 def _refused(read: Callable[[], object]) -> None:

@@ -12,9 +12,9 @@ import pytest
 from entviz.errors import Cancelled, ModelError
 from entviz.models import bounded_building, load
 from entviz.models.gguf import converted
-from entviz.store import Store
-from entviz.workbench import Workbench
-from entviz.workbench.shelf import Shelf
+from entviz.runtime import Runtime
+from entviz.runtime.model_cache import ModelCache
+from entviz.studies.registry import open_store
 from tests.models.files import write_gguf
 from tests.models.gguf_files import made
 from tests.models.test_gguf_parts import split
@@ -64,8 +64,8 @@ def stop_at(call: int, seen: list[tuple[int, int]]):
 
 @pytest.fixture
 def bench(cache, tmp_path):
-    """A workbench with a database of its own and no model in memory."""
-    bench = Workbench(store=Store(f"sqlite:///{tmp_path}/runs.sqlite"), shelf=Shelf())
+    """A runtime with a database of its own and no model in memory."""
+    bench = Runtime(store=open_store(f"sqlite:///{tmp_path}/runs.sqlite"), models=ModelCache())
     yield bench
     bench.close()
 

@@ -9,8 +9,9 @@ import pytest
 from entviz import report
 from entviz.cli import main
 from entviz.report import About
-from entviz.store import Run, Store
-from entviz.store.listing import KIND_TITLES
+from entviz.store import Run
+from entviz.studies import reporting, stored_studies
+from entviz.studies.registry import open_store
 from tests.models.files import saved
 from tests.report.conftest import commands, saved_text
 
@@ -76,7 +77,7 @@ def directory(tmp_path_factory):
 def store(tmp_path, monkeypatch):
     address = f"sqlite:///{tmp_path}/runs.sqlite"
     monkeypatch.setenv("ENTVIZ_DATABASE", address)
-    opened = Store(address)
+    opened = open_store(address)
     yield opened
     opened.close()
 
@@ -113,9 +114,9 @@ def assert_same(one, other):
 def test_the_command_gives_the_same_numbers(directory, store, printed, tmp_path, monkeypatch, name):
     command = (*ASKED[name], "--model", directory)
     first = printed([*command, "--report", str(tmp_path / "at once.html")])
-    (run,) = store.runs(kind=list(KIND_TITLES))
+    (run,) = store.runs(kind=list(stored_studies()))
     at_once = (tmp_path / "at once.html").read_text(encoding="utf-8")
-    later = report.of_run(run, store.get(run.key), store.text(run.key))
+    later = reporting.of_run(run, store.get(run.key), store.text(run.key))
     monkeypatch.chdir(tmp_path)
     for html in (at_once, later):
         (line,) = commands(html)
@@ -132,7 +133,7 @@ def again(store, *command, about=None):
     assert main([*map(str, command)]) == 0
     run = store.runs()[0]
     text = store.text(run.key)
-    return commands(report.of_run(about(run) if about else run, store.get(run.key), text))
+    return commands(reporting.of_run(about(run) if about else run, store.get(run.key), text))
 
 
 def test_none_where_the_texts_are_not_all_kept(directory, store, tmp_path):
@@ -140,7 +141,7 @@ def test_none_where_the_texts_are_not_all_kept(directory, store, tmp_path):
     command = (*COMPARE, "--model", directory, "--budgets", "1")
     assert again(store, *command, "--calibration-text-file", tmp_path / "other.txt") == []
     run = store.runs(kind="comparison")[0]
-    html = report.of_run(run, store.get(run.key), store.text(run.key))
+    html = reporting.of_run(run, store.get(run.key), store.text(run.key))
     assert "of other texts" in html
     assert "cut from its start" not in html
     (tmp_path / "ids.json").write_text("[[5, 6, 7], [8, 9, 10]]")
@@ -155,9 +156,9 @@ def test_none_where_the_command_would_cut_the_text_otherwise(directory, store):
     run = store.runs(kind="comparison")[0]
     found: Comparison = store.get(run.key)
     fewer = vars(found) | {"calibration_windows": found.windows + 1}
-    assert commands(report.of_run(run, Comparison(**fewer), TEXT)) == []
+    assert commands(reporting.of_run(run, Comparison(**fewer), TEXT)) == []
     stopped = vars(found) | {"rows_total": found.rows_total + 1}
-    assert commands(report.of_run(run, Comparison(**stopped), TEXT)) == []
+    assert commands(reporting.of_run(run, Comparison(**stopped), TEXT)) == []
 
 
 def test_none_for_a_task_of_one_s_own_even_if_it_is_called_like_one_of_ours(directory, store, tmp_path):
@@ -181,7 +182,7 @@ def test_none_where_there_is_no_such_command(kind):
     runs = pd.DataFrame({"start": [0], "size": [1], "distance": [0.2]})
     result = Contrast(none, none, 1.0, 1.0, blocks) if kind == "contrast" else Angles(runs)
     run = Run(kind, "m", description="words", options={"windows": 1, "window_length": 40})
-    html = report.of_run(run, result, TEXT)
+    html = reporting.of_run(run, result, TEXT)
     assert commands(html) == []
     assert saved_text(html).decode() == TEXT, "the text is there all the same"
 

@@ -23,6 +23,7 @@ from entviz.figures import trust as drawn
 from entviz.models import LoadedModel
 from entviz.report import About
 from entviz.store import Run
+from entviz.studies import reporting
 from entviz.tasks import Item, Task
 from tests.models.files import tokenizer
 from tests.report.conftest import HOSTILE, figure_data, numbers
@@ -92,13 +93,13 @@ def results(tiny, windows, comparison, damage, pairs):
 def of_run(results, kind):
     result, options = results[kind]
     run = Run(kind, HOSTILE, description=f"{HOSTILE} (2 x 40 tokens)", options=options)
-    return report.of_run(run, result, HOSTILE * 3)
+    return reporting.of_run(run, result, HOSTILE * 3)
 
 
 def test_every_kind_is_here(results):
-    from entviz.store.listing import KIND_TITLES
+    from entviz.studies import stored_studies
 
-    assert set(results) == set(KIND_TITLES)
+    assert set(results) == set(stored_studies())
 
 
 KINDS = [
@@ -295,7 +296,7 @@ def test_an_accuracy_s_chart_has_its_interval_and_never_leaves_0_to_100():
 def test_a_task_s_report_shows_no_fingerprint_as_if_it_were_a_text(results):
     result, _ = results["score"]
     run = Run("score", "tiny", description="mine, first 2 items", options={"limit": 2})
-    html = report.of_run(run, result, "0123456789abcdef" * 2)
+    html = reporting.of_run(run, result, "0123456789abcdef" * 2)
     assert "0123456789abcdef" not in html.split("<main>")[1].split("</main>")[0]
     assert "tiny on the task mine, first 2 items, in float32." in html
 
@@ -304,7 +305,7 @@ def test_token_ids_are_named_and_not_quoted(results):
     result, _ = results["evaluation"]
     options = CUT | {"shell": {"token_ids": "ids.json"}}
     run = Run("evaluation", "tiny", description="token ids of ids.json (2 x 40 tokens)", options=options)
-    html = report.of_run(run, result)
+    html = reporting.of_run(run, result)
     assert "<p>tiny on token ids of ids.json, 2 windows of 40 tokens.</p>" in html
     assert "Compute it again" not in html
     assert "The text</h2>" not in html
@@ -313,6 +314,6 @@ def test_token_ids_are_named_and_not_quoted(results):
 def test_how_it_was_loaded_is_said(results):
     result, options = results["analysis"]
     run = Run("analysis", "tiny", options=options | {"shell": {"weights": "bfloat16", "device": "cuda:1"}})
-    html = report.of_run(run, result, TEXT)
+    html = reporting.of_run(run, result, TEXT)
     assert "The weights were loaded in bfloat16. It ran on cuda:1." in html
     assert "--dtype bfloat16 --device cuda:1" in html

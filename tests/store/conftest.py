@@ -2,7 +2,7 @@
 
 import pytest
 
-from entviz.store import Store
+from entviz.studies.registry import open_store
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +14,6 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def store():
-    store = Store()
+    store = open_store()
     yield store
     store.close()

@@ -8,15 +8,15 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import make_url
 
-from entviz.store import Store
 from entviz.store.faults import explain
+from entviz.studies.registry import open_store
 from tests.store.results import put
 
 SECRET = "hunter2+x"
 
 
 def trouble(url):
-    store = Store(url)
+    store = open_store(url)
     put(store, "k")
     assert store.get("k") is not None
     assert [run.key for run in store.runs()] == ["k"], "in memory until the program ends"

@@ -6,10 +6,11 @@ import sqlite3
 import pytest
 
 from entviz.errors import OptionError
-from entviz.store import Run, Store
+from entviz.store import Run
 from entviz.store.codec import pack
 from entviz.store.database import FILE
 from entviz.store.memory import Memory
+from entviz.studies.registry import open_store
 from tests.store.results import an_evaluation, put
 
 
@@ -32,7 +33,7 @@ def test_memory_forgets_what_was_used_longest_ago():
 
 def test_the_database_is_bounded_and_the_least_recently_used_go_first(cache):
     one = len(pack("evaluation", an_evaluation(8, 256))[0])
-    store = Store(memory_bytes=0, disk_bytes=int(one * 4.5))
+    store = open_store(memory_bytes=0, disk_bytes=int(one * 4.5))
     for number in range(4):
         put(store, str(number), an_evaluation(8, 256, number))
         store.link(f"ask {number}", str(number))
@@ -50,7 +51,7 @@ def test_the_database_is_bounded_and_the_least_recently_used_go_first(cache):
 
 
 def test_room_for_a_long_text_is_made_by_what_is_oldest_and_no_more(cache):
-    store = Store(memory_bytes=0, disk_bytes=1_000_000)
+    store = open_store(memory_bytes=0, disk_bytes=1_000_000)
     for number in range(6):
         store.put(str(number), Run("evaluation", "m"), an_evaluation(), text=f"{number}" + "x" * 200_000)
     assert {run.key for run in store.runs()} == {"2", "3", "4", "5"}
@@ -63,12 +64,12 @@ def test_room_for_a_long_text_is_made_by_what_is_oldest_and_no_more(cache):
 def test_a_bound_in_the_environment_that_is_none_is_said_at_once(monkeypatch, value):
     monkeypatch.setenv("ENTVIZ_STORE_MB", value)
     with pytest.raises(OptionError, match="ENTVIZ_STORE_MB"):
-        Store()
-    assert Store(disk_bytes=7).disk_bytes == 7
+        open_store()
+    assert open_store(disk_bytes=7).disk_bytes == 7
 
 
 def test_a_result_larger_than_everything_is_not_written():
-    store = Store(disk_bytes=10)
+    store = open_store(disk_bytes=10)
     put(store, "k")
     assert store.runs() == []
     assert store.get("k") is not None, "but it is still in memory"

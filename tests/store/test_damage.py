@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
-from entviz.store import Store, mending
+from entviz.store import mending
 from entviz.store.database import FILE
+from entviz.studies.registry import open_store
 from tests.store.results import an_evaluation, assert_same, put
 
 
@@ -21,7 +22,7 @@ def test_a_damaged_result_stays_until_it_is_computed_again(store, cache):
     with sqlite3.connect(cache / FILE) as database:
         (data,) = database.execute("select result from entviz_runs where key = 'bad'").fetchone()
         database.execute("update entviz_runs set result = ? where key = 'bad'", (data[: len(data) // 2],))
-    later = Store()
+    later = open_store()
     assert later.answer("asked") is None
     assert {run.key for run in later.runs()} == {"good", "bad"}
     put(later, "bad", an_evaluation(seed=7))
@@ -37,7 +38,7 @@ def test_a_result_of_a_later_version_is_not_deleted_by_this_one(store, cache):
     store.close()
     with sqlite3.connect(cache / FILE) as database:
         database.execute("update entviz_runs set kind = 'thing of tomorrow'")
-    later = Store()
+    later = open_store()
     assert later.get("k") is None
     assert [run.kind for run in later.runs()] == ["thing of tomorrow"]
     later.close()
@@ -48,7 +49,7 @@ def test_a_text_that_is_not_what_was_written_is_not_shown(store, cache):
     store.close()
     with sqlite3.connect(cache / FILE) as database:
         database.execute("update entviz_texts set text = 'The harbour was quiet!'")
-    later = Store()
+    later = open_store()
     assert later.text("k") is None
     assert later.get("k") is not None
     later.close()
@@ -58,10 +59,10 @@ def test_a_text_that_is_not_what_was_written_is_not_shown(store, cache):
 def test_a_file_that_is_no_database_is_set_aside(cache, content):
     cache.mkdir(parents=True)
     (cache / FILE).write_bytes(content)
-    store = Store()
+    store = open_store()
     put(store, "k")
     store.close()
-    assert Store().get("k") is not None
+    assert open_store().get("k") is not None
     aside = set_aside(cache)
     assert [path.read_bytes() for path in aside] == ([content] if content else [])
     assert len(store.notices) == len(aside)
@@ -77,7 +78,7 @@ def test_a_database_of_another_version_is_set_aside_with_what_it_has(cache, stor
         database.execute("drop index entviz_runs_by_use")
         database.execute("alter table entviz_runs drop column used")
         database.execute("alter table entviz_runs add column colour text not null default 'red'")
-    later = Store(memory_bytes=0)
+    later = open_store(memory_bytes=0)
     assert {run.key for run in later.runs()} == {"a", "b"}
     assert "2 of 2 results were saved" in later.notices[0]
     assert_same(later.answer("ask b"), an_evaluation(seed=ord("b")))
@@ -92,16 +93,16 @@ def test_tables_that_were_never_entvizs_are_set_aside(cache):
     with sqlite3.connect(cache / FILE) as database:
         database.execute("create table entviz_runs (key text primary key, colour text)")
         database.execute("insert into entviz_runs values ('mine', 'red')")
-    store = Store()
+    store = open_store()
     put(store, "k")
     store.close()
-    assert Store().get("k") is not None
+    assert open_store().get("k") is not None
     with sqlite3.connect(set_aside(cache)[0]) as database:
         assert database.execute("select * from entviz_runs").fetchall() == [("mine", "red")]
 
 
 def test_a_database_that_is_spoilt_while_open_is_mended_and_the_write_goes_on(cache):
-    store = Store(memory_bytes=0)
+    store = open_store(memory_bytes=0)
     for number in range(20):
         put(store, str(number), an_evaluation(8, 256, number))
     store.close()
@@ -109,7 +110,7 @@ def test_a_database_that_is_spoilt_while_open_is_mended_and_the_write_goes_on(ca
     with (cache / FILE).open("r+b") as file:  # the first pages stay good, so opening it works
         file.seek(size // 4)
         file.write(b"\xa5" * (size // 2))
-    store = Store(memory_bytes=0)
+    store = open_store(memory_bytes=0)
     found = [store.get(str(number)) for number in range(20)]
     assert None in found
     for number in range(20):
@@ -124,7 +125,7 @@ def test_a_database_that_is_spoilt_while_open_is_mended_and_the_write_goes_on(ca
 def test_without_a_place_to_write_results_stay_in_memory(monkeypatch, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path / "file" / "below"))
-    store = Store()
+    store = open_store()
     put(store, "k")
     assert store.get("k") is not None
     assert [run.key for run in store.runs()] == ["k"], "it is listed as long as it is there"
@@ -132,20 +133,20 @@ def test_without_a_place_to_write_results_stay_in_memory(monkeypatch, tmp_path, 
     assert "is no folder" in store.trouble
     (tmp_path / "file").unlink()
     store.close()
-    assert [run.key for run in Store().runs()] == ["k"], "and written as soon as there is a place"
+    assert [run.key for run in open_store().runs()] == ["k"], "and written as soon as there is a place"
 
 
 def test_a_named_database_is_used_and_never_removed(tmp_path, monkeypatch, caplog):
     mine = tmp_path / "mine.sqlite"
     monkeypatch.setenv("ENTVIZ_DATABASE", f"sqlite:///{mine}")
-    store = Store()
+    store = open_store()
     put(store, "k")
     store.close()
-    later = Store()
+    later = open_store()
     assert later.get("k") is not None
     later.close()
     mine.write_bytes(b"precious notes" * 1000)
-    store = Store()
+    store = open_store()
     put(store, "k")
     assert store.get("k") is not None
     store.close()

@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from entviz.store import Store, mending
+from entviz.store import mending
 from entviz.store.database import FILE
+from entviz.studies.registry import open_store
 from tests.store.results import an_evaluation, assert_same, put
 
 
@@ -44,14 +45,14 @@ def in_file(cache):
 
 @pytest.mark.parametrize("opened", ["before", "while it is full"])
 def test_a_full_disk_loses_nothing_and_room_is_used_without_a_restart(disk, opened):
-    first = Store()
+    first = open_store()
     put(first, "old", text="An old text.")
     first.link("ask old", "old")
     if opened != "before":
         first.close()
     fill(disk)
     said = []
-    store = first if opened == "before" else Store(retry_seconds=0, announce=said.append)
+    store = first if opened == "before" else open_store(retry_seconds=0, announce=said.append)
     store._access._retry = 0
     for number in range(30):
         put(store, f"new {number}", an_evaluation(seed=number), text=f"A new text {number}." * 50)
@@ -72,7 +73,7 @@ def test_a_full_disk_loses_nothing_and_room_is_used_without_a_restart(disk, open
     assert in_file(disk) == listed
     put(store, "after")
     store.close()
-    later = Store(memory_bytes=0)
+    later = open_store(memory_bytes=0)
     assert_same(later.answer("ask 29"), an_evaluation(seed=29))
     assert {run.key for run in later.runs(limit=100)} == listed | {"after"}
     later.close()
@@ -82,9 +83,9 @@ def test_a_full_disk_loses_nothing_and_room_is_used_without_a_restart(disk, open
 
 
 def test_it_is_tried_again_only_after_a_pause(disk):
-    Store().runs()
+    open_store().runs()
     fill(disk)
-    store = Store(retry_seconds=3600)
+    store = open_store(retry_seconds=3600)
     put(store, "k")
     (disk / "filler").unlink()
     put(store, "l")
@@ -97,7 +98,7 @@ def test_it_is_tried_again_only_after_a_pause(disk):
 def test_what_is_held_is_bounded_and_the_longest_unused_go_first(disk, monkeypatch):
     monkeypatch.setattr("entviz.store.access.HELD_BYTES", 100_000)
     fill(disk)
-    store = Store(memory_bytes=0)
+    store = open_store(memory_bytes=0)
     for number in range(20):
         put(store, str(number), an_evaluation(2, 64, number), text=f"{number}" + "x" * 10_000)
     held = [run.key for run in store.runs()]
@@ -109,12 +110,12 @@ def test_what_is_held_is_bounded_and_the_longest_unused_go_first(disk, monkeypat
 
 
 def test_a_disk_that_is_read_only_is_read(disk):
-    first = Store()
+    first = open_store()
     put(first, "old")
     first.close()
     before = (disk / FILE).read_bytes()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    store = Store(retry_seconds=0)
+    store = open_store(retry_seconds=0)
     put(store, "new")
     assert f"the disk of {disk / FILE} is read-only: make it writable" in store.trouble
     assert [run.key for run in store.runs()] == ["new", "old"]
@@ -126,14 +127,13 @@ def test_a_disk_that_is_read_only_is_read(disk):
 
 _LIMITED = """
 import dataclasses, resource
-from entviz.store import Run, Store, codec
+from entviz.store import Run, Store
 
 @dataclasses.dataclass
 class Number:
     number: int
 
-codec.RESULTS["number"] = (__name__, "Number")
-store = Store(announce=lambda _: None, retry_seconds=0)
+store = Store(lambda kind: Number, announce=lambda _: None, retry_seconds=0)
 if OPEN:
     store.runs()
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -149,7 +149,7 @@ store.close()
 
 @pytest.mark.parametrize("opened", [True, False])
 def test_a_limit_on_the_size_of_files_deletes_nothing(cache, opened):
-    first = Store()
+    first = open_store()
     put(first, "old")
     first.close()
     code = _LIMITED.replace("OPEN", str(opened))
@@ -203,11 +203,11 @@ def locked(cache):
 
 def test_a_locked_file_is_called_locked_and_written_once_it_is_free(locked, cache, monkeypatch):
     monkeypatch.setattr("entviz.store.database._BUSY_SECONDS", 0.2)
-    first = Store()
+    first = open_store()
     put(first, "old")
     first.close()
     release = locked()
-    store = Store(retry_seconds=0)
+    store = open_store(retry_seconds=0)
     put(store, "new")
     assert f"another program has locked {cache / FILE}: wait until it is done" in store.trouble
     assert "locked" in store.unreadable

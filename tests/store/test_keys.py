@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import entviz
-from entviz.store import program, request_key, result_key
+from entviz.store import keys, program, request_key, result_key
 
 
 def test_keys_depend_on_everything_that_a_result_does():
@@ -37,7 +37,7 @@ def test_the_program_is_another_once_a_source_that_computes_is(tmp_path, monkeyp
     """So that no search by what was minimized before is taken for one by what is minimized now."""
     copy = tmp_path / "entviz"
     shutil.copytree(Path(entviz.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(entviz, "__file__", str(copy / "__init__.py"))
+    monkeypatch.setattr(keys, "__file__", str(copy / "store" / "keys.py"))
     before = program.__wrapped__()
     with (copy / file).open("a", encoding="utf-8") as source:
         source.write("# another\n")

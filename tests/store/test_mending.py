@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from entviz.store import Run, Store, mending
+from entviz.store import Run, mending
 from entviz.store.database import FILE
+from entviz.studies.registry import open_store
 from tests.store.results import an_evaluation, assert_same, put
 
 KEYS = [f"{number:040x}" for number in range(40)]
@@ -22,7 +23,7 @@ PAGE = 4096
 def good(tmp_path_factory):
     """The bytes of a file with 40 results, and for each page the table or the index that it belongs to."""
     place = tmp_path_factory.mktemp("good") / FILE
-    store = Store(f"sqlite:///{place}")
+    store = open_store(f"sqlite:///{place}")
     for number, key in enumerate(KEYS):
         result = an_evaluation(2, 200, number)
         run = Run("evaluation", "m", "f", f"text {number}", {"drop": "attn.5"}, {"perplexity": number + 0.5})
@@ -50,7 +51,7 @@ def page_of(content, page):
 
 def used(cache):
     """Uses a store as a dashboard does; returns what it finds, having checked that nothing of it is wrong."""
-    store = Store(memory_bytes=0, announce=lambda _: None)
+    store = open_store(memory_bytes=0, announce=lambda _: None)
     found = {key for number, key in enumerate(KEYS) if matches(store.get(key), number)}
     for number, key in enumerate(KEYS):
         asked = store.answer(f"ask {number}")
@@ -91,10 +92,10 @@ def test_a_damaged_page_of_a_result_costs_that_result_alone(good, cache, how):
     found, _ = used(cache)
     assert len(found) == 39
     (lost,) = set(KEYS) - found
-    store = Store()
+    store = open_store()
     put(store, lost, an_evaluation(2, 200, KEYS.index(lost)))
     store.close()
-    store = Store(memory_bytes=0)
+    store = open_store(memory_bytes=0)
     assert matches(store.get(lost), KEYS.index(lost))
     store.close()
 
@@ -148,7 +149,7 @@ def test_a_row_that_is_not_what_was_written_does_not_hide_the_others(good, cache
             path.unlink()
         assert before in content
         (cache / FILE).write_bytes(content.replace(before, after, 1))
-        store = Store(memory_bytes=0, announce=lambda _: None)
+        store = open_store(memory_bytes=0, announce=lambda _: None)
         listed = {run.key for run in store.runs(limit=100)}
         assert len(listed) == 39
         assert "39 of 40 results were saved" in store.notices[0]
@@ -162,7 +163,7 @@ def test_threads_that_meet_damage_together_mend_it_once(good, cache):
         pytest.skip("this SQLite cannot say which pages are leaves")
     cache.mkdir(parents=True)
     (cache / FILE).write_bytes(spoil(content, page, "noise"))
-    stores = [Store(memory_bytes=0, announce=lambda _: None) for _ in range(2)]
+    stores = [open_store(memory_bytes=0, announce=lambda _: None) for _ in range(2)]
 
     def use(number):
         store = stores[number % 2]
@@ -183,7 +184,7 @@ def test_no_more_than_three_damaged_files_are_set_aside_and_none_is_deleted(cach
     cache.mkdir(parents=True)
     for number in range(5):
         (cache / FILE).write_bytes(b"nonsense %d " % number * 1000)
-        store = Store()
+        store = open_store()
         put(store, "k")
         if number < 3:
             assert store.trouble is None
@@ -201,7 +202,7 @@ def test_a_process_that_has_the_file_open_goes_on_in_the_new_one(cache, good):
     content, _ = good
     cache.mkdir(parents=True)
     (cache / FILE).write_bytes(content)
-    dashboard = Store(memory_bytes=0)
+    dashboard = open_store(memory_bytes=0)
     assert dashboard.get(KEYS[0]) is not None
     with mending.alone(cache / FILE):
         mending.mend(cache / FILE)
@@ -215,6 +216,7 @@ _MEND = """
 import sys, time
 from pathlib import Path
 from entviz.store import mending
+from entviz.studies.registry import open_store
 path = Path(sys.argv[1])
 with mending.alone(path):
     begun = time.monotonic()

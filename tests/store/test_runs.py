@@ -6,8 +6,9 @@ import time
 import pytest
 
 from entviz.blocks import PruneSet
-from entviz.store import Run, Store
+from entviz.store import Run
 from entviz.store.database import FILE
+from entviz.studies.registry import open_store
 from tests.store.results import EXAMPLES, an_analysis, an_evaluation, assert_same, put
 
 
@@ -17,7 +18,7 @@ def test_a_result_outlives_the_process(kind, store):
     put(store, "k", result, kind)
     assert store.get("k") is result, "in memory it is the very object"
     store.close()
-    later = Store()
+    later = open_store()
     assert_same(result, later.get("k"))
     assert later.get("k") is later.get("k"), "it is read from the database once"
     later.close()
@@ -35,7 +36,7 @@ def test_a_request_leads_to_its_result_in_a_later_process(store):
     store.link("asked", "k")
     store.link("asked otherwise", "k")
     store.close()
-    later = Store()
+    later = open_store()
     assert_same(later.answer("asked"), an_evaluation())
     assert later.answer("asked") is later.answer("asked otherwise")
     put(later, "k2", an_evaluation(seed=2))

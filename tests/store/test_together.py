@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
-from entviz.store import Store
 from entviz.store.database import open_database
 from entviz.store.schema import requests
+from entviz.studies.registry import open_store
 from tests.store.results import an_evaluation, assert_same, put
 
 
@@ -35,7 +35,7 @@ def test_many_open_a_new_database_at_once(tmp_path, caplog):
         together = threading.Barrier(12)
 
         def opened(who, url=f"sqlite:///{tmp_path / str(number)}.sqlite", together=together):
-            store = Store(url, memory_bytes=0)
+            store = open_store(url, memory_bytes=0)
             together.wait()
             put(store, str(who))
             found = store.get(str(who))
@@ -71,14 +71,13 @@ def test_tables_are_created_all_or_none(tmp_path):
 # A small result of its own, so that the processes need not import torch.
 _PROCESS = """
 import dataclasses, sys
-from entviz.store import Run, Store, codec
+from entviz.store import Run, Store
 
 @dataclasses.dataclass
 class Number:
     number: int
 
-codec.RESULTS["number"] = (__name__, "Number")
-store = Store(memory_bytes=0)
+store = Store(lambda kind: Number, memory_bytes=0)
 for number in range(15):
     for key in (f"shared {number}", f"{sys.argv[1]} {number}"):
         store.put(key, Run("number", "m"), Number(number), text=key)
@@ -103,7 +102,7 @@ def test_processes_share_one_database(store):
 
 @pytest.mark.parametrize("meanwhile", ["keeps the same text", "removes its only run"])
 def test_a_run_is_kept_whatever_another_does_with_its_text_at_that_moment(store, meanwhile):
-    other, busy = Store(memory_bytes=0), []
+    other, busy = open_store(memory_bytes=0), []
     if meanwhile != "keeps the same text":
         put(other, "old", text="A text.")
 
@@ -120,7 +119,7 @@ def test_a_run_is_kept_whatever_another_does_with_its_text_at_that_moment(store,
     put(store, "a", text="A text.")
     assert busy
     other.close()
-    again = Store()
+    again = open_store()
     assert again.get("a") is not None
     assert again.text("a") == "A text."
     again.close()

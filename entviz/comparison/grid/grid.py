@@ -27,7 +27,7 @@ from entviz.analysis import Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.grid.cell import Cell
 from entviz.comparison.grid.contenders import Contender, contenders
-from entviz.comparison.grid.kept import Kept, NothingKept
+from entviz.comparison.grid.part_cache import NoPartCache, PartCache
 from entviz.comparison.grid.result import Comparison, empty_rows, row_of
 from entviz.comparison.grid.speed import paired_seconds
 from entviz.criteria import rank
@@ -78,7 +78,7 @@ def compare(
     dtype: str = "float32",
     analysis: Analysis | None = None,
     cache: StateCache | None = None,
-    kept: Kept | None = None,
+    kept: PartCache | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Measure the prune set of every criterion for every budget. The model is not changed.
@@ -119,7 +119,7 @@ def compare(
         dtype=resolved(dtype, loaded.device),
         analysis=analysis,
         cache=cache if cache is not None else StateCache(),
-        kept=kept or NothingKept(),
+        kept=kept or NoPartCache(),
         progress=progress,
     ).run()
 
@@ -141,7 +141,7 @@ class _Run:
         dtype: str,
         analysis: Analysis | None,
         cache: StateCache,
-        kept: Kept,
+        kept: PartCache,
         progress: Progress,
     ) -> None:
         self.loaded, self.calibration, self.measured = loaded, calibration, measured

@@ -4,7 +4,8 @@ import streamlit as st
 
 from entviz.figures import comparison as drawn
 from entviz.figures import theme
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import MeasureAngles
 from pages.parts.shared import job_view, provenance, selection
 
 
@@ -21,7 +22,7 @@ def draw(chosen: selection.Selection) -> None:
         ):
             return
         shown = job_view.show(
-            lambda: workbench().angles(chosen.request(), job_view.session()),
+            lambda: runtime().ask(MeasureAngles(chosen.sample()), job_view.session()),
             place="compare.angles",
             label="Measuring angles",
             about=chosen,

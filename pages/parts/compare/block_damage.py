@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import streamlit as st
 
+from entviz.runtime import runtime
+from entviz.studies import StoredStudy
 from entviz.words.levels import LEVEL_TITLES, level_nouns
-from entviz.workbench import workbench
 from pages.parts.shared import job_view, provenance, selection
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions.interactions import Interactions
     from entviz.comparison.interactions.plan import Plan
     from entviz.comparison.trust.trust import Trust
-    from entviz.jobs import Job
 
 Result = TypeVar("Result")
 DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
@@ -59,7 +59,7 @@ def draw_damage(place: str) -> str:
 def show(
     place: str,
     asked: Asked,
-    measure: Callable[[], "Job[Result]"],
+    study: StoredStudy[Result],
     *,
     label: str,
     start: str,
@@ -69,26 +69,27 @@ def show(
 ) -> job_view.Shown["Result"]:
     """What is asked for, as :func:`pages.parts.shared.job_view.show`, once the person has pressed the button ``start``.
 
-    Until then the button is there, beside what ``estimate`` says of how long it will take here. ``place`` ends in the
-    workbench's name for what is measured: "compare.trust".
+    Until then the button is there, beside what ``estimate`` says of how long it will take here.
     """
     if todo := selection.missing(asked.selection):
         st.info(todo, icon=":material/edit_note:")
         return job_view.last(place)
-    if _started(place, asked):
+    if _started(place, asked, study):
         return job_view.show(
-            measure, place=place, label=label, about=asked, draw_partial=draw_partial, every=every
+            lambda: runtime().ask(study, job_view.session()),
+            place=place,
+            label=label,
+            about=asked,
+            draw_partial=draw_partial,
+            every=every,
         )
     _draw_start(place, asked, start, estimate)
     return job_view.last(place)
 
 
-def _started(place: str, asked: Asked) -> bool:
+def _started(place: str, asked: Asked, study: StoredStudy[Any]) -> bool:
     """Whether the person has asked for this, or it was measured before and is there at once."""
-    kind = place.rpartition(".")[2]
-    return st.session_state.get(f"{place}.started") == asked or workbench().knows(
-        kind, asked.selection.request(), asked.level
-    )
+    return st.session_state.get(f"{place}.started") == asked or runtime().knows(study)
 
 
 def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"], str]) -> None:
@@ -97,7 +98,7 @@ def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"
     row, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
     with below:
         planned: job_view.Shown[Plan] = job_view.show(
-            lambda: workbench().plan(asked.selection.request(), asked.level, job_view.session()),
+            lambda: runtime().plan(asked.selection.sample(), asked.level, job_view.session()),
             place=f"{place}.plan",
             label="Estimating the time",
             about=asked,

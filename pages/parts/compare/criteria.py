@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz.runtime import runtime
+from entviz.studies import Compare
 from entviz.tasks import read_task
-from entviz.workbench import workbench
 from pages.parts.compare import angles, choices, comparison_request, earlier, estimate, results
 from pages.parts.compare.comparison_request import Asked
 from pages.parts.shared import job_view, selection
 
 if TYPE_CHECKING:
     from entviz.comparison.grid.result import Comparison
-    from entviz.jobs import Job
+    from entviz.runtime.queue import Job
 
 PLACE: Final = "compare.criteria"
 
@@ -63,15 +64,15 @@ def _draw_start(asked: Asked) -> None:
 
 def _compare(asked: Asked) -> "Job[Comparison]":
     wanted = asked.choices
-    return workbench().compare(
-        asked.selection.request(),
+    study = Compare(
+        asked.selection.sample(),
         wanted.criteria,
         wanted.budgets,
         wanted.levels,
-        job_view.session(),
-        measure_on=choices.other_passages(asked.selection) if wanted.others else (),
-        seeds=wanted.seeds,
-        seconds=wanted.seconds,
-        task=read_task(wanted.task) if wanted.task else None,
-        limit=wanted.limit if wanted.task else None,
+        wanted.seeds,
+        wanted.seconds,
+        tuple(choices.other_passages(asked.selection)) if wanted.others else (),
+        read_task(wanted.task) if wanted.task else None,
+        wanted.limit if wanted.task else None,
     )
+    return runtime().ask(study, job_view.session())

@@ -6,16 +6,16 @@ from typing import Any
 
 import streamlit as st
 
+from entviz.runtime import runtime
 from entviz.store import Run
-from entviz.workbench import workbench
-from entviz.workbench.comparing import texts_key
+from entviz.studies.comparison import texts_key
 from pages.parts.compare import choices, comparison_request, results
 from pages.parts.shared import atomic_state, selection
 
 
 def draw(chosen: selection.Selection) -> None:
     """The newest comparison of this text that was kept, from another session or from before a restart."""
-    earlier = workbench().earlier_comparison(chosen.request())
+    earlier = runtime().earlier_comparison(chosen.sample())
     if earlier is None:
         st.caption("Nothing has been compared on this text yet.")
         return

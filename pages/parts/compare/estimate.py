@@ -5,7 +5,7 @@ from typing import Final
 from entviz.comparison.grid.contenders import contenders
 from entviz.comparison.grid.estimate import estimated_seconds, in_words
 from entviz.errors import EntvizError
-from entviz.workbench import workbench
+from entviz.runtime import runtime
 from pages.parts.compare.comparison_request import Asked
 from pages.parts.shared.markdown import escape
 
@@ -22,7 +22,7 @@ def sentence(asked: Asked) -> str:
     except EntvizError as error:
         return escape(str(error))
     sets = f"{len(entries) * max(1, len(choices.budgets))} prune sets"
-    known = workbench().earlier_analysis(asked.selection.model)
+    known = runtime().earlier_analysis(asked.selection.model)
     if known is not None:
         numbers = [int(budget) for budget in choices.budgets if budget.isascii() and budget.isdigit()]
         windows, length = asked.selection.windows, asked.selection.window_length

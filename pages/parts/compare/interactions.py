@@ -7,11 +7,11 @@ import streamlit as st
 from entviz.comparison.grid.estimate import in_words
 from entviz.figures import interactions as drawn
 from entviz.figures import theme
+from entviz.studies import MeasurePairs
 from entviz.words.phrases import number
-from entviz.workbench import workbench
 from pages.parts.compare import block_damage
 from pages.parts.compare.block_damage import Asked
-from pages.parts.shared import downloads, job_view, provenance, selection
+from pages.parts.shared import downloads, provenance, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def draw() -> None:
     shown = block_damage.show(
         PLACE,
         Asked(chosen, level),
-        lambda: workbench().interactions(chosen.request(), level, job_view.session()),
+        MeasurePairs(chosen.sample(), level),
         label="Dropping pairs",
         start="Measure the pairs",
         estimate=lambda plan: (

@@ -8,10 +8,10 @@ from entviz.comparison.grid.estimate import in_words
 from entviz.comparison.trust.verdict import between, signed, verdict
 from entviz.figures import theme
 from entviz.figures import trust as drawn
-from entviz.workbench import workbench
+from entviz.studies import JudgeCriteria
 from pages.parts.compare import block_damage
 from pages.parts.compare.block_damage import Asked
-from pages.parts.shared import downloads, job_view, provenance, selection
+from pages.parts.shared import downloads, provenance, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def draw() -> None:
     shown = block_damage.show(
         PLACE,
         Asked(chosen, level),
-        lambda: workbench().trust(chosen.request(), level, job_view.session()),
+        JudgeCriteria(chosen.sample(), level),
         label="Leaving out every block",
         start="Measure the damage",
         estimate=lambda plan: (

@@ -7,14 +7,15 @@ import streamlit as st
 
 from entviz.blocks import PruneSet
 from entviz.figures import generation as continuations
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import Generate, Prompt
 from pages.parts.compare.two_costs import NAMES
 from pages.parts.shared import job_view, provenance, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.evaluation.generation import Generation
-    from entviz.jobs import Job
+    from entviz.runtime.queue import Job
 
 PROMPT: Final = "The old lighthouse keeper"
 PROMPT_CHARACTERS: Final = 2000
@@ -47,7 +48,7 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
     if len(results) < 2:
         return
     spelled = job_view.show(
-        lambda: workbench().spell(chosen.model, [one.token_ids for one in results], job_view.session()),
+        lambda: runtime().spell(chosen.model, [one.token_ids for one in results], job_view.session()),
         place="compare.spelled_continuations",
         label="Writing out the tokens",
         about=tuple(tuple(one.token_ids) for one in results),
@@ -62,9 +63,8 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
 
 
 def _generate(chosen: selection.Selection, prompt: str, drop: PruneSet, side: str) -> "Job[Generation]":
-    return workbench().generate(
-        chosen.request(), prompt, str(drop), NEW_TOKENS, job_view.session(), side=side
-    )
+    study = Generate(Prompt(chosen.model, prompt, chosen.begin), drop, NEW_TOKENS)
+    return runtime().ask(study, job_view.session(), slot=f"generation {side}")
 
 
 def _draw_so_far(generation: "Generation") -> None:

@@ -9,14 +9,15 @@ from entviz.blocks import PruneSet
 from entviz.comparison.pair import sides
 from entviz.figures import comparison as drawn
 from entviz.figures import theme, tokens
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import ContrastBlocks, Evaluate
 from pages.parts.shared import downloads, job_view, provenance, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.comparison.pair.pair import Contrast
     from entviz.evaluation.loss import Evaluation
-    from entviz.jobs import Job
+    from entviz.runtime.queue import Job
 
 DRAWN: Final = 1024  # tokens at a time
 NAMES: Final = ("A", "B")
@@ -48,14 +49,14 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
 
 def _evaluate(chosen: selection.Selection, drop: PruneSet) -> "Job[Evaluation]":
     # Both are wanted at the same time, so neither takes the place of the other.
-    return workbench().evaluate(chosen.request(), str(drop), job_view.session(), supersede=False)
+    return runtime().ask(Evaluate(chosen.sample(), drop), job_view.session(), slot=None)
 
 
 def _draw_tokens(chosen: selection.Selection, a: "Evaluation", b: "Evaluation") -> None:
     st.subheader("Where in the text they differ", anchor=False, help="Loss is −log p of a token, in nats.")
     about = (chosen.model, a.token_ids.tobytes())
     spelled = job_view.show(
-        lambda: workbench().spell(chosen.model, a.token_ids.tolist(), job_view.session()),
+        lambda: runtime().spell(chosen.model, a.token_ids.tolist(), job_view.session()),
         place="compare.spelling",
         label="Writing out the tokens",
         about=about,
@@ -100,7 +101,7 @@ def draw_blocks(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
         )
         return
     shown = job_view.show(
-        lambda: workbench().contrast(chosen.request(), str(a), str(b), job_view.session()),
+        lambda: runtime().ask(ContrastBlocks(chosen.sample(), a, b), job_view.session()),
         place="compare.contrast.job",
         label="Putting blocks back",
         about=asked,

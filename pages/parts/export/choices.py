@@ -11,7 +11,8 @@ from entviz.export import FORMATS
 from entviz.export.folder import exports_directory, place
 from entviz.export.recipe import Measured, Recipe
 from entviz.figures import costs
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import Evaluate
 from pages.parts.shared import cards, job_view, provenance, selection
 from pages.parts.shared.markdown import escape
 
@@ -103,7 +104,7 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "job_
         shown: job_view.Shown[Evaluation] = job_view.last(PLACE)
     else:
         shown = job_view.show(
-            lambda: workbench().evaluate(chosen.request(), drop, job_view.session()),
+            lambda: runtime().ask(Evaluate(chosen.sample(), PruneSet.parse(drop)), job_view.session()),
             place=PLACE,
             label="Evaluating",
             about=(chosen, drop),

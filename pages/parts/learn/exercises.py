@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz.blocks import PruneSet
 from entviz.figures import lesson_costs, theme
 from entviz.lessons import exercises
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import Evaluate
 from pages.parts.shared import address, job_view, selection
 
 if TYPE_CHECKING:
@@ -98,8 +100,9 @@ def _evaluate(exercise: "Exercise", chosen: selection.Selection) -> "list[Evalua
     found: list[Evaluation] = []
     for number, choice in enumerate(exercise.choices, start=1):
         drop = choice.drop
+        study = Evaluate(chosen.sample(), PruneSet.parse(drop))
         shown = job_view.show(
-            partial(workbench().evaluate, chosen.request(), drop, job_view.session(), supersede=False),
+            partial(runtime().ask, study, job_view.session(), slot=None),
             place=f"learn.{exercise.name}.{number}",
             label=f"Dropping {_short(choice)}",
             about=(chosen, drop),

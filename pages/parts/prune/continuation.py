@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz.blocks import PruneSet
 from entviz.figures import generation as drawn
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import Generate, Prompt
 from pages.parts.prune import numbers, ticks
 from pages.parts.shared import job_view, provenance, selection
 
@@ -71,10 +73,9 @@ def _draw_one(chosen: selection.Selection, asked: "Asked", place: str, ready: bo
     if not ready and shown.about != asked:
         st.caption("Written once the numbers are there.")
         return None
+    prompt = Prompt(chosen.model, asked.prompt, chosen.begin)
     shown = job_view.show(
-        lambda: workbench().generate(
-            chosen.request(), asked.prompt, asked.drop, asked.count, job_view.session()
-        ),
+        lambda: runtime().ask(Generate(prompt, PruneSet.parse(asked.drop), asked.count), job_view.session()),
         place=place,
         label="Writing",
         about=asked,
@@ -88,7 +89,7 @@ def _draw_texts(
 ) -> None:
     """The texts token by token, what differs marked, with the speeds."""
     spelled = job_view.show(
-        lambda: workbench().spell(chosen.model, [one.token_ids for one in both], job_view.session()),
+        lambda: runtime().spell(chosen.model, [one.token_ids for one in both], job_view.session()),
         place="prune.spelled_continuation",
         label="Writing out the tokens",
         about=tuple(tuple(one.token_ids) for one in both),

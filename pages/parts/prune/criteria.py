@@ -1,15 +1,16 @@
 """The choice of a criterion, and its ranking of the blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from entviz.criteria import CRITERIA, EntroDrop
 from entviz.estimators import entropies
+from entviz.runtime import runtime
+from entviz.studies import Rank, RankingOptions
 from entviz.words.levels import LEVEL_TITLES
 from entviz.words.metrics import metric_title
-from entviz.workbench import workbench
 from pages.parts.shared import job_view, metric_options, selection
 
 if TYPE_CHECKING:
@@ -41,6 +42,20 @@ class Choice:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of block that are ranked."""
         return ("attn", "mlp") if self.level == "attn+mlp" else (self.level,)
+
+    def study(self, chosen: selection.Selection, budget: int) -> Rank:
+        """The ranking for so many blocks."""
+        by = RankingOptions(
+            self.criterion,
+            self.estimator,
+            self.level,
+            budget,
+            self.protect,
+            self.stage,
+            seconds=SEARCH_SECONDS,
+            along=self.measured,
+        )
+        return Rank(chosen.sample(), by)
 
     @property
     def unit(self) -> str:
@@ -102,17 +117,9 @@ def has_estimator(criterion: str) -> bool:
 def show_ranking(chosen: selection.Selection, choice: Choice) -> "job_view.Shown[Ranking]":
     """The ranking at the chosen level, as a job on the screen."""
     return job_view.show(
-        lambda: workbench().rank(
-            chosen.request(),
-            choice.criterion,
-            choice.estimator,
-            choice.level,
-            choice.count if CRITERIA[choice.criterion].order != "all" else 0,
+        lambda: runtime().ask(
+            choice.study(chosen, choice.count if CRITERIA[choice.criterion].order != "all" else 0),
             job_view.session(),
-            protect=choice.protect,
-            stage=choice.stage,
-            seconds=SEARCH_SECONDS,
-            along=choice.measured,
         ),
         place="prune.ranking",
         label="Trying blocks" if CRITERIA[choice.criterion].tries() else "Ranking blocks",
@@ -125,17 +132,7 @@ def other_rankings(chosen: selection.Selection, choice: Choice) -> "list[Ranking
     if CRITERIA[choice.criterion].needs != "analysis":
         return []
     jobs = [
-        workbench().rank(
-            chosen.request(),
-            choice.criterion,
-            choice.estimator,
-            kind,
-            0,
-            job_view.session(),
-            protect=choice.protect,
-            stage=choice.stage,
-            along=choice.measured,
-        )
+        runtime().ask(replace(choice, level=kind).study(chosen, 0), job_view.session())
         for kind in selection.KINDS
         if kind not in choice.kinds
     ]

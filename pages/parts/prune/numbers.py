@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from entviz.blocks import PruneSet
 from entviz.figures import costs
-from entviz.jobs import Job
+from entviz.runtime import runtime
+from entviz.runtime.queue import Job
+from entviz.studies import Evaluate
 from entviz.words.phrases import of_windows, some
-from entviz.workbench import workbench
 from pages.parts.prune import ticks
 from pages.parts.shared import cards, job_view, provenance, selection
 from pages.parts.shared.markdown import escape
@@ -75,9 +77,8 @@ def _asked(chosen: selection.Selection) -> Asked:
 
 
 def _evaluate(asked: Asked, supersede: bool = True) -> "Job[Evaluation]":
-    return workbench().evaluate(
-        asked.selection.request(), asked.drop, job_view.session(), asked.dtype, supersede
-    )
+    study = Evaluate(asked.selection.sample(), PruneSet.parse(asked.drop), asked.dtype)
+    return runtime().ask(study, job_view.session(), slot=study.slot if supersede else None)
 
 
 def _draw_status(sentence: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.figures import costs, theme, tokens
-from entviz.workbench import workbench
+from entviz.runtime import runtime
 from pages.parts.prune import numbers
 from pages.parts.shared import job_view
 
@@ -31,7 +31,7 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
     earlier = "" if shown.fresh else "Shown is the earlier result. "
     st.caption(f"{earlier}{numbers.named(asked.drop)}, measured on {numbers.measured_on(evaluation, asked)}.")
     spelled = job_view.show(
-        lambda: workbench().spell(asked.selection.model, evaluation.token_ids.tolist(), job_view.session()),
+        lambda: runtime().spell(asked.selection.model, evaluation.token_ids.tolist(), job_view.session()),
         place="prune.spelling",
         label="Writing out the tokens",
         about=(asked.selection.model, evaluation.token_ids.tobytes()),

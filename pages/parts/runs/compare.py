@@ -7,10 +7,11 @@ import streamlit as st
 
 from entviz.estimators import is_entropy
 from entviz.figures import overlay, theme
+from entviz.runtime import runtime
 from entviz.store import Run
-from entviz.store.listing import KIND_TITLES, NUMBERS, dropped, listing
+from entviz.studies.listing import NUMBERS, dropped, listing
+from entviz.studies.registry import title_of
 from entviz.words.metrics import metric_title
-from entviz.workbench import workbench
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
@@ -25,15 +26,15 @@ def draw(chosen: list[Run]) -> None:
     named = dict(zip(ascii_uppercase, chosen[: overlay.MOST], strict=False))
     for name, run in named.items():
         drop = f", without {escape(dropped(run))}" if dropped(run) else ""
-        kind = KIND_TITLES.get(run.kind, run.kind)
+        kind = title_of(run.kind)
         st.markdown(f"**{name}** {kind}: {escape(run.model)} on {escape(run.description)}{drop}")
-    if len({(run.model, run.description, workbench().store.text(run.key)) for run in named.values()}) > 1:
+    if len({(run.model, run.description, runtime().store.text(run.key)) for run in named.values()}) > 1:
         st.caption(
             "These were not measured on the same model, text and windows. An entropy depends on the window length, "
             "and a perplexity on the text."
         )
     kinds = {run.kind for run in named.values()}
-    results = {name: workbench().store.get(run.key) for name, run in named.items()}
+    results = {name: runtime().store.get(run.key) for name, run in named.items()}
     results = {name: result for name, result in results.items() if result is not None}
     if len(results) < len(named):
         st.warning(

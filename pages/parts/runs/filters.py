@@ -11,9 +11,9 @@ import streamlit as st
 
 from entviz.blocks import PruneSet
 from entviz.errors import BlockError
+from entviz.runtime import runtime
 from entviz.store import Run
-from entviz.store.listing import KIND_TITLES
-from entviz.workbench import workbench
+from entviz.studies.registry import part_kinds, stored_studies, title_of
 from pages.parts.shared.markdown import escape
 
 LISTED: Final = 300
@@ -26,12 +26,12 @@ def draw() -> list[Run]:
     """The filters; returns the runs that pass them, the newest first."""
     if "runs.contains" not in st.session_state:  # the page has just been opened: its widgets are new
         refresh()
-    store = workbench().store
+    store = runtime().store
     first, second = st.columns(2, gap="medium")
     kinds = first.multiselect(
         "Kind",
-        list(KIND_TITLES),
-        format_func=KIND_TITLES.__getitem__,
+        list(stored_studies()),
+        format_func=title_of,
         key="runs.kind",
         placeholder="All kinds",
     )
@@ -55,7 +55,12 @@ def draw() -> list[Run]:
     kept: tuple[Any, list[Run]] | None = st.session_state.get(_LISTING)
     if kept is None or kept[0] != asked:
         found = store.runs(
-            kind=kinds or list(KIND_TITLES), model=model, contains=contains.strip(), drop=drop, limit=LISTED
+            kind=kinds or None,
+            without=part_kinds(),
+            model=model,
+            contains=contains.strip(),
+            drop=drop,
+            limit=LISTED,
         )
         kept = st.session_state[_LISTING] = (asked, found)
     return kept[1]
@@ -68,7 +73,7 @@ def refresh() -> None:
 
 def delete(keys: tuple[str, ...]) -> None:
     """Delete runs for everyone."""
-    workbench().forget(*keys)
+    runtime().forget(*keys)
     refresh()
 
 
@@ -85,7 +90,7 @@ def table_key(found: list[Run]) -> str:
 
 def bound_in_words() -> str:
     """When runs begin to be removed."""
-    return f"they take {workbench().store.disk_bytes / 1e6:,.0f} MB"
+    return f"they take {runtime().store.disk_bytes / 1e6:,.0f} MB"
 
 
 def _read(written: str) -> PruneSet | None:

@@ -3,17 +3,18 @@
 import streamlit as st
 
 from entviz.report import file_name
+from entviz.runtime import runtime
 from entviz.store import Run
-from entviz.store.listing import KIND_TITLES, dropped, found
-from entviz.workbench import workbench
+from entviz.studies.listing import dropped, found
+from entviz.studies.registry import title_of
 from pages.parts.runs import opening
 from pages.parts.shared import job_view, report_button
 from pages.parts.shared.markdown import escape
 
 
 def draw(run: Run) -> None:
-    text, session = workbench().store.text(run.key), job_view.session()
-    st.subheader(KIND_TITLES.get(run.kind, run.kind), anchor=False)
+    text, session = runtime().store.text(run.key), job_view.session()
+    st.subheader(title_of(run.kind), anchor=False)
     drop = dropped(run)
     bare = "" if run.options.get("begin", True) else ", without the token that begins a text"
     about = f"{escape(run.model)} on {escape(run.description)}{bare}"

@@ -6,38 +6,24 @@ import streamlit as st
 
 from entviz.models.here import is_here
 from entviz.store import Run
-from entviz.store.listing import dropped, number_rows
+from entviz.studies import study_of
+from entviz.studies.summaries import number_rows
 from entviz.text.passages import passages
 from pages.parts.prune.continuation import MOST_NEW_TOKENS, PROMPT_CHARACTERS
 from pages.parts.shared import atomic_state, selection
 
-# The page on which each kind is looked at.
-PAGES: Final = {
-    "analysis": "explore",
-    "evaluation": "prune",
-    "generation": "prune",
-    "ranking": "prune",
-    "comparison": "compare",
-    "contrast": "compare",
-    "score": "prune",
-    "trust": "compare",
-    "interactions": "compare",
-    "angles": "compare",
-}
-# The tab of the Compare page on which a kind is looked at.
-_TABS: Final = {
-    "comparison": "Criteria",
-    "angles": "Criteria",
-    "contrast": "Two prune sets",
-    "trust": "Which to trust",
-    "interactions": "Interactions",
-}
+# Choices of pages that take no other values, by their keys.
+_NUMBERS: Final = {"prune.new_tokens": (1, MOST_NEW_TOKENS)}
+_TEXTS: Final = {"prune.prompt": PROMPT_CHARACTERS}
 _GO: Final = "runs.go"  # in the session's state: the page to switch to
 
 
 def draw_button(run: Run, text: str | None) -> None:
     """The button that opens a run."""
-    page = PAGES[run.kind]
+    study = study_of(run.kind)
+    if study is None:
+        return
+    page = study.page.name
     st.button(
         f"Open on {page.capitalize()}",
         type="primary",
@@ -50,9 +36,10 @@ def draw_button(run: Run, text: str | None) -> None:
 
 def closed(run: Run, text: str | None) -> str:
     """Why no page can open a run, as a sentence; empty where one can."""
-    if run.kind not in PAGES:
+    study = study_of(run.kind)
+    if study is None:
         return "No page can open a run of this kind."
-    if text is not None or run.kind == "score":
+    if text is not None or not study.needs_text:
         return ""
     why = "its text was too long to be kept"
     if "token_ids" in run.options.get("shell", {}):
@@ -68,9 +55,8 @@ def anew(run: Run, text: str | None) -> str:
         return (
             f"It was asked for in a shell with {asked}. A page measures without that, so it measures again."
         )
-    if run.kind == "generation":
-        if len(text or "") <= PROMPT_CHARACTERS and options["max_new_tokens"] <= MOST_NEW_TOKENS:
-            return ""
+    widgets = _widgets(run, text)
+    if _possible(widgets) != widgets:
         return (
             f"A page takes prompts of up to {PROMPT_CHARACTERS:,} characters and writes up to {MOST_NEW_TOKENS} "
             "tokens: opened, it is written again with the nearest values."
@@ -92,7 +78,7 @@ def go() -> None:
 
 
 def _open(run: Run, text: str | None, page: str) -> None:
-    atomic_state.choose(_choices(run, text), _widgets(run, text) | {_GO: page})
+    atomic_state.choose(_choices(run, text), _possible(_widgets(run, text)) | {_GO: page})
 
 
 def _choices(run: Run, text: str | None) -> dict[str, Any]:
@@ -106,27 +92,26 @@ def _choices(run: Run, text: str | None) -> dict[str, Any]:
             "windows": _within(options["windows"], selection.WINDOWS_RANGE),
             "length": _within(options["window_length"], selection.LENGTH_RANGE),
         }
-    if "drop" in options or (run.kind == "ranking" and dropped(run)):
-        found["drop"] = dropped(run)
+    study = study_of(run.kind)
+    if study is not None and (drop := study.prune_set(run)) is not None:
+        found["drop"] = drop
     return found
 
 
 def _widgets(run: Run, text: str | None) -> dict[str, Any]:
     """What the widgets of the run's page say, by their keys, as the run had it."""
-    options = run.options
-    if run.kind == "generation":
-        return {
-            "prune.prompt": (text or "")[:PROMPT_CHARACTERS],
-            "prune.new_tokens": _within(options["max_new_tokens"], (1, MOST_NEW_TOKENS)),
-        }
-    if run.kind == "evaluation":
-        return {"prune.float32": options.get("dtype") == "float32"}
-    found: dict[str, Any] = {"compare.tab": _TABS[run.kind]} if run.kind in _TABS else {}
-    if run.kind in ("trust", "interactions"):
-        found[f"{run.kind}.level"] = options["level"]
-    if run.kind == "contrast":
-        found |= {"compare.set.a": options["a"], "compare.set.b": options["b"]}
-    return found
+    study = study_of(run.kind)
+    if study is None:
+        return {}
+    tab = {f"{study.page.name}.tab": study.page.tab} if study.page.tab else {}
+    return tab | study.opened(run, text)
+
+
+def _possible(widgets: dict[str, Any]) -> dict[str, Any]:
+    """The nearest values that widgets take."""
+    numbers = {key: _within(widgets[key], limits) for key, limits in _NUMBERS.items() if key in widgets}
+    texts = {key: widgets[key][:most] for key, most in _TEXTS.items() if key in widgets}
+    return widgets | numbers | texts
 
 
 def _text(text: str, description: str) -> dict[str, Any]:

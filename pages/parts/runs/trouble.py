@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from entviz.workbench import workbench
+from entviz.runtime import runtime
 from pages.parts.runs import filters
 from pages.parts.shared.markdown import escape
 
 
 def draw() -> None:
     """Warn where results are not kept, and say what had to be mended."""
-    store = workbench().store
+    store = runtime().store
     if store.trouble is not None:
         more = " Runs from before are not listed until then." if hides_runs() else ""
         st.warning(escape(f"{store.trouble} It is tried again by itself.{more}"), icon=":material/warning:")
@@ -20,4 +20,4 @@ def draw() -> None:
 
 def hides_runs() -> bool:
     """Whether there may be runs that cannot be read now."""
-    return workbench().store.unreadable is not None
+    return runtime().store.unreadable is not None

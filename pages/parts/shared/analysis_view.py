@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from entviz.estimators import default_metrics
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.studies import Analyze
 from pages.parts.shared import job_view, selection
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def show(
         return _about_text(replace(job_view.last(place), failed=True))
     return _about_text(
         job_view.show(
-            lambda: workbench().analyze(chosen.request(), specs, job_view.session()),
+            lambda: runtime().ask(Analyze(chosen.sample(), specs), job_view.session()),
             place=place,
             label="Measuring hidden states",
             about=(chosen, specs),

@@ -3,7 +3,7 @@
 ::
 
     shown = show(
-        lambda: workbench().analyze(selection.request(), metrics, session()),
+        lambda: runtime().ask(Analyze(selection.sample()), session()),
         place="explore", label="Measuring", about=selection,
     )
     if shown.result is not None:
@@ -22,8 +22,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.errors import EntvizError
-from entviz.jobs import Job
-from entviz.workbench import workbench
+from entviz.runtime import runtime
+from entviz.runtime.queue import Job
 from pages.parts.shared import frame
 from pages.parts.shared.markdown import escape
 
@@ -50,7 +50,7 @@ class Shown(Generic[Result]):
 
 
 def session() -> str:
-    """This browser session's id, by which the workbench tells who still waits for a job."""
+    """This browser session's id, by which the runtime tells who still waits for a job."""
     frame.require()
     context = get_script_run_ctx()
     return context.session_id if context else "no-session"
@@ -96,7 +96,7 @@ def show(
         _offer_again(place)
     else:
         # Where many wait, each looks less often: looking takes time from the work that all wait for.
-        crowd = max(1.0, workbench().worker.unfinished / CROWD)
+        crowd = max(1.0, runtime().worker.unfinished / CROWD)
         every = min(every * crowd, MOST_SECONDS)
         watch = _Watch(job, place, label, about, draw_partial, draw_waiting, eager)
         st.fragment(watch.draw, run_every=every)()

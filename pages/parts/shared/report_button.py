@@ -11,11 +11,11 @@ from typing import Final
 
 import streamlit as st
 
-from entviz import report
-from entviz.jobs import Job
 from entviz.models.here import is_here
+from entviz.runtime import runtime
+from entviz.runtime.queue import Job
 from entviz.store import Run
-from entviz.workbench import workbench
+from entviz.studies import reporting, study_of
 
 SPELLING_SECONDS: Final = (
     20.0  # a model that takes longer to load leaves the report without its coloured text
@@ -45,13 +45,14 @@ def of_run(run: Run, text: str | None, session: str) -> str:
 
     It is made outside the script, which is why the session has to be given.
     """
-    result = workbench().store.get(run.key)
-    if result is None:
+    result, study = runtime().store.get(run.key), study_of(run.kind)
+    if result is None and study is not None:
         return _MISSING
+    rows = study.token_rows(result) if study is not None else None
     pieces = None
-    if run.kind == "evaluation" and is_here(run.model):
-        pieces = _waited(workbench().spell(run.model, result.token_ids.tolist(), session), session)
-    return report.of_run(run, result, text, pieces)
+    if rows is not None and is_here(run.model):
+        pieces = _waited(runtime().spell(run.model, rows, session), session)
+    return reporting.of_run(run, result, text, pieces)
 
 
 def _waited(job: Job[list[list[str]]], session: str) -> list[list[str]] | None:

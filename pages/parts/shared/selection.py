@@ -3,7 +3,7 @@
 ::
 
     selection = current()                   # plain data, good as a key
-    job = workbench().analyze(selection.request(), metrics, session())
+    job = runtime().ask(Analyze(selection.sample()), session())
 
 Choices live in ``st.session_state`` under a key of their own, never under a widget's: a widget's value dies when its
 page is left, and a shared link must be able to set a choice before any widget exists. They live there together, and
@@ -19,9 +19,9 @@ import streamlit as st
 
 from entviz.estimators import METRICS, base, default_metrics, with_defaults
 from entviz.models import CATALOG, DEFAULT_MODEL
+from entviz.studies import TextSample
 from entviz.text.files import plain_line_ends
 from entviz.text.passages import passages
-from entviz.workbench import Request
 from pages.parts.shared import frame
 
 TYPED: Final = "typed"
@@ -77,9 +77,9 @@ class Selection:
             return "your file"
         return f"the {passages()[self.text_name].name} passage"
 
-    def request(self) -> Request:
-        """The same, as the workbench wants it."""
-        return Request(self.model, self.text, self.windows, self.window_length, self.begin)
+    def sample(self) -> TextSample:
+        """The same, as studies take it."""
+        return TextSample(self.model, self.text, self.windows, self.window_length, self.begin)
 
 
 def view() -> Mapping[str, Any]:

@@ -1,0 +1,96 @@
+"""The models in memory: few at a time, each loaded once however many sessions ask for it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psutil
+
+from entviz.progress import Progress, silent, waiting_for
+from entviz.runtime.identity import model_identity
+from entviz.studies.samples import Loading
+
+if TYPE_CHECKING:
+    from entviz.models import LoadedModel
+
+PAGES = Loading()
+_Key = tuple[str, Loading]
+_WITH_COPY = 1.5  # a model in float32 and its copy in bfloat16 take one and a half times its bytes
+
+
+class ModelCache:
+    """Loaded models by name and by how they are loaded.
+
+    Args:
+        kept: how many stay in memory; the least recently used is let go before another is loaded.
+        memory_bytes: what they may take together, where there is more than one; half of the machine's by default.
+    """
+
+    def __init__(self, kept: int = 2, memory_bytes: int | None = None) -> None:
+        self.kept = max(1, kept)
+        self.memory_bytes = psutil.virtual_memory().total // 2 if memory_bytes is None else memory_bytes
+        self._lock = threading.Lock()
+        self._models: OrderedDict[_Key, tuple[str | None, LoadedModel]] = OrderedDict()
+        # Of models being loaded, and how many threads are at each.
+        self._gates: dict[_Key, tuple[threading.Lock, int]] = {}
+
+    def find(self, name: str, loading: Loading = PAGES) -> LoadedModel | None:
+        """A model if it is in memory and its files have not changed, else None."""
+        identity = model_identity(name)
+        with self._lock:
+            known = self._models.get((name, loading))
+            if known is None or known[0] != identity:
+                return None
+            self._models.move_to_end((name, loading))
+            return known[1]
+
+    def get(self, name: str, progress: Progress = silent, loading: Loading = PAGES) -> LoadedModel:
+        """A model, loaded now if it is not in memory or its files have changed.
+
+        Raises ``ModelError`` where it cannot be loaded, and ``Cancelled`` where ``progress``, which is called now and
+        then, says so. Takes as long as loading takes, downloads included.
+        """
+        key = (name, loading)
+        with self._one_at_a_time(key, progress):
+            return self.find(name, loading) or self._load(key, progress)
+
+    def put(self, name: str, loaded: LoadedModel, loading: Loading = PAGES) -> None:
+        """Keep a model; the least recently used go where all together take too much."""
+        with self._lock:
+            self._models[name, loading] = (model_identity(name), loaded)
+            while len(self._models) > 1 and self._bytes() > self.memory_bytes:
+                self._models.popitem(last=False)
+
+    @contextmanager
+    def _one_at_a_time(self, key: _Key, progress: Progress) -> Iterator[None]:
+        """The gate of a model. It is there as long as anybody waits at it, also where loading fails for the first."""
+        with self._lock:
+            gate, waiting = self._gates.get(key, (threading.Lock(), 0))
+            self._gates[key] = (gate, waiting + 1)
+        try:
+            with waiting_for(gate, progress):
+                yield
+        finally:
+            with self._lock:
+                gate, waiting = self._gates.pop(key)
+                if waiting > 1:
+                    self._gates[key] = (gate, waiting - 1)
+
+    def _load(self, key: _Key, progress: Progress) -> LoadedModel:
+        from entviz.models import load
+
+        name, loading = key
+        with self._lock:  # before loading, or the old ones and the new one would be in memory at once
+            self._models.pop(key, None)
+            while len(self._models) >= self.kept:
+                self._models.popitem(last=False)
+        loaded = load(name, dtype=loading.dtype, device=loading.device, progress=progress)
+        self.put(name, loaded, loading)
+        return loaded
+
+    def _bytes(self) -> float:
+        return sum(_WITH_COPY * loaded.bytes for _, loaded in self._models.values())

@@ -1,0 +1,55 @@
+"""Whose turn it is: sessions in a ring, each with the seconds that it may compute.
+
+Deficit round robin (Shreedhar & Varghese, "Efficient Fair Queueing Using Deficit Round Robin", SIGCOMM 1995): a
+session gets a quantum of seconds when the ring comes to it, and what it overran is taken off its later quanta. So
+neither many jobs nor long steps win a session more than its share, and no one waits longer than one round.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+
+LARGEST_DEBT = 5.0  # seconds; one very long step shall not shut a session out for ever
+
+
+class Ring:
+    """The order in which sessions get turns of ``quantum`` seconds. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, quantum: float) -> None:
+        self.quantum = quantum
+        self._credit: OrderedDict[str, float] = (
+            OrderedDict()
+        )  # session -> seconds it may compute; first is next
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._credit))
+
+    def join(self, session: str) -> None:
+        """Put a session last, unless it is in the ring already."""
+        self._credit.setdefault(session, 0.0)
+
+    def keep_only(self, sessions: Collection[str]) -> None:
+        """Forget all other sessions, and with them what they owe."""
+        for session in set(self._credit).difference(sessions):
+            del self._credit[session]
+
+    def next_of(self, ready: Collection[str]) -> str:
+        """The session among ``ready`` (not empty, all in the ring) whose turn it is."""
+        while True:
+            session = next(iter(self._credit))
+            if session in ready:
+                self._credit[session] = min(self._credit[session] + self.quantum, self.quantum)
+                if self._credit[session] > 0:
+                    return session  # and it stays first, so whoever joins during its turn comes before it
+            self._credit.move_to_end(session)
+
+    def used_up(self, session: str, seconds: float) -> bool:
+        """Whether a turn of that many seconds is all that the session may have now."""
+        return seconds >= self._credit.get(session, 0.0)
+
+    def charge(self, session: str, seconds: float) -> None:
+        """End a session's turn, which lasted ``seconds``."""
+        if session in self._credit:
+            self._credit[session] = max(self._credit[session] - seconds, -LARGEST_DEBT)
+            self._credit.move_to_end(session)

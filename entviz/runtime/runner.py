@@ -1,0 +1,203 @@
+"""Where studies are computed, in a job of the queue as in a shell: load the model, read the text, compute, keep.
+
+runner = Runner(open_store(), ModelCache())
+runner.answer(study, turn)                    # in a job: what is known is found
+runner.run_now(study, progress).result        # in a shell: always computed, then kept
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from entviz.progress import Progress, silent
+from entviz.runtime.identity import model_identity
+from entviz.runtime.keys import asked_key
+from entviz.runtime.model_cache import PAGES, ModelCache
+from entviz.studies.results import StudyResults
+from entviz.studies.samples import Loading
+from entviz.studies.study import Material, StoredStudy, Study
+
+if TYPE_CHECKING:
+    from entviz.decoder.states import StateCache
+    from entviz.models import LoadedModel
+    from entviz.runtime.queue import Turn
+    from entviz.store import Store
+
+T = TypeVar("T")
+log = logging.getLogger("entviz")
+
+
+@dataclass(frozen=True)
+class Begun(Generic[T]):
+    """A study whose model is loaded and whose text is read.
+
+    Attributes:
+        study: with all that was left to the model or the text.
+        loaded: the model.
+        windows: what goes through it.
+        identity: of the model's files before they were read; None where they are not on this machine.
+    """
+
+    study: Study[T]
+    loaded: LoadedModel
+    windows: Any
+    identity: str | None
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """A study that was answered: as it was settled, the model, what went through it, and the result."""
+
+    study: Study[T]
+    loaded: LoadedModel
+    windows: Any
+    result: T
+
+
+class Runner:
+    """Computes studies: each method may take long, and raises ``EntvizError``.
+
+    Args:
+        store: where results are kept; None for nowhere.
+        models: the models in memory.
+        states_bytes: what hidden states that studies start from may take; None for what suits the machine.
+    """
+
+    def __init__(self, store: Store | None, models: ModelCache, states_bytes: int | None = None) -> None:
+        self._store = store
+        self._models = models
+        self._states_bytes = states_bytes
+        self._states: StateCache | None = None
+        self._making = threading.Lock()
+
+    def answer(self, study: Study[T], turn: Turn, request: str | None = None) -> T:
+        """A study's result, found or computed. It is found later under the key ``request``, if one is given."""
+        begun = self._begin(study, turn, turn.aside)
+        results = StudyResults(self._store, begun.loaded)
+        result = self._result(begun, results, turn, self.states, turn.aside)
+        if request is not None and isinstance(begun.study, StoredStudy) and self._store is not None:
+            self._store.link(request, results.key(begun.study, begun.windows.fingerprint))
+        return result
+
+    def begin(self, study: Study[T]) -> Begun[T]:
+        """Load a study's model and read its text, for :meth:`run_now`."""
+        return self._begin(study, silent, nullcontext)
+
+    def run_now(self, study: Study[T] | Begun[T], progress: Progress = silent) -> Outcome[T]:
+        """Compute a study, whatever is known of it, and keep the result.
+
+        A model's relative path is kept as the absolute one, which means the same in every directory.
+        """
+        begun = study if isinstance(study, Begun) else self.begin(study)
+        begun = replace(begun, study=begun.study.with_model(placed(begun.study.model)))
+        loaded, windows = begun.loaded, begun.windows
+        results = StudyResults(self._store, loaded, fresh=True)
+        basis = begun.study.basis
+        if basis is None:
+            result = self._result(begun, results, progress, None, nullcontext)
+            self._keep(begun, results, result)
+        else:
+            begun.study.check_model(loaded, windows)
+            below = replace(begun, study=basis.study)
+            whole = self._result(below, results, progress, None, nullcontext)
+            self._keep(below, results, whole)
+            result = basis.derive(whole)
+        return Outcome(begun.study, loaded, windows, result)
+
+    def model(
+        self,
+        name: str,
+        progress: Progress,
+        aside: Callable[[], AbstractContextManager[None]],
+        loading: Loading = PAGES,
+    ) -> LoadedModel:
+        """A model, loaded where it is not in memory; others can compute meanwhile, as it may have to be downloaded."""
+        loaded = self._models.find(name, loading)
+        if loaded is None:
+            with aside():
+                loaded = self._models.get(name, progress, loading)
+        return loaded
+
+    @property
+    def states(self) -> StateCache:
+        """The hidden states that studies start from."""
+        from entviz.decoder.states import StateCache
+
+        with self._making:
+            if self._states is None:
+                self._states = StateCache(self._states_bytes)
+            return self._states
+
+    def forget_states(self) -> None:
+        """Give their memory back."""
+        if self._states is not None:
+            self._states.clear()
+
+    def _begin(
+        self, study: Study[T], progress: Progress, aside: Callable[[], AbstractContextManager[None]]
+    ) -> Begun[T]:
+        study.check()
+        identity = model_identity(study.model)
+        loaded = self.model(study.model, progress, aside, study.sample.loading)
+        windows = study.read(loaded)
+        return Begun(study.settled(loaded, windows), loaded, windows, identity)
+
+    def _result(
+        self,
+        begun: Begun[T],
+        results: StudyResults,
+        progress: Progress,
+        states: StateCache | None,
+        aside: Callable[[], AbstractContextManager[None]],
+    ) -> T:
+        """The result of a study without a basis, which is kept unless a shell keeps it in its own way."""
+        study, windows = begun.study, begun.windows
+        known: T | None = None
+        if isinstance(study, StoredStudy):
+            known = results.get(study, windows.fingerprint)
+        if known is not None:
+            return known
+        material = Material(
+            begun.loaded,
+            windows,
+            results,
+            states,
+            answer=lambda other: self._result(replace(begun, study=other), results, progress, states, aside),
+            aside=aside,
+        )
+        result = study.compute(material, progress)
+        if isinstance(study, StoredStudy) and not results.fresh:
+            results.put(study, windows.fingerprint, result)
+        return result
+
+    def _keep(self, begun: Begun[T], results: StudyResults, result: T) -> None:
+        """Keep what a shell computed. Where its files have not changed meanwhile, a page finds it without a model."""
+        study = begun.study
+        if not isinstance(study, StoredStudy) or self._store is None:
+            return
+        try:
+            key = results.put(study, begun.windows.fingerprint, result)
+            asked, identity = asked_key(study)
+            same_files = identity is not None and identity == begun.identity
+            if same_files and not study.shell_options() and results.text_of(study) is not None:
+                self._store.link(asked, key)
+        except UnicodeError:  # a shell hands over bytes that are no text as characters that no database takes
+            log.warning("The result is not kept: its text or a name in it is not valid Unicode.")
+
+
+def placed(model: str) -> str:
+    """A model's name as it means the same in every directory: a path is made absolute."""
+    from entviz.models import CATALOG
+
+    path = Path(model)
+    try:
+        path = path.expanduser()
+        return str(path.absolute()) if model not in CATALOG and path.exists() else model
+    except (OSError, RuntimeError, ValueError):  # a name that no file could have
+        return model

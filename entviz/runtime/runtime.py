@@ -1,0 +1,203 @@
+"""What a page hands a study to: a job at once, from the store or through the queue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+from entviz.errors import EntvizError
+from entviz.runtime.identity import model_identity
+from entviz.runtime.idle_timer import IdleTimer, give_memory_back
+from entviz.runtime.keys import asked_key
+from entviz.runtime.model_cache import ModelCache
+from entviz.runtime.queue import Derived, Job, Turn, Worker
+from entviz.runtime.runner import Runner
+from entviz.store.memory import Memory
+from entviz.studies.interactions import MeasurePairs
+from entviz.studies.registry import open_store
+from entviz.studies.study import StoredStudy, Study
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.interactions.plan import Plan
+    from entviz.store import Run, Store
+    from entviz.studies.samples import TextSample
+
+T = TypeVar("T")
+
+URGENT, BACKGROUND = 1, -1  # before other work, and after a session's other jobs
+IDLE_SECONDS = 120.0
+_SPELLED_BYTES = 10_000_000
+_PIECE_BYTES = 70  # what a short text takes in memory, roughly
+
+
+class Runtime:
+    """Loads models, computes studies in jobs, and remembers both. All methods return at once and never raise.
+
+    ``session`` says who asks. A page that shows an unfinished job must ``touch(session)`` it every few seconds, or
+    ask again, which does the same; what nobody asks after is cancelled. Bad input gives a failed job.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker: Worker | None = None,
+        store: Store | None = None,
+        models: ModelCache | None = None,
+        states_bytes: int | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.worker = worker or Worker()
+        self.store = store or open_store()
+        self.models = models or ModelCache()
+        self.runner = Runner(self.store, self.models, states_bytes)
+        self._idle = IdleTimer(idle_seconds, self._give_back)
+        self._spelled = Memory(_SPELLED_BYTES)
+
+    def ask(self, study: Study[T], session: str, *, slot: str | EllipsisType | None = ...) -> Job[T]:
+        """The result of a study. What the session asked for before in the same slot it then no longer waits for.
+
+        Args:
+            slot: the study's own, if left out; None supersedes nothing.
+        """
+        try:
+            basis = study.basis
+        except EntvizError as error:
+            return Job.refused("refused", error)
+        if basis is not None:
+            return Derived(self.ask(basis.study, session, slot=slot), basis.derive)
+        place = study.slot if isinstance(slot, EllipsisType) else slot
+        priority = URGENT if study.urgent else 0
+        if not isinstance(study, StoredStudy):  # each asking is another
+            work = partial(self.runner.answer, study)
+            return self._submit(f"{study.kind} {uuid4()}", work, session, place, priority)
+        key, identity = asked_key(study)
+        known: T | None = self.store.answer(key) if identity is not None else None
+        if known is None:
+            request = key if identity is not None else None
+            return self._submit(
+                key, partial(self.runner.answer, study, request=request), session, place, priority
+            )
+        if place is not None:
+            self.worker.withdraw(session, place)
+        return Job.answered(key, known)
+
+    def knows(self, study: StoredStudy[Any]) -> bool:
+        """Whether the study's result is in the store."""
+        key, identity = asked_key(study)
+        return identity is not None and self.store.answer(key) is not None
+
+    def spell(self, model: str, token_ids: Sequence[Sequence[int]], session: str) -> Job[list[list[str]]]:
+        """Each token of several sequences as the piece of text that it stands for.
+
+        Kept in memory only: it is quickly made again, and no result that anyone would look up.
+        """
+        rows = [[int(token_id) for token_id in row] for row in token_ids]
+        digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        key = f"spell {model_identity(model)} {model} {digest}"
+        known: list[list[str]] | None = self._spelled.get(key)
+        if known is not None:
+            return Job.answered(key, known)
+
+        def write_out(turn: Turn) -> list[list[str]]:
+            from entviz.text.spelling import spell
+
+            loaded = self.runner.model(model, turn, turn.aside)
+            pieces: list[list[str]] = []
+            for row in rows:
+                pieces.append(spell(loaded.tokenizer, row))
+                turn(len(pieces), len(rows))
+            self._spelled.put(key, pieces, _PIECE_BYTES * sum(map(len, rows)))
+            return pieces
+
+        return self._submit(key, write_out, session, None, URGENT)
+
+    def earlier_comparison(self, sample: TextSample) -> tuple[Run, Comparison] | None:
+        """The newest comparison that was made of this text with this model, be it unfinished; reads the store only."""
+        for run in self.store.runs(kind="comparison", model=sample.model, limit=20):
+            if self.store.text(run.key) == sample.text:
+                found: Comparison | None = self.store.get(run.key)
+                if found is not None:
+                    return run, found
+        return None
+
+    def earlier_analysis(self, model: str) -> Analysis | None:
+        """The newest analysis of any text with this model, which tells how fast it is here; reads the store only."""
+        for run in self.store.runs(kind="analysis", model=model, limit=20):
+            # What a command ran need not have been on this device, or in this number type.
+            found: Analysis | None = self.store.get(run.key) if "shell" not in run.options else None
+            if found is not None:
+                return found
+        return None
+
+    def plan(self, sample: TextSample, level: str, session: str) -> Job[Plan]:
+        """How long leaving out every block, and every pair, takes here. It is timed anew, and kept in no store."""
+        try:
+            key = f"{asked_key(MeasurePairs(sample, level))[0]} plan"
+        except EntvizError as error:
+            return Job.refused("refused", error)
+
+        def time_it(turn: Turn) -> Plan:
+            from entviz.comparison.interactions.plan import plan
+
+            loaded = self.runner.model(sample.model, turn, turn.aside)
+            return plan(loaded, sample.read(loaded), level, progress=turn)
+
+        return self._submit(key, time_it, session, "plan", URGENT)
+
+    def prepare(self, model: str, session: str) -> Job[None]:
+        """Load a model in the background, so that the first answer that needs it comes sooner."""
+        key = f"prepare {model_identity(model)} {model}"
+        if self.models.find(model) is not None:
+            return Job.answered(key, None)
+
+        def load(turn: Turn) -> None:
+            self.runner.model(model, turn, turn.aside)
+
+        return self._submit(key, load, session, None, BACKGROUND)
+
+    def forget(self, *keys: str) -> None:
+        """Delete stored runs for good. A study of them that is asked again is computed, and listed, anew."""
+        self.store.remove(*keys)
+        self.worker.forget_finished()  # these still hold the results
+
+    def leave(self, session: str) -> None:
+        """The session is gone: what only it waited for is cancelled."""
+        self.worker.leave(session)
+
+    def close(self) -> None:
+        """Stop all work and close the store."""
+        self._idle.stop()
+        self.worker.close()
+        self.store.close()
+
+    def _submit(
+        self, key: str, work: Callable[[Turn], T], session: str, slot: str | None, priority: int
+    ) -> Job[T]:
+        """A job. Whoever asks for the same ``key`` shares it."""
+
+        def restarting(turn: Turn) -> T:
+            try:
+                return work(turn)
+            finally:
+                self._idle.restart()
+
+        try:
+            return self.worker.submit(key, restarting, session=session, slot=slot, priority=priority)
+        except EntvizError as error:
+            return Job.refused(key, error)
+
+    def _give_back(self) -> None:
+        if self.worker.unfinished:
+            self._idle.restart()
+            return
+        self.runner.forget_states()
+        self.store.forget_memory()
+        self.worker.forget_finished()
+        give_memory_back()

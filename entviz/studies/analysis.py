@@ -1,0 +1,80 @@
+"""Entropy at every site and importance of every block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from entviz.blocks import KINDS, in_order_of_kind
+from entviz.estimators import default_metrics, specs_in_order
+from entviz.progress import Progress
+from entviz.studies.samples import TextSample
+from entviz.studies.study import Material, Page, TextStudy
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.report import About
+    from entviz.store import Run
+
+
+@dataclass(frozen=True)
+class Analyze(TextStudy["Analysis"]):
+    """Measure entropies and importances.
+
+    Attributes:
+        metrics: as they are written, see :mod:`entviz.estimators`; by default those that pages share.
+        levels: kinds of block. These and the metrics are put into one order, as it makes no difference.
+
+    Raises:
+        OptionError: for an unknown metric.
+        BlockError: for an unknown level.
+    """
+
+    metrics: tuple[str, ...] = field(default_factory=default_metrics)
+    levels: tuple[str, ...] = KINDS
+
+    kind = "analysis"
+    title = "Analysis"
+    result = "entviz.analysis:Analysis"
+    page = Page("explore")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", specs_in_order(self.metrics))
+        object.__setattr__(self, "levels", in_order_of_kind(self.levels))
+
+    def options(self) -> dict[str, Any]:
+        return self.sample.options() | {"metrics": list(self.metrics), "levels": list(self.levels)}
+
+    def compute(self, material: Material, progress: Progress) -> Analysis:
+        from entviz.analysis import analyze
+
+        return analyze(material.loaded, material.windows, self.metrics, self.levels, progress=progress)
+
+    def summarize(self, result: Analysis) -> dict[str, Any]:
+        metrics = dict.fromkeys(result.sites["metric"])
+        return {"turning_point": {metric: result.turning_point(metric) for metric in metrics}}
+
+    @classmethod
+    def found(cls, run: Run) -> str:
+        turning = run.summary.get("turning_point") or {}
+        layers = ", ".join(f"{name} {layer}" for name, layer in turning.items())
+        return f"entropy lowest after layer: {layers}" if layers else ""
+
+    @classmethod
+    def report(
+        cls,
+        result: Analysis,
+        about: About,
+        options: Mapping[str, Any],
+        pieces: Sequence[Sequence[str]] | None = None,
+    ) -> str:
+        from entviz.report import of_analysis
+
+        return of_analysis(result, about)
+
+
+def known_analysis(material: Material, sample: TextSample, tokens: str) -> Analysis | None:
+    """The analysis that pages share, where it is known. ``tokens`` is the fingerprint of what the sample reads."""
+    found: Analysis | None = material.results.get(Analyze(sample), tokens)
+    return found

@@ -1,0 +1,219 @@
+"""Criteria by budgets, each measured on text that it has not seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from entviz.comparison.grid.contenders import canonical, timed
+from entviz.progress import Progress
+from entviz.studies.analysis import known_analysis
+from entviz.studies.samples import TextSample
+from entviz.studies.study import Material, Page, TextStudy
+
+if TYPE_CHECKING:
+    from entviz.comparison.grid.result import Comparison
+    from entviz.comparison.grid.texts import Split
+    from entviz.models import LoadedModel
+    from entviz.report import About
+    from entviz.store import Run
+    from entviz.tasks import Task
+
+MOST_MEASURED = 24  # windows; more would take long and tell little more
+
+
+def texts_key(texts: Sequence[str]) -> str:
+    """A short hash of texts that are measured on, empty where there are none; ``measure_on`` in a run's options."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] if texts else ""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a shell cuts the texts, where it does so otherwise than pages.
+
+    Attributes:
+        measured: what is measured on; None for the windows of the study's own sample that follow those chosen by.
+        choose: how many windows the criteria choose by; None for the first half of the sample's, or for all where
+            another text is measured on.
+        search: how many windows of the sample the search chooses by; None for four times as many as the others.
+    """
+
+    measured: TextSample | None = None
+    choose: int | None = None
+    search: int | None = None
+
+
+@dataclass(frozen=True)
+class Compare(TextStudy["Comparison"]):
+    """Compare criteria on a text. The partial result is the comparison of the rows so far.
+
+    Each part that is finished is stored, so one that was stopped or killed resumes where it was.
+
+    Attributes:
+        sample: the text; its windows are what the criteria choose by.
+        measure_on: texts to measure on, each cut into whole windows; empty for the windows that follow the sample's in
+            its own text. Where it has fewer than twice the windows asked for, the first half of those it has choose
+            and the second half measure.
+        task: multiple-choice items that every prune set answers too.
+        limit: only so many of them.
+        dtype: the number type to evaluate in, or ``auto`` for the fastest here.
+        cut: how the texts are cut, where it is not as on the pages. ``measure_on`` follows from it.
+        unlike_pages: what the cut has made otherwise than a page does, in words by what it is of.
+    """
+
+    criteria: tuple[str, ...]
+    budgets: tuple[str, ...]
+    levels: tuple[str, ...]
+    seeds: int = 3
+    seconds: float = 60.0
+    measure_on: tuple[str, ...] = ()
+    task: Task | None = None
+    limit: int | None = None
+    dtype: str = "float32"
+    cut: Cut | None = None
+    unlike_pages: tuple[tuple[str, str], ...] = ()
+
+    kind = "comparison"
+    title = "Comparison"
+    result = "entviz.comparison.grid.result:Comparison"
+    parts: ClassVar[Mapping[str, str]] = {
+        "choice": "entviz.criteria.ranking:Ranking",
+        "cell": "entviz.comparison.grid.cell:Cell",
+    }
+    page = Page("compare", "Criteria")
+
+    def __post_init__(self) -> None:
+        # Canonical, since they are part of the key.
+        object.__setattr__(self, "criteria", tuple(map(canonical, self.criteria)))
+
+    def options(self) -> dict[str, Any]:
+        return self.sample.options() | {
+            "criteria": list(self.criteria),
+            "budgets": list(self.budgets),
+            "levels": list(self.levels),
+            "seeds": self.seeds,
+            "seconds": self.seconds,
+            "measure_on": texts_key(self.measure_on),
+            "task": self.task.name if self.task is not None else "",
+            "task_fingerprint": self.task.fingerprint if self.task is not None else "",
+            "limit": self.limit,
+        }
+
+    def shell_options(self) -> dict[str, Any]:
+        dtype = {} if self.dtype == "float32" else {"dtype": self.dtype}
+        return dtype | dict(self.unlike_pages) | self.sample.shell_options()
+
+    def read(self, loaded: LoadedModel) -> Split:
+        from entviz.comparison.grid.texts import Split, split, windows_of
+
+        if self.cut is not None:
+            return self._read_cut(loaded, self.cut)
+        length, begin = self.sample.window_length, self.sample.begin
+        if self.measure_on:
+            measured = windows_of(self.measure_on, loaded, length, MOST_MEASURED, begin=begin)
+            return Split(self.sample.read(loaded), measured)
+        whole = loaded.windows(self.sample.text, window_length=length, begin=begin)
+        return split(whole, self.sample.windows, MOST_MEASURED)
+
+    def _read_cut(self, loaded: LoadedModel, cut: Cut) -> Split:
+        from entviz.comparison.grid.texts import Split, split, spread
+
+        if cut.measured is None:
+            return split(self.sample.read(loaded), cut.choose)
+        measured = cut.measured.read(loaded)
+        every = loaded.windows(self.sample.text, window_length=measured.length, begin=self.sample.begin)
+        chosen_by, searched = spread(every, cut.choose), None
+        if timed(self.criteria):
+            most = min(4 * len(chosen_by), len(every))
+            searched = spread(every, most if cut.search is None else cut.search)
+            if searched.fingerprint == chosen_by.fingerprint:
+                searched = None
+        return Split(chosen_by, measured, searched)
+
+    def settled(self, loaded: LoadedModel, windows: Split) -> Self:
+        from entviz.evaluation.precision import resolved
+
+        sample = self.sample.settled(loaded, windows.calibration)
+        found = replace(self, sample=sample, dtype=resolved(self.dtype, loaded.device))
+        if self.cut is None:
+            return found
+        if (measured := self.cut.measured) is not None:
+            name = measured.text if measured.ids is None else f"token ids of {measured.ids.name}"
+            found = replace(found, measure_on=(name,))
+        return replace(found, unlike_pages=found._unlike_pages(loaded, windows))
+
+    def _unlike_pages(self, loaded: LoadedModel, windows: Split) -> tuple[tuple[str, str], ...]:
+        """What went through the model otherwise than a page would have it; empty where the same did."""
+        measured = self.cut.measured if self.cut is not None else None
+        if measured is not None and measured.ids is not None:
+            return (("measured", f"token ids of {measured.ids.name}"),)
+        if (
+            self.sample.ids is not None
+            or replace(self, cut=None).read(loaded).fingerprint == windows.fingerprint
+        ):
+            return ()
+        counts = f"{len(windows.calibration)} to choose by"
+        counts += f" and {len(windows.measured)} to measure on"
+        if windows.searched is not None:
+            counts += f", {len(windows.searched)} for the search"
+        return (("windows", counts),)
+
+    def compute(self, material: Material, progress: Progress) -> Comparison:
+        from entviz.comparison.grid.grid import compare
+        from entviz.comparison.grid.result import Comparison
+
+        split, results = material.windows, material.results
+
+        def report(done: int, total: int, partial: object = None, /) -> None:
+            if isinstance(partial, Comparison) and not partial.finished and len(partial.rows):
+                # A page can show it without loading the model, after a restart say.
+                results.put_unfinished(self, split.fingerprint, partial)
+            progress(done, total, partial)
+
+        return compare(
+            material.loaded,
+            split.calibration,
+            split.measured,
+            self.criteria,
+            self.budgets,
+            searched=split.searched,
+            levels=self.levels,
+            seeds=self.seeds,
+            seconds=self.seconds,
+            task=self.task,
+            limit=self.limit,
+            begin=self.sample.begin,
+            dtype=self.dtype,
+            analysis=known_analysis(material, self.sample, split.calibration.fingerprint),
+            cache=material.states,
+            kept=results.parts,
+            progress=report,
+        )
+
+    def summarize(self, result: Comparison) -> dict[str, Any]:
+        from entviz.comparison.grid.verdict import verdict
+
+        return {
+            "finished": result.finished,
+            "rows": len(result.rows),
+            "rows_total": result.rows_total,
+            "verdict": verdict(result)[:3],
+        }
+
+    @classmethod
+    def found(cls, run: Run) -> str:
+        return f"{run.summary.get('rows', 0)} of {run.summary.get('rows_total', 0)} prune sets measured"
+
+    @classmethod
+    def report(
+        cls,
+        result: Comparison,
+        about: About,
+        options: Mapping[str, Any],
+        pieces: Sequence[Sequence[str]] | None = None,
+    ) -> str:
+        from entviz.report import of_comparison
+
+        return of_comparison(result, about, options)

@@ -1,0 +1,83 @@
+"""A greedy continuation of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from entviz.blocks import PruneSet
+from entviz.progress import Progress
+from entviz.studies.samples import Prompt, shortened
+from entviz.studies.study import Material, Page, StoredStudy
+
+if TYPE_CHECKING:
+    from entviz.evaluation.generation import Generation
+    from entviz.report import About
+    from entviz.store import Run
+
+
+@dataclass(frozen=True)
+class Generate(StoredStudy["Generation"]):
+    """Continue a prompt. The partial result is the continuation so far.
+
+    Attributes:
+        drop: the prune set.
+        max_new_tokens: at most this many.
+        cached: whether keys and values are kept from token to token; the tokens are the same, the speeds are not.
+    """
+
+    sample: Prompt
+    drop: PruneSet
+    max_new_tokens: int
+    cached: bool = True
+
+    kind = "generation"
+    title = "Generation"
+    result = "entviz.evaluation.generation:Generation"
+    numbers: ClassVar[Mapping[str, str]] = {"text": ""}
+    page = Page("prune")
+
+    @property
+    def slot(self) -> str:
+        return f"{self.kind} {'pruned' if self.drop else 'dense'}"  # one of each is wanted at a time
+
+    def options(self) -> dict[str, Any]:
+        drop = {"drop": str(self.drop), "max_new_tokens": self.max_new_tokens}
+        return drop | self.sample.options()
+
+    def shell_options(self) -> dict[str, Any]:
+        return ({} if self.cached else {"cache": "none"}) | self.sample.shell_options()
+
+    def compute(self, material: Material, progress: Progress) -> Generation:
+        from entviz.evaluation.generation import generate
+
+        return generate(
+            material.loaded,
+            self.sample.text,
+            self.drop,
+            max_new_tokens=self.max_new_tokens,
+            use_cache=self.cached,
+            begin=self.sample.begin,
+            progress=progress,
+        )
+
+    def summarize(self, result: Generation) -> dict[str, Any]:
+        return {"text": shortened(result.text, 400)}
+
+    @classmethod
+    def report(
+        cls,
+        result: Generation,
+        about: About,
+        options: Mapping[str, Any],
+        pieces: Sequence[Sequence[str]] | None = None,
+    ) -> str:
+        from entviz.report import of_generation
+
+        cached = "cache" not in options.get("shell", {})
+        return of_generation(result, about, options.get("max_new_tokens"), cached=cached)
+
+    @classmethod
+    def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
+        return {"prune.prompt": text or "", "prune.new_tokens": run.options["max_new_tokens"]}

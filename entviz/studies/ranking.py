@@ -1,0 +1,158 @@
+"""Blocks in the order in which a criterion drops them, and a prune set for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from entviz.criteria import ByAnalysis, known, rank_by_analysis
+from entviz.estimators import with_defaults
+from entviz.progress import Progress
+from entviz.studies.analysis import Analyze
+from entviz.studies.study import Basis, Material, Page, TextStudy
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+    from entviz.criteria.ranking import Ranking
+    from entviz.models import LoadedModel
+    from entviz.report import About
+    from entviz.store import Run
+
+
+@dataclass(frozen=True)
+class RankingOptions:
+    """What blocks are ranked by: the arguments of :func:`entviz.criteria.rank` by their names.
+
+    ``budget`` is a number of blocks, for which another study may know the order already, or a budget as it is written.
+    ``along`` are metrics that are measured in the same pass where an analysis gives the ranking.
+    """
+
+    criterion: str
+    estimator: str
+    level: str
+    budget: int | str
+    protect: tuple[int, int] | None = None
+    stage: int | None = None
+    seed: int = 0
+    seconds: float = 60.0
+    along: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The criterion's own options: what others depend on is left out."""
+        return {name: getattr(self, name) for name in known(self.criterion).options()}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments of :func:`entviz.criteria.rank` that the ranking depends on, by their names."""
+        return {"level": self.level, "budget": str(self.budget), "protect": self.protect} | self.own
+
+    @property
+    def metric(self) -> str | None:
+        """The metric whose analysis gives the ranking; None where no analysis does."""
+        chosen = known(self.criterion)
+        if not issubclass(chosen, ByAnalysis) or not isinstance(self.budget, int):
+            return None
+        return chosen(**self.own).metric
+
+    @property
+    def serves_all_budgets(self) -> bool:
+        """Whether one order serves all numbers of blocks."""
+        return known(self.criterion).order == "all" and isinstance(self.budget, int)
+
+
+@dataclass(frozen=True)
+class Rank(TextStudy["Ranking"]):
+    """Rank blocks by any criterion.
+
+    A criterion that only measures shares the analysis of the same text, and one whose order does not depend on the
+    budget is computed once for all numbers of blocks. A search's partial result is its best ranking so far.
+
+    Raises:
+        OptionError: for an unknown criterion.
+    """
+
+    by: RankingOptions
+
+    kind = "ranking"
+    title = "Ranking"
+    result = "entviz.criteria.ranking:Ranking"
+    numbers: ClassVar[Mapping[str, str]] = {"first": "first"}
+    page = Page("prune")
+
+    def __post_init__(self) -> None:
+        known(self.by.criterion)  # an unknown one is said before anything is loaded
+
+    def options(self) -> dict[str, Any]:
+        return self.sample.options() | {"criterion": self.by.criterion, **self.by.settings}
+
+    @property
+    def basis(self) -> Basis[Ranking] | None:
+        if (metric := self.by.metric) is not None:
+            # The one that all pages share, where that holds the estimator.
+            analysis = Analyze(self.sample, with_defaults([*self.by.along, metric]))
+            return Basis(analysis, self._by_analysis)
+        if self.by.serves_all_budgets and self.by.budget:
+            return Basis(replace(self, by=replace(self.by, budget=0)), self._cut)
+        return None
+
+    def _by_analysis(self, analysis: Analysis) -> Ranking:
+        return rank_by_analysis(
+            analysis,
+            self.by.criterion,
+            level=self.by.level,
+            budget=int(self.by.budget),
+            protect=self.by.protect,
+            **self.by.own,
+        )
+
+    def _cut(self, whole: Ranking) -> Ranking:
+        from entviz.criteria.ranking import ranking_in_order
+
+        return ranking_in_order(
+            self.by.criterion, whole.order, whole.scores, int(self.by.budget), whole.notes
+        )
+
+    def check_model(self, loaded: LoadedModel, windows: Any) -> None:
+        """Raise for a budget that is out of reach, as the whole order takes long."""
+        from entviz.criteria import criterion, level_of
+        from entviz.criteria.budget import Budget
+        from entviz.criteria.calibration import Calibration
+        from entviz.criteria.candidates import Candidates
+
+        chosen = criterion(self.by.criterion, **self.by.own)
+        level = level_of(chosen, self.by.level)
+        protect = chosen.protection if self.by.protect is None else self.by.protect
+        Candidates.of(Calibration(loaded, windows), level, protect, Budget.parse(self.by.budget))
+
+    def compute(self, material: Material, progress: Progress) -> Ranking:
+        from entviz.criteria import rank
+
+        return rank(
+            material.loaded,
+            material.windows,
+            self.by.criterion,
+            **self.by.settings,
+            cache=material.states,
+            progress=progress,
+        )
+
+    def summarize(self, result: Ranking) -> dict[str, Any]:
+        return {"drop": [str(block) for block in result.drop], "first": [str(b) for b in result.order[:8]]}
+
+    @classmethod
+    def prune_set(cls, run: Run) -> str | None:
+        return ",".join(map(str, run.summary.get("drop") or ())) or None
+
+    @classmethod
+    def report(
+        cls,
+        result: Ranking,
+        about: About,
+        options: Mapping[str, Any],
+        pieces: Sequence[Sequence[str]] | None = None,
+    ) -> str:
+        from entviz.report import of_ranking
+
+        return of_ranking(result, about, options)

@@ -1,0 +1,66 @@
+"""Every study there is: each by the name of its kind. A new one is a line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from entviz.registry import Registry
+from entviz.store import Store
+from entviz.studies.analysis import Analyze
+from entviz.studies.angles import MeasureAngles
+from entviz.studies.comparison import Compare
+from entviz.studies.contrast import ContrastBlocks
+from entviz.studies.evaluation import Evaluate
+from entviz.studies.export import Export
+from entviz.studies.generation import Generate
+from entviz.studies.interactions import MeasurePairs
+from entviz.studies.ranking import Rank
+from entviz.studies.study import StoredStudy, Study
+from entviz.studies.task_score import ScoreTask
+from entviz.studies.trust import JudgeCriteria
+
+STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
+    "a kind of study",
+    (
+        *(Analyze, Evaluate, Compare, Generate, Rank, ScoreTask, ContrastBlocks, JudgeCriteria),
+        *(MeasurePairs, MeasureAngles, Export),
+    ),
+    attribute="kind",
+)
+
+
+def stored_studies() -> dict[str, type[StoredStudy[Any]]]:
+    """Those whose results are stored, by their kinds."""
+    return {kind: study for kind, study in STUDIES.items() if issubclass(study, StoredStudy)}
+
+
+def study_of(kind: str) -> type[StoredStudy[Any]] | None:
+    """The study of a kind of stored result; None where this version has none such."""
+    return stored_studies().get(kind)
+
+
+def title_of(kind: str) -> str:
+    """A kind's title; its name where this version has no such study."""
+    return STUDIES[kind].title if kind in STUDIES else kind
+
+
+def part_kinds() -> list[str]:
+    """The kinds of stored parts of results, which no list of runs shows."""
+    return [part for study in stored_studies().values() for part in study.parts]
+
+
+def result_type(kind: str) -> type | None:
+    """The class of a kind of stored result, imported when first met, as most need torch; None for unknown kinds."""
+    for study in stored_studies().values():
+        place = study.result if study.kind == kind else study.parts.get(kind)
+        if place is not None:
+            module, _, name = place.partition(":")
+            found: type = getattr(import_module(module), name)
+            return found
+    return None
+
+
+def open_store(url: str | None = None, **options: Any) -> Store:
+    """The store of results of studies; see :class:`entviz.store.Store` for the arguments."""
+    return Store(result_type, url, **options)

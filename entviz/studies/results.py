@@ -1,0 +1,116 @@
+"""Results of studies of one model, kept in the store under all that they depend on.
+
+results = StudyResults(store, loaded)
+results.put(study, windows.fingerprint, study.compute(material, progress))
+results.get(study, windows.fingerprint)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from entviz.store import Run, Store, result_key
+
+if TYPE_CHECKING:
+    from entviz.comparison.grid.part_cache import PartCache
+    from entviz.models import LoadedModel
+    from entviz.studies.study import StoredStudy
+
+TEXT_BYTES = 2_000_000  # of a text that is kept with its result: as much as a page takes
+
+
+class StudyResults:
+    """What is known of one model.
+
+    Args:
+        store: where it is kept; None for nowhere.
+        loaded: the model.
+        fresh: whether everything is to be computed anew: nothing is then found but parts of what was stopped.
+    """
+
+    def __init__(self, store: Store | None, loaded: LoadedModel, *, fresh: bool = False) -> None:
+        self._store = store
+        self._loaded = loaded
+        self.fresh = fresh
+
+    @property
+    def parts(self) -> PartCache:
+        """Where finished parts of a result are kept, so that one that was stopped resumes."""
+        from entviz.comparison.grid.part_cache import NoPartCache
+
+        return NoPartCache() if self._store is None else StoredParts(self._store, self._loaded)
+
+    def get(self, study: StoredStudy[Any], tokens: str) -> Any:
+        """A study's result, or None. ``tokens`` is the fingerprint of what goes through the model."""
+        return None if self._store is None or self.fresh else self._store.get(self.key(study, tokens))
+
+    def put(self, study: StoredStudy[Any], tokens: str, result: Any) -> str:
+        """Keep a result in place of what was unfinished of it. Returns its key."""
+        key = self.key(study, tokens)
+        self._put(key, study, result)
+        if self._store is not None and study.parts:
+            self._store.remove(self.unfinished_key(study, tokens))
+        return key
+
+    def put_unfinished(self, study: StoredStudy[Any], tokens: str, partial: Any) -> None:
+        """Keep a partial result, until the next or the whole one comes, for a page to show after a restart."""
+        if self._store is not None and not self.fresh:
+            key = self.unfinished_key(study, tokens)
+            self._store.remove(key)
+            self._put(key, study, partial)
+
+    def key(self, study: StoredStudy[Any], tokens: str) -> str:
+        """What a result is kept under."""
+        return self._key(study, tokens, stored_options(study))
+
+    def unfinished_key(self, study: StoredStudy[Any], tokens: str) -> str:
+        """What a partial result is kept under."""
+        return self._key(study, tokens, stored_options(study) | {"finished": False})
+
+    def text_of(self, study: StoredStudy[Any]) -> str | None:
+        """The text that is kept with a result: none where it was token ids, or is too long for a page."""
+        too_long = len(study.text.encode()) > TEXT_BYTES
+        return None if too_long or "token_ids" in study.shell_options() else study.text
+
+    def _key(self, study: StoredStudy[Any], tokens: str, options: Mapping[str, Any]) -> str:
+        return result_key(study.kind, model=self._loaded.fingerprint, tokens=tokens, options=options)
+
+    def _put(self, key: str, study: StoredStudy[Any], result: Any) -> None:
+        if self._store is not None:
+            self._store.put(key, run_of(study, self._loaded, result), result, text=self.text_of(study))
+
+
+class StoredParts:
+    """Keeps parts of results in a store, each written before the next is begun."""
+
+    def __init__(self, store: Store, loaded: LoadedModel) -> None:
+        self._store, self._name, self._fingerprint = store, loaded.name, loaded.fingerprint
+
+    def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
+        return self._store.get(self._key(kind, tokens, options))
+
+    def put(self, kind: str, tokens: str, options: Mapping[str, Any], part: Any) -> None:
+        run = Run(kind, self._name, self._fingerprint, "part of a comparison", dict(options))
+        self._store.put(self._key(kind, tokens, options), run, part)
+
+    def _key(self, kind: str, tokens: str, options: Mapping[str, Any]) -> str:
+        return result_key(kind, model=self._fingerprint, tokens=tokens, options=options)
+
+
+def stored_options(study: StoredStudy[Any]) -> dict[str, Any]:
+    """All that a study's result depends on besides what goes through the model, as plain data."""
+    shell = study.shell_options()
+    return study.options() | {"model": study.model} | ({"shell": shell} if shell else {})
+
+
+def run_of(study: StoredStudy[Any], loaded: LoadedModel, result: Any) -> Run:
+    """The entry of a result in the list of runs."""
+    return Run(
+        kind=study.kind,
+        model=study.model,
+        fingerprint=loaded.fingerprint,
+        description=study.describe(),
+        options=stored_options(study),
+        summary=study.summarize(result),
+    )

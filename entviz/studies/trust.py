@@ -1,0 +1,103 @@
+"""Which criterion to trust: its scores against what leaving each block out costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from entviz.criteria.ranking import kinds_of
+from entviz.estimators import default_entropies, entropy_of
+from entviz.progress import Progress
+from entviz.studies.analysis import known_analysis
+from entviz.studies.study import Material, Page, TextStudy
+
+if TYPE_CHECKING:
+    from entviz.comparison.trust.trust import Trust
+    from entviz.models import LoadedModel
+    from entviz.report import About
+    from entviz.store import Run
+
+
+@dataclass(frozen=True)
+class JudgeCriteria(TextStudy["Trust"]):
+    """Compare what each criterion says of every block of a level with what leaving the block out costs.
+
+    Attributes:
+        level: layer, attn, mlp or attn+mlp.
+        estimators: entropies to judge; None for the usual ones.
+        dtype: the number type to leave blocks out in.
+
+    Raises:
+        BlockError: for an unknown level.
+        OptionError: for an unknown entropy.
+    """
+
+    level: str
+    estimators: tuple[str, ...] | None = None
+    dtype: str = "float32"
+
+    kind = "trust"
+    title = "Criteria against damage"
+    result = "entviz.comparison.trust.trust:Trust"
+    numbers: ClassVar[Mapping[str, str]] = {"verdict": ""}
+    page = Page("compare", "Which to trust")
+
+    def __post_init__(self) -> None:
+        kinds_of(self.level)  # an unknown level is said before anything is loaded
+        if self.estimators is not None:
+            canonical = tuple(entropy_of(spec).spec for spec in self.estimators)
+            object.__setattr__(self, "estimators", canonical)
+
+    def options(self) -> dict[str, Any]:
+        return self.sample.options() | {"level": self.level}
+
+    def shell_options(self) -> dict[str, Any]:
+        estimators = {} if self.estimators is None else {"estimators": list(self.estimators)}
+        dtype = {} if self.dtype == "float32" else {"dtype": self.dtype}
+        return estimators | dtype | self.sample.shell_options()
+
+    def settled(self, loaded: LoadedModel, windows: Any) -> Self:
+        from entviz.evaluation.precision import resolved
+
+        usual = self.estimators is None or self.estimators == default_entropies()
+        return replace(
+            super().settled(loaded, windows),
+            estimators=None if usual else self.estimators,
+            dtype=resolved(self.dtype, loaded.device),
+        )
+
+    def compute(self, material: Material, progress: Progress) -> Trust:
+        from entviz.comparison.trust.trust import trust
+
+        return trust(
+            material.loaded,
+            material.windows,
+            self.level,
+            estimators=default_entropies() if self.estimators is None else self.estimators,
+            analysis=known_analysis(material, self.sample, material.windows.fingerprint),
+            dtype=self.dtype,
+            cache=material.states,
+            progress=progress,
+        )
+
+    def summarize(self, result: Trust) -> dict[str, Any]:
+        from entviz.comparison.trust.verdict import verdict
+
+        return {"level": self.level, "verdict": verdict(result)[0]}
+
+    @classmethod
+    def report(
+        cls,
+        result: Trust,
+        about: About,
+        options: Mapping[str, Any],
+        pieces: Sequence[Sequence[str]] | None = None,
+    ) -> str:
+        from entviz.report import of_trust
+
+        return of_trust(result, about, options.get("shell", {}).get("dtype", "float32"))
+
+    @classmethod
+    def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
+        return {"trust.level": run.options["level"]}

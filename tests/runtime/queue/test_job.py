@@ -1,0 +1,78 @@
+"""A job: progress, the result, waiting for it, and looks at it from other threads."""
+
+import time
+
+import pytest
+
+from entviz.errors import OptionError
+from entviz.runtime.queue import Job
+from tests.runtime.queue.work import Held, finish
+
+
+def test_a_job_reports_progress_and_gives_its_result(worker):
+    seen = []
+
+    def work(progress):
+        progress(1, 2, "half")
+        seen.append(job.snapshot())
+        progress(2, 2)
+        return "whole"
+
+    job = worker.submit("a", work, session="s")
+    finish(job)
+    assert job.result == "whole"
+    view = job.snapshot()
+    assert (view.state, view.done, view.total, view.partial, view.finished) == ("done", 2, 2, "whole", True)
+    assert (seen[0].state, seen[0].done, seen[0].partial) == ("running", 1, "half")
+
+
+def test_the_result_cannot_be_read_early(worker):
+    held = Held()
+    job = worker.submit("a", held, session="s")
+    with pytest.raises(RuntimeError, match="wait for it"):
+        _ = job.result
+    held.go.set()
+    finish(job)
+    assert job.result == "held"
+
+
+def test_waiting_ends_at_its_timeout(worker):
+    held = Held()
+    job = worker.submit("a", held, session="s")
+    assert job.wait(0.001) is False
+    held.go.set()
+    assert job.wait(10) is True
+
+
+def test_jobs_that_need_no_worker():
+    answered = Job.answered("k", 42)
+    assert answered.wait()
+    assert answered.result == 42
+    assert answered.partial == 42
+    refused = Job.refused("k", OptionError("no"))
+    assert refused.wait()
+    assert refused.state == "failed"
+    with pytest.raises(OptionError, match="no"):
+        _ = refused.result
+    for job in answered, refused:
+        job.touch("s")
+        job.cancel("s")
+    assert (answered.state, refused.state) == ("done", "failed")
+
+
+def test_snapshots_are_never_half_a_change(worker):
+    """A reader that races the reports always finds steps and partial result of one and the same report."""
+    worker._clock = time.monotonic
+
+    def work(progress):
+        for step in range(3000):
+            progress(step, 3000, step)
+
+    job = worker.submit("a", work, session="s")
+    looks = 0
+    while not (view := job.snapshot()).finished:
+        if view.partial is not None:
+            assert view.done == view.partial
+        looks += 1
+    assert looks > 0
+    assert job.state == "done"
