@@ -243,3 +243,14 @@ def test_the_csv_holds_the_table(open_app):
     table = app.dataframe[0].value
     again = pd.read_csv(io.StringIO(table.to_csv(index=False)))
     assert set(COLUMNS) <= set(again.columns)
+
+
+def test_an_estimator_with_options_takes_part_beside_the_plain_one(open_app):
+    app = open_app("compare", options="knn(k=5)")
+    offered = app.pills(key="compare.criteria").options
+    assert "EntroDrop (KNN)" in offered
+    assert "EntroDrop (KNN, k = 5)" in offered
+    assert "EntroDrop (Matrix)" in offered
+    app.pills(key="compare.criteria").set_value(["entrodrop:knn(k=5)", "cosine"]).run()
+    assert app.pills(key="compare.criteria").value == ["entrodrop:knn(k=5)", "cosine"]
+    assert not app.exception

@@ -8,6 +8,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 
 import entviz
+from entviz.estimators import METRICS
 from entviz.figures import reading
 from entviz.runtime import runtime
 from entviz.text.passages import passages
@@ -283,7 +284,7 @@ def test_widgets_start_with_what_the_link_asks_for(open_app):
     text = app.selectbox(key="pick.text").proto
     assert text.options[text.default] == passages()["story"].title
     metrics, kinds = (app.button_group(key=f"explore.{name}").proto for name in ("metrics", "level"))
-    assert list(metrics.default) == [list(selection.METRICS).index("knn")]
+    assert list(metrics.default) == [list(METRICS).index("knn")]
     assert list(kinds.default) == [selection.KINDS.index("mlp")]
     app = open_app(windows="3")
     app.session_state["view"] = {**app.session_state["view"], "windows": 5}
