@@ -1,39 +1,83 @@
-"""What the README tells people to type works as it stands there."""
+"""What the documents tell people to type works as it stands there."""
 
 import re
 import shlex
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from entviz.cli import COMMANDS as CLI
-from entviz.cli import _parser
+from entviz.cli import _parser, main
 from entviz.criteria import CRITERIA
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^\.venv/bin/python -m entviz (.+)$", README, re.MULTILINE)
+ROOT: Final = Path(__file__).parents[1]
+DOCUMENTS: Final = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+}
+BLOCKS: Final = [
+    (name, language, block)
+    for name, text in DOCUMENTS.items()
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+]
+LINES: Final = [line for _, language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+PREFIX: Final = ".venv/bin/python -m entviz "
+COMMANDS: Final = [line.removeprefix(PREFIX) for line in LINES if line.startswith(PREFIX)]
+EXAMPLES: Final = [(name, block) for name, language, block in BLOCKS if language == "python"]
+SHELL: Final = DOCUMENTS["docs/commands.md"]
+SERVER: Final = "dashboard"  # does not end by itself; tests/cli/test_dashboard.py starts it
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split()[0])
-def test_commands_are_understood(command):
-    options = _parser().parse_args(shlex.split(command))
-    assert (
-        options.text_file is None or (ROOT / options.text_file).is_file() if "text_file" in options else True
-    )
+def test_every_block_is_of_a_kind_that_is_tried():
+    kinds = {language for name, language, _ in BLOCKS if name != "ARCHITECTURE.md"}
+    assert kinds == {"sh", "python", "bibtex"}
+    assert {name for name, _ in EXAMPLES} == {"docs/python.md"}
+    assert len(COMMANDS) > 10
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith(PREFIX)])
+def test_other_lines_name_what_there_is(line):
+    """Targets of make, and files that tools are given."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        assert words[1] in targets
+        return
+    assert words[0] == "pip" or words[0].startswith(".venv/bin/")
+    files = [word for word in words[1:] if re.search(r"\.(txt|py)$", word)]
+    assert all((ROOT / file).is_file() for file in files)
+    if "-m entviz" in line:
+        _parser().parse_args(words[words.index("entviz") + 1 :])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run(command, tmp_path, monkeypatch, capsys):
+    arguments = shlex.split(command)
+    if arguments[0] == SERVER:
+        _parser().parse_args(arguments)
+        return
+    (tmp_path / "entviz").symlink_to(ROOT / "entviz")  # as in a checkout, with nothing written into it
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENTVIZ_DATABASE", f"sqlite:///{tmp_path}/runs.sqlite")
+    assert main(arguments) == 0, capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out or arguments[0] == "runs"
 
 
 def test_every_command_is_shown():
-    assert {command.split()[0] for command in COMMANDS} == {one.__name__.rpartition(".")[2] for one in CLI}
+    shown = {command.split()[0] for command in COMMANDS}
+    assert shown == {one.__name__.rpartition(".")[2] for one in CLI}
 
 
 def test_criteria_named_are_those_there_are():
-    (sentence,) = re.findall(r"`rank --criterion` knows (.+?), which tries", README, re.DOTALL)
+    (sentence,) = re.findall(r"`rank --criterion` knows (.+?), which tries", SHELL, re.DOTALL)
     assert set(re.findall(r"`([\w-]+)`", sentence)) == set(CRITERIA)
 
 
 def test_commands_named_as_keeping_what_they_find_are_those_that_do():
-    (sentence,) = re.findall(r"^What (`.+?) find is kept", README, re.DOTALL | re.MULTILINE)
+    (sentence,) = re.findall(r"^What (`.+?) find is kept", SHELL, re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"`([\w-]+)`", sentence))
     options = {
         shlex.split(command)[0]: vars(_parser().parse_args(shlex.split(command))) for command in COMMANDS
@@ -42,23 +86,53 @@ def test_commands_named_as_keeping_what_they_find_are_those_that_do():
     assert named == {name for name, given in options.items() if "report" in given}
 
 
-def test_the_python_example_runs(capsys):
-    (example,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_python_examples_run(name, example, capsys):
+    exec(compile(example, name, "exec"), {})
     perplexity, dense, kl = map(float, capsys.readouterr().out.split()[:3])
     assert perplexity > dense > 1
     assert kl > 0
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "SECURITY.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_that_are_named_exist(document):
-    text = (ROOT / document).read_text(encoding="utf-8")
+    text, folder = DOCUMENTS[document], (ROOT / document).parent
     linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
-    named = re.findall(r"`((?:entviz|pages|tests|benchmarks)/[\w./]*)`", text)
-    missing = [path for path in [*linked, *named] if not (ROOT / path).exists()]
+    named = re.findall(r"`((?:entviz|pages|tests|benchmarks|docs)/[\w./]*)`", text)
+    missing = [path for path in linked if not (folder / path).exists()]
+    missing += [path for path in named if not (ROOT / path).exists()]
     assert not missing
+
+
+def test_every_document_is_found_from_the_readme():
+    linked = set(re.findall(r"\]\((?!http)([^)#]+\.md)\)", DOCUMENTS["README.md"]))
+    assert linked | {"README.md"} >= DOCUMENTS.keys()
 
 
 def test_every_setting_is_described():
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "entviz").rglob("*.py"))
-    assert set(re.findall(r"ENTVIZ_[A-Z_]+", sources)) == set(re.findall(r"ENTVIZ_[A-Z_]+", README))
+    described = set(re.findall(r"ENTVIZ_[A-Z_]+", DOCUMENTS["docs/settings.md"]))
+    assert set(re.findall(r"ENTVIZ_[A-Z_]+", sources)) == described
+
+
+def test_ruff_is_the_same_everywhere():
+    (hook,) = re.findall(r"rev: v([\d.]+)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (pinned,) = re.findall(
+        r"^ruff==([\d.]+)$", (ROOT / "requirements-test.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert hook == pinned
+
+
+def test_the_version_is_the_same_in_the_citation_and_the_changelog():
+    from entviz.version import __version__
+
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [__version__]
+    assert re.findall(r"^## \[(.+?)\]", DOCUMENTS["CHANGELOG.md"], re.MULTILINE)[0] == __version__
+
+
+def test_pictures_are_small_and_have_the_size_that_is_said():
+    for path in (ROOT / "docs").glob("*.png"):
+        data = path.read_bytes()
+        assert len(data) < 200_000, path
+        assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1280, 800), path
