@@ -3,6 +3,7 @@
 ::
 
     entropy_curve(analysis, "bucket")                               # entropy at every site, stages shaded
+    pruned_curve(analysis, pruned, "bucket")                        # the same, with that of a pruned model over it
     entropy_increase_bars(analysis, "bucket", ("attn", "mlp"))      # what each block adds, in nats
     importance_bars(analysis, "cosine", ("attn", "mlp"))            # 1 − cosine similarity
 
@@ -44,10 +45,7 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
     ``level="layer"`` draws the embedding and the layers only, anything else every site. The band goes from the
     lowest to the highest window. A curve without an interior minimum gets no stages.
     """
-    sites = analysis.sites[analysis.sites["metric"] == metric]
-    if level == "layer":
-        sites = sites[sites["kind"] != "attn"]
-    sites = sites.sort_values("depth")
+    sites = _sites(analysis, metric, level)
     colour = theme.metric_colour(metric)
     figure = go.Figure()
     if analysis.windows > 1:
@@ -76,6 +74,58 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
     figure.update_layout(legend={"y": -0.22, "yanchor": "top"}, margin={"t": 60})
     figure.update_yaxes(range=[bottom, top])
     _layer_axis(figure, analysis.layers, embedding=True)
+    return figure
+
+
+def pruned_curve(
+    dense: "Analysis", pruned: "Analysis", metric: str, *, level: str | None = None
+) -> go.Figure:
+    """The entropy (nats) of the pruned model's stream over the dense model's, with the turning points of both.
+
+    Where a block is dropped the pruned curve is flat, and the site after it is marked.
+    """
+    figure = entropy_curve(dense, metric, level=level)
+    figure.update_traces(name="dense", selector={"name": "mean over windows"})
+    figure.update_traces(line={"width": 1.5}, opacity=0.75, selector={"name": "dense"})
+    sites = _sites(pruned, metric, level)
+    figure.add_scatter(
+        x=sites["depth"] - 1,
+        y=sites["value"],
+        mode="lines+markers",
+        name="pruned",
+        line={"color": theme.PRUNED_COLOUR, "width": 2.5},
+        marker={"size": 4, "color": theme.PRUNED_COLOUR},
+        customdata=_hover(sites, "nats without the dropped blocks"),
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    gone = sites[sites["site"].isin(_sites_after(pruned))]
+    figure.add_scatter(
+        x=gone["depth"] - 1,
+        y=gone["value"],
+        mode="markers",
+        name="dropped block",
+        marker={"symbol": "x", "size": 9, "color": theme.PRUNED_COLOUR},
+        hoverinfo="skip",
+    )
+    found = stages(pruned, metric)
+    if found.two:
+        row = sites[sites["site"] == f"layer.{found.turning_point}"].iloc[0]
+        figure.add_scatter(
+            x=[found.turning_point],
+            y=[row["value"]],
+            mode="markers",
+            name="turning point, pruned",
+            showlegend=False,
+            marker={
+                "symbol": "diamond-open",
+                "size": 14,
+                "color": theme.PRUNED_COLOUR,
+                "line": {"width": 2.5},
+            },
+            hoverinfo="skip",
+        )
+    values = np.concatenate([np.ravel(sites["per_window"].tolist()), np.ravel(figure.layout.yaxis.range)])
+    figure.update_yaxes(range=[float(values.min()), float(values.max())])
     return figure
 
 
@@ -114,6 +164,19 @@ def importance_bars(
             cut=False,
         )
     return _bars(rows, kinds, analysis.layers, y_title=title, unit="importance", sign=False, cut=cut)
+
+
+def _sites(analysis: "Analysis", metric: str, level: str | None) -> pd.DataFrame:
+    """The rows of one metric, in order of depth; of the embedding and the layers alone where the level is layer."""
+    sites = analysis.sites[analysis.sites["metric"] == metric]
+    if level == "layer":
+        sites = sites[sites["kind"] != "attn"]
+    return sites.sort_values("depth")
+
+
+def _sites_after(pruned: "Analysis") -> set[str]:
+    """The sites after the blocks that an analysis did without."""
+    return {f"attn.{i}" for i in pruned.drop.attention} | {f"layer.{i}" for i in pruned.drop.mlp}
 
 
 def _add_band(figure: go.Figure, sites: pd.DataFrame, colour: str) -> None:

@@ -81,6 +81,30 @@ def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
     return f"No two stages: {_LOWEST_AT[found.lowest_at]}. Least is added by {named}."
 
 
+def pruned_sentence(dense: "Analysis", pruned: "Analysis", metric: str) -> str:
+    """What dropping blocks does to one entropy's curve. Plain text."""
+    before, after = (_last(one, metric) for one in (dense, pruned))
+    end = (
+        f"At the end of the stream entropy is {number(after)} nats, and {number(before)} in the dense model "
+        f"({number(after - before, sign=True)})."
+    )
+    was, now = stages(dense, metric), stages(pruned, metric)
+    if was.two and now.two:
+        moved = was.turning_point != now.turning_point
+        where = (
+            f"moves from layer {was.turning_point} to {now.turning_point}" if moved else "stays where it is"
+        )
+        return f"{end} The turning point {where}."
+    if was.two:
+        return f"{end} The turning point at layer {was.turning_point} is gone."
+    return f"{end} A turning point appears at layer {now.turning_point}." if now.two else end
+
+
+def _last(analysis: "Analysis", metric: str) -> float:
+    rows = analysis.sites[analysis.sites["metric"] == metric]
+    return float(rows.loc[rows["depth"].idxmax(), "value"])
+
+
 def _agreement(analysis: "Analysis", found: Stages) -> str:
     if analysis.windows == 1:
         return "one window only, so take it with care"

@@ -1,11 +1,14 @@
 """The charts across depth say what the tables say: values, order, hover, band, stages, and no stage too many."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from entviz.analysis import Analysis
+from entviz.blocks import PruneSet
 from entviz.figures import depth, reading, tables, theme
 from entviz.stages import stages
 from entviz.words.phrases import number
@@ -274,3 +277,40 @@ def test_tables_for_files_have_a_column_a_window_and_a_unit():
     assert len(blocks) == 12
     assert set(blocks["unit"]) == {"nats", "1 - cosine"}
     assert set(blocks["kind"]) == {"attn"}
+
+
+def test_a_pruned_curve_lies_over_the_dense_one_and_marks_what_is_dropped():
+    dense = analysis_of(DIP)
+    pruned = replace(analysis_of([9.0, 6.0, 6.0, 3.0, 2.5, 7.0, 8.5]), drop=PruneSet.parse("layer.1,mlp.4"))
+    figure = depth.pruned_curve(dense, pruned, "bucket")
+    mine, theirs = trace(figure, "pruned"), trace(figure, "dense")
+    assert list(mine.x) == list(theirs.x) == [-1 + site / 2 for site in range(13)]
+    by_depth = pruned.sites[pruned.sites["metric"] == "bucket"].sort_values("depth")
+    assert list(mine.y) == list(by_depth["value"])
+    marked = trace(figure, "dropped block")
+    assert list(marked.x) == [0.5, 1.0, 4.0]  # attn.1, layer.1 and, after mlp.4, layer.4
+    assert (trace(figure, "turning point").x[0], trace(figure, "turning point, pruned").x[0]) == (2, 3)
+    low, high = figure.layout.yaxis.range
+    assert low <= min(by_depth["value"])
+    assert max(by_depth["value"]) <= high
+    layers_alone = depth.pruned_curve(dense, pruned, "bucket", level="layer")
+    assert list(trace(layers_alone, "pruned").x) == list(range(-1, 6))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (
+            DIP,
+            [9.0, 6.0, 4.0, 4.0, 3.0, 7.0, 8.5],
+            "and 8.00 in the dense model (+0.5000). The turning point moves from layer 2 to 3.",
+        ),
+        (DIP, DIP, "The turning point stays where it is."),
+        (DIP, RISE, "The turning point at layer 2 is gone."),
+        (RISE, DIP, "A turning point appears at layer 2."),
+        (RISE, FALL, "At the end of the stream entropy is 1.00 nats, and 7.00 in the dense model (−6.00)."),
+    ],
+)
+def test_what_dropping_does_to_a_curve_is_said(before, after, says):
+    pruned = replace(analysis_of(after), drop=PruneSet.parse("attn.3"))
+    assert reading.pruned_sentence(analysis_of(before), pruned, "bucket").endswith(says)
