@@ -8,7 +8,7 @@ import streamlit as st
 from entviz.figures import grid
 from entviz.runtime import runtime
 from entviz.studies import Analyze
-from pages.parts.prune import board, continuation, criteria, numbers, ticks, tokens
+from pages.parts.prune import board, continuation, criteria, curve, numbers, ticks, tokens
 from pages.parts.shared import frame, job_view, selection
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ def draw() -> None:
         numbers.ask(chosen)
     left, right = st.columns([4, 5], gap="medium")
     with left:
-        cells = _draw_board(chosen, choice, todo)
+        analyzed, cells = _draw_board(chosen, choice, todo)
     with right:  # drawn last, for by now there may be a first number to show
         shown = numbers.draw(chosen, todo)
     board.draw_text()
+    curve.draw(chosen, analyzed, choice.estimator)
     tokens.draw(shown)
     if not todo:
         continuation.draw(chosen, ready=shown.fresh and cells is not None)
@@ -44,8 +45,8 @@ def draw() -> None:
 
 def _draw_board(
     chosen: selection.Selection, choice: criteria.Choice, todo: str | None
-) -> "pd.DataFrame | None":
-    """The grid and the buttons; the analysis behind them is a job of its own. Returns the cells, once there are any."""
+) -> "tuple[job_view.Shown[Analysis], pd.DataFrame | None]":
+    """The grid and the buttons. Returns the analysis behind them, which is a job of its own, and the cells."""
     if todo:
         analyzed: job_view.Shown[Analysis] = job_view.last("prune.analysis")
     else:
@@ -62,7 +63,7 @@ def _draw_board(
     if analyzed.result is None:
         if not todo and not analyzed.failed:
             st.skeleton(height=440)
-        return None
+        return analyzed, None
     rankings, ranking = [], None
     if analyzed.fresh:
         ranked = criteria.show_ranking(chosen, choice)
@@ -72,7 +73,7 @@ def _draw_board(
     cells = grid.table(rankings, analyzed.result, choice.estimator, ticks.current(), choice.unit)
     board.draw_grid(cells, choice)
     board.draw_buttons(choice, ranking, analyzed.result.layers)
-    return cells
+    return analyzed, cells
 
 
 def _draw_next() -> None:

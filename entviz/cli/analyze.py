@@ -15,6 +15,7 @@ from entviz.cli.shared import (
     print_json,
     print_table,
     progress_bar,
+    read_drop,
     read_sample,
     tell,
     words,
@@ -37,17 +38,24 @@ def add(commands: Any) -> None:
     )
     metric_options.add(command, METRICS)
     command.add_argument("--level", default=",".join(KINDS), help="some of layer, attn, mlp (default: all)")
+    command.add_argument(
+        "--drop",
+        default="",
+        metavar="BLOCKS",
+        help="measure the pruned model: attn.5,layer.7 or @recipe.json (default: the dense model)",
+    )
     add_report(command)
     add_keeping(command)
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
-    from entviz.studies import Analyze
+    from entviz.studies import Analyze, AnalyzePruned
 
-    metrics = metric_options.applied(options, words(options.metric))
+    metrics, levels = metric_options.applied(options, words(options.metric)), words(options.level)
+    drop = read_drop(options)
     sample, notes = read_sample(options)
-    study = Analyze(sample, metrics, words(options.level))
+    study = AnalyzePruned(sample, metrics, levels, drop) if drop else Analyze(sample, metrics, levels)
     with runner_for(options) as runner, progress_bar("analyze") as progress:
         outcome = runner.run_now(study, progress)
     analysis = outcome.result
@@ -61,6 +69,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _print(analysis: Analysis, where: str) -> None:
     print(where)
+    if analysis.drop:
+        print(f"Dropped: {analysis.drop}")
     if not analysis.sites.empty:
         print_table("Entropy at each site (nats)", analysis.sites, "site")
         for metric in dict.fromkeys(analysis.sites["metric"]):

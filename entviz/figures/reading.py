@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from entviz.blocks import Block
 from entviz.stages import Stages, stages
 from entviz.words.metrics import metric_title
 from entviz.words.phrases import listed, number
@@ -28,12 +29,13 @@ _LOWEST_AT: Final = {
 def lowest_blocks(
     analysis: "Analysis", metric: str, kinds: Sequence[str], count: int = NAMED
 ) -> pd.DataFrame:
-    """The blocks of these kinds with the lowest entropy increase (or importance), lowest first.
+    """The blocks of these kinds with the lowest entropy increase (or importance), lowest first, but for dropped ones.
 
     Where the curve has two stages only blocks of stage 2 count: what compresses in stage 1 lowers entropy by its job.
     """
     rows = analysis.blocks
     rows = rows[(rows["metric"] == metric) & rows["kind"].isin(list(kinds))]
+    rows = rows[[Block.parse(block) not in analysis.drop for block in rows["block"]]]
     if metric in analysis.entropies:
         found = stages(analysis, metric)
         if found.two:

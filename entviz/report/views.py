@@ -32,7 +32,7 @@ def of_analysis(
     metrics = measured if metrics is None else [name for name in metrics if name in measured]
     found = set(analysis.blocks["kind"])
     kinds = [kind for kind in (KINDS if kinds is None else kinds) if kind in found]
-    sections = []
+    sections = [Section("Dropped", code=str(analysis.drop))] if analysis.drop else []
     for metric in metrics:
         said = reading.sentence(analysis, metric, kinds)
         if metric not in analysis.entropies:
@@ -56,6 +56,7 @@ def of_analysis(
             "--level": ",".join(kinds),
             "--windows": analysis.windows,
             "--window-length": analysis.window_length,
+            "--drop": str(analysis.drop),
         },
     )
     subtitle = measured_on(about, analysis.windows, analysis.window_length, analysis.notes)

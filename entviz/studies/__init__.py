@@ -16,6 +16,7 @@ from entviz.studies.evaluation import Evaluate
 from entviz.studies.export import Export
 from entviz.studies.generation import Generate
 from entviz.studies.interactions import MeasurePairs
+from entviz.studies.pruned_analysis import AnalyzePruned
 from entviz.studies.ranking import Rank, RankingOptions
 from entviz.studies.registry import STUDIES, result_type, stored_studies, study_of
 from entviz.studies.samples import Loading, ModelAlone, Prompt, TaskItems, TextSample, TokenIds
@@ -26,6 +27,7 @@ from entviz.studies.trust import JudgeCriteria
 __all__ = [
     "STUDIES",
     "Analyze",
+    "AnalyzePruned",
     "Basis",
     "Compare",
     "ContrastBlocks",

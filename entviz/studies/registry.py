@@ -15,6 +15,7 @@ from entviz.studies.evaluation import Evaluate
 from entviz.studies.export import Export
 from entviz.studies.generation import Generate
 from entviz.studies.interactions import MeasurePairs
+from entviz.studies.pruned_analysis import AnalyzePruned
 from entviz.studies.ranking import Rank
 from entviz.studies.study import StoredStudy, Study
 from entviz.studies.task_score import ScoreTask
@@ -23,7 +24,17 @@ from entviz.studies.trust import JudgeCriteria
 STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
     "a kind of study",
     (
-        *(Analyze, Evaluate, Compare, Generate, Rank, ScoreTask, ContrastBlocks, JudgeCriteria),
+        *(
+            Analyze,
+            AnalyzePruned,
+            Evaluate,
+            Compare,
+            Generate,
+            Rank,
+            ScoreTask,
+            ContrastBlocks,
+            JudgeCriteria,
+        ),
         *(MeasurePairs, MeasureAngles, Export),
     ),
     attribute="kind",

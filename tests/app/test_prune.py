@@ -1,7 +1,9 @@
 """The Prune page on the real default model: every way to tick, and numbers that are those of the set named."""
 
+import base64
 import json
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -270,3 +272,30 @@ def test_a_click_that_would_leave_nothing_is_counted_but_not_made():
     assert app.session_state["view"]["drop"] == "layer.0,layer.1,layer.2"
     assert app.session_state["prune.past"].counted == 4  # so that the browser stops repeating it
     assert "This drops all 4 layers" in app.session_state["prune.message"]
+
+
+def curve_of(app):
+    """The chart of the entropy curve as plotly's plain data."""
+    (chart,) = [one for one in app.get("plotly_chart") if one.proto.id.endswith("prune.curve")]
+    return {trace.get("name"): trace for trace in json.loads(chart.proto.spec)["data"]}
+
+
+def test_the_curve_is_the_pruned_models_over_the_dense_ones(open_page, smollm2, windows):
+    app = open_page()
+    assert "pruned" not in curve_of(app)
+    app = open_page(drop="attn.5,layer.7")
+    drawn = curve_of(app)
+    dense = entviz.analyze(smollm2, windows, ("knn",))
+    pruned = entviz.analyze(smollm2, windows, ("knn",), drop=PruneSet.parse("attn.5,layer.7"))
+    assert plain(drawn["dense"]["y"]) == pytest.approx(list(dense.sites["value"]), rel=1e-4)
+    assert plain(drawn["pruned"]["y"]) == pytest.approx(list(pruned.sites["value"]), rel=1e-4)
+    assert "Without attn\\.5 and layer\\.7: At the end of the stream entropy is" in words(app)
+    app.button(key="prune.clear").click().run()
+    assert "pruned" not in curve_of(settle(app))
+
+
+def plain(column):
+    """A column of numbers as plotly writes it: a list, or base64 of an array."""
+    if isinstance(column, dict):
+        return np.frombuffer(base64.b64decode(column["bdata"]), column["dtype"]).tolist()
+    return column

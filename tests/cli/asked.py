@@ -1,6 +1,16 @@
 """What is asked for in a shell and on a page alike."""
 
-from entviz.studies import Analyze, Compare, JudgeCriteria, MeasurePairs, Rank, RankingOptions, TextSample
+from entviz.blocks import PruneSet
+from entviz.studies import (
+    Analyze,
+    AnalyzePruned,
+    Compare,
+    JudgeCriteria,
+    MeasurePairs,
+    Rank,
+    RankingOptions,
+    TextSample,
+)
 from entviz.tasks import read_task
 from tests.cli.conftest import TEXT
 from tests.runtime.asking import evaluation, generation_of, scoring
@@ -35,6 +45,13 @@ SAME = {
         "analysis",
         ("analyze", "--text", TEXT, "--window-length", "40", "--metric", "bucket"),
         lambda here, at: here.ask(Analyze(request(at, len(TEXT) // 40), ("bucket",)), "tests"),
+    ),
+    "analyze the pruned model": (
+        "pruned analysis",
+        ("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--drop", "mlp.2,attn.1"),
+        lambda here, at: here.ask(
+            AnalyzePruned(request(at), ("bucket",), drop=PruneSet.parse("attn.1,mlp.2")), "tests"
+        ),
     ),
     "evaluate": (
         "evaluation",

@@ -89,3 +89,23 @@ def test_a_bad_option_is_a_sentence(wrong, arguments, message):
     said = wrong("analyze", "--text", TEXT, *WINDOWS, *arguments)
     assert message in said
     assert len(said) < 300
+
+
+def test_the_pruned_models_stream(answer, entviz):
+    asked = ("analyze", "--text", TEXT, *WINDOWS, "--metric", "bucket,cosine")
+    dense, found = answer(*asked), answer(*asked, "--drop", "layer.1,mlp.2")
+    assert found["drop"] == "layer.1,mlp.2"
+    entropy = {row["site"]: row["per_window"] for row in found["sites"] if row["metric"] == "bucket"}
+    assert entropy["layer.1"] == entropy["attn.1"] == entropy["layer.0"]
+    assert entropy["layer.2"] == entropy["attn.2"] != entropy["layer.1"]
+    before = {row["site"]: row["per_window"] for row in dense["sites"]}
+    assert entropy["layer.0"] == pytest.approx(before["layer.0"])
+    assert entropy["attn.2"] != pytest.approx(before["attn.2"])
+    assert {
+        row["value"] for row in found["blocks"] if row["block"] in ("layer.1", "attn.1", "mlp.1", "mlp.2")
+    } == {0}
+    _, output, _ = entviz(*asked, "--drop", "layer.1,mlp.2")
+    assert "Dropped: layer.1,mlp.2" in output
+    status, _, errors = entviz(*asked, "--drop", "layer.77")
+    assert status == 2
+    assert "layer.77 does not exist" in errors

@@ -78,6 +78,7 @@ def results(tiny, windows, comparison, damage, pairs):
     settings = {"criterion": "entrodrop", "estimator": "bucket", "level": "attn", "budget": "2"}
     return {
         "analysis": (analysis, CUT),
+        "pruned analysis": (entviz.analyze(tiny, windows, ("bucket", "cosine"), drop=A), CUT),
         "evaluation": (entviz.evaluate(tiny, windows, A), CUT),
         "comparison": (dataclasses.replace(comparison, notes=(HOSTILE,)), CUT | asked),
         "ranking": (ranking, CUT | settings | {"protect": [1, 1], "stage": None}),
@@ -103,7 +104,7 @@ def test_every_kind_is_here(results):
 
 
 KINDS = [
-    *("analysis", "evaluation", "comparison", "ranking", "score"),
+    *("analysis", "pruned analysis", "evaluation", "comparison", "ranking", "score"),
     *("contrast", "angles", "trust", "interactions", "generation"),
 ]
 

@@ -133,6 +133,7 @@ EXAMPLES = {
     "evaluation": an_evaluation,
     "generation": a_generation,
     "interactions": some_interactions,
+    "pruned analysis": lambda: dataclasses.replace(an_analysis(), drop=PruneSet.parse("attn.1,layer.2")),
     "ranking": a_ranking,
     "score": a_score,
     "trust": a_trust,
