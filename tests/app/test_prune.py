@@ -289,7 +289,8 @@ def test_the_curve_is_the_pruned_models_over_the_dense_ones(open_page, smollm2, 
     pruned = entviz.analyze(smollm2, windows, ("knn",), drop=PruneSet.parse("attn.5,layer.7"))
     assert plain(drawn["dense"]["y"]) == pytest.approx(list(dense.sites["value"]), rel=1e-4)
     assert plain(drawn["pruned"]["y"]) == pytest.approx(list(pruned.sites["value"]), rel=1e-4)
-    assert "Without attn\\.5 and layer\\.7: At the end of the stream entropy is" in words(app)
+    said = words(app).replace("\\", "")
+    assert "Without attn.5 and layer.7: At the end of the stream entropy is" in said
     app.button(key="prune.clear").click().run()
     assert "pruned" not in curve_of(settle(app))
 
