@@ -4,6 +4,7 @@
 
     entropy_curve(analysis, "bucket")                               # entropy at every site, stages shaded
     pruned_curve(analysis, pruned, "bucket")                        # the same, with that of a pruned model over it
+    entropy_change(analysis, pruned, "bucket")                      # the difference of the two
     entropy_increase_bars(analysis, "bucket", ("attn", "mlp"))      # what each block adds, in nats
     importance_bars(analysis, "cosine", ("attn", "mlp"))            # 1 − cosine similarity
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 BAND_NAME: Final = "lowest to highest window"
 STAGE_NAMES: Final = ("stage 1: compresses", "stage 2: enriches")
 CURVE_HEIGHT: Final = 380
+CHANGE_HEIGHT: Final = 200
 ROW_HEIGHT: Final = 150  # of one kind's bars
 CUT_RATIO: Final = (
     1.5  # a bar this many times the next longest one hides the rest, so the axis is cut below it
@@ -85,8 +87,12 @@ def pruned_curve(
     Where a block is dropped the pruned curve is flat, and the site after it is marked.
     """
     figure = entropy_curve(dense, metric, level=level)
-    figure.update_traces(name="dense", selector={"name": "mean over windows"})
-    figure.update_traces(line={"width": 1.5}, opacity=0.75, selector={"name": "dense"})
+    grey = theme.DENSE_COLOUR
+    figure.update_traces(fillcolor=theme.with_opacity(grey, 0.22), selector={"name": BAND_NAME})
+    figure.update_traces(marker={"color": grey}, selector={"name": "turning point"})
+    figure.update_traces(
+        name="dense", line={"color": grey}, marker={"color": grey}, selector={"name": "mean over windows"}
+    )
     sites = _sites(pruned, metric, level)
     figure.add_scatter(
         x=sites["depth"] - 1,
@@ -126,6 +132,30 @@ def pruned_curve(
         )
     values = np.concatenate([np.ravel(sites["per_window"].tolist()), np.ravel(figure.layout.yaxis.range)])
     figure.update_yaxes(range=[float(values.min()), float(values.max())])
+    return figure
+
+
+def entropy_change(
+    dense: "Analysis", pruned: "Analysis", metric: str, *, level: str | None = None
+) -> go.Figure:
+    """How much higher (nats) the entropy of the pruned model's stream is at each site than the dense model's."""
+    before, after = (_sites(one, metric, level) for one in (dense, pruned))
+    apart = [
+        tuple(late - early for early, late in zip(*windows, strict=True))
+        for windows in zip(before["per_window"], after["per_window"], strict=True)
+    ]
+    change = after.assign(value=after["value"].to_numpy() - before["value"].to_numpy(), per_window=apart)
+    figure = go.Figure()
+    figure.add_bar(
+        x=change["depth"] - 1,
+        y=change["value"],
+        name="change",
+        marker={"color": theme.PRUNED_COLOUR, "line": {"width": 0}},
+        customdata=_hover(change, "nats", sign=True),
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    theme.style(figure, x_title="Layer", y_title="Change (nats)", height=CHANGE_HEIGHT, legend=False)
+    _layer_axis(figure, dense.layers, embedding=True)
     return figure
 
 

@@ -293,6 +293,11 @@ def test_a_pruned_curve_lies_over_the_dense_one_and_marks_what_is_dropped():
     low, high = figure.layout.yaxis.range
     assert low <= min(by_depth["value"])
     assert max(by_depth["value"]) <= high
+    change = trace(depth.entropy_change(dense, pruned, "bucket"), "change")
+    assert list(change.x) == list(mine.x)
+    assert list(change.y) == pytest.approx(
+        [after - before for before, after in zip(theirs.y, mine.y, strict=True)]
+    )
     layers_alone = depth.pruned_curve(dense, pruned, "bucket", level="layer")
     assert list(trace(layers_alone, "pruned").x) == list(range(-1, 6))
 

@@ -41,6 +41,13 @@ def draw(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric:
     chart.plotly_chart(
         figure, key=PLACE, config=theme.export_config(f"entviz-{metric}-pruned-entropy"), alt=sentence
     )
+    if pruned is not None:
+        chart.plotly_chart(
+            depth.entropy_change(dense.result, pruned, metric),
+            key=f"{PLACE}.change",
+            config=theme.export_config(f"entviz-{metric}-entropy-change"),
+            alt="Entropy at each site without the dropped blocks, minus that of the dense model, in nats",
+        )
 
 
 def _measure(
