@@ -10,7 +10,7 @@ from entviz.studies import stored_studies
 from entviz.studies.registry import open_store, part_kinds
 from tests.app.conftest import APP, words
 from tests.app.test_runs import tick
-from tests.studies.conftest import EARLIER
+from tests.studies.conftest import EARLIER, LATER
 
 OPENED = {
     "analysis": {},
@@ -36,7 +36,7 @@ def earlier(tmp_path, monkeypatch):
 
 
 def test_every_kind_is_tried():
-    assert set(OPENED) == set(stored_studies())
+    assert set(OPENED) == set(stored_studies()) - LATER
 
 
 @pytest.mark.parametrize("kind", OPENED)

@@ -16,3 +16,6 @@ def earlier(tmp_path):
     store = open_store(f"sqlite:///{tmp_path}/runs.sqlite")
     yield store
     store.close()
+
+
+LATER = {"pruned analysis"}  # kinds of study that the version which wrote it did not have

@@ -34,7 +34,7 @@ from entviz.studies.registry import open_store, part_kinds
 from entviz.studies.reporting import of_run
 from entviz.studies.results import stored_options
 from entviz.tasks import read_task
-from tests.studies.conftest import EARLIER
+from tests.studies.conftest import EARLIER, LATER
 
 MODEL = "somebody/tiny"
 TEXT = "It was late, and the road went on between the fields without a light or a house. " * 3
@@ -63,7 +63,8 @@ ASKED = [
 
 def test_every_kind_is_there_and_listed_with_its_title(earlier):
     table = listing(earlier.runs(without=part_kinds()))
-    assert set(table["kind"]) == {study.title for study in stored_studies().values()}
+    there = {study.title for kind, study in stored_studies().items() if kind not in LATER}
+    assert set(table["kind"]) == there
     assert len(table) == len(ASKED), "parts of a comparison are not listed"
 
 
@@ -77,7 +78,7 @@ def test_the_options_and_descriptions_are_those_that_are_stored_now(earlier):
         )
 
 
-@pytest.mark.parametrize("kind", list(stored_studies()))
+@pytest.mark.parametrize("kind", sorted(set(stored_studies()) - LATER))
 def test_results_are_read_and_reported(earlier, kind):
     runs = earlier.runs(kind=kind)
     assert runs
