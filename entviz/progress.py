@@ -20,8 +20,24 @@ class Progress(Protocol):
     def __call__(self, done: int, total: int, partial: object = None, /) -> None: ...
 
 
+STEPS = 1000  # in all, of work that is made of parts
+
+
 def silent(done: int, total: int, partial: object = None, /) -> None:
     """Report nothing; the default where no one is watching."""
+
+
+def part(progress: Progress, start: float, end: float) -> Progress:
+    """Progress of a piece of work as that of the whole, of which it is the part from ``start`` to ``end`` (shares).
+
+    Its own partial results are not those of the whole, and are left out.
+    """
+
+    def report(done: int, total: int, partial: object = None, /) -> None:
+        share = start + (end - start) * min(1.0, done / max(1, total))
+        progress(int(STEPS * share), STEPS)
+
+    return report
 
 
 @contextmanager

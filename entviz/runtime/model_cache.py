@@ -81,7 +81,7 @@ class ModelCache:
                     self._gates[key] = (gate, waiting - 1)
 
     def _load(self, key: _Key, progress: Progress) -> LoadedModel:
-        from entviz.models import load
+        from entviz.models.loading import load
 
         name, loading = key
         with self._lock:  # before loading, or the old ones and the new one would be in memory at once

@@ -124,12 +124,12 @@ def test_what_was_compared_is_there_in_another_session(open_app):
 
 def test_a_stopped_comparison_is_offered_and_goes_on(open_app, smollm2, monkeypatch):
     """Another session stopped one half way; here it is shown, and finished without doing the first half again."""
-    from entviz.comparison.grid import grid
+    from entviz.comparison.grid import measuring
     from entviz.errors import Cancelled
 
     bench, text = runtime(), passages()["story"].text
     sample = TextSample("smollm2-135m", text, 2, 64)
-    real = grid.evaluate_many
+    real = measuring.evaluate_many
     sets = []
 
     def stopping(loaded, windows, prune_sets, **options):
@@ -138,19 +138,19 @@ def test_a_stopped_comparison_is_offered_and_goes_on(open_app, smollm2, monkeypa
             raise Cancelled("Stopped.")
         return real(loaded, windows, prune_sets, **options)
 
-    monkeypatch.setattr(grid, "_TOGETHER", 1)
-    monkeypatch.setattr(grid, "evaluate_many", stopping)
+    monkeypatch.setattr(measuring, "_TOGETHER", 1)
+    monkeypatch.setattr(measuring, "evaluate_many", stopping)
     job = bench.ask(Compare(sample, ("cosine", "last"), ("1", "2"), ("mlp",)), "another session")
     assert job.wait(SECONDS)
     assert job.state == "cancelled"
     done = sets[:2]
-    monkeypatch.setattr(grid, "evaluate_many", real)
+    monkeypatch.setattr(measuring, "evaluate_many", real)
     app = open_page(open_app, text="story")
     assert "was stopped with 1 of 4 rows done" in words(app)
     assert len(app.dataframe[0].value) == 2
     sets.clear()
     monkeypatch.setattr(
-        grid, "evaluate_many", lambda *a, **k: (sets.extend(map(str, a[2])), real(*a, **k))[1]
+        measuring, "evaluate_many", lambda *a, **k: (sets.extend(map(str, a[2])), real(*a, **k))[1]
     )
     app.button(key="compare.go_on").click().run()
     settle(app, SECONDS)

@@ -134,14 +134,14 @@ def test_the_fastest_number_type_is_the_one_that_is_named(answer, monkeypatch, s
 
 
 def test_what_has_been_measured_is_not_measured_again(answer, monkeypatch):
-    from entviz.comparison.grid import grid
+    from entviz.comparison.grid import measuring
 
     first = answer(*SMALL, "--criteria", "cosine")
 
     def never(*_, **__):
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(grid, "evaluate_many", never)
+    monkeypatch.setattr(measuring, "evaluate_many", never)
     assert answer(*SMALL, "--criteria", "cosine") == first
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.comparison.grid import grid
+from entviz.comparison.grid import choosing, measuring
 from entviz.comparison.grid.grid import compare
 from entviz.criteria import CRITERIA, rank
 from entviz.errors import OptionError
@@ -97,7 +97,7 @@ def test_greedy_runs_once_for_all_budgets(tiny, calibration, measured, monkeypat
         asked.append((arguments[2].name, options["budget"]))
         return rank(*arguments, **options)
 
-    monkeypatch.setattr(grid, "rank", counted)
+    monkeypatch.setattr(choosing, "rank", counted)
     found = compare(tiny, calibration, measured, ["sleb"], ["1", "3", "2"], levels=["attn"])
     assert asked == [("sleb", "3")]
     for row in found.rows.itertuples():
@@ -107,13 +107,13 @@ def test_greedy_runs_once_for_all_budgets(tiny, calibration, measured, monkeypat
 
 def test_what_two_criteria_choose_is_measured_once(tiny, calibration, measured, monkeypatch):
     sets = []
-    real = grid.evaluate_many
+    real = measuring.evaluate_many
 
     def counted(loaded, windows, prune_sets, **options):
         sets.extend(prune_sets)
         return real(loaded, windows, prune_sets, **options)
 
-    monkeypatch.setattr(grid, "evaluate_many", counted)
+    monkeypatch.setattr(measuring, "evaluate_many", counted)
     found = compare(tiny, calibration, measured, ["cosine", "block-influence"], ["1", "2"], levels=["attn"])
     assert len(sets) == len(set(sets)) == 3  # dense, and two budgets
     assert len(found.rows) == 4

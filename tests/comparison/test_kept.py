@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from entviz.blocks import PruneSet
-from entviz.comparison.grid import grid
+from entviz.comparison.grid import measuring
 from entviz.comparison.grid.grid import compare
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
@@ -27,7 +27,7 @@ from tests.tiny import build
 
 def test_a_stopped_comparison_goes_on_where_it_was(tiny, calibration, measured, tmp_path, monkeypatch):
     kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
-    monkeypatch.setattr(grid, "_TOGETHER", 2)
+    monkeypatch.setattr(measuring, "_TOGETHER", 2)
     seen = []
 
     def stop_after_some(done, total, partial=None):
@@ -40,13 +40,13 @@ def test_a_stopped_comparison_goes_on_where_it_was(tiny, calibration, measured, 
         compare(*arguments, levels=["attn"], kept=kept, progress=stop_after_some)
     done = set(seen[0].rows["drop"])
     again = []
-    real = grid.evaluate_many
+    real = measuring.evaluate_many
 
     def counted(loaded, windows, prune_sets, **options):
         again.extend(map(str, prune_sets))
         return real(loaded, windows, prune_sets, **options)
 
-    monkeypatch.setattr(grid, "evaluate_many", counted)
+    monkeypatch.setattr(measuring, "evaluate_many", counted)
     found = compare(*arguments, levels=["attn"], kept=kept)
     assert found.finished
     assert not done & set(again)
@@ -66,7 +66,7 @@ def test_a_comparison_in_another_number_type_is_not_taken_for_this_one(tiny, cal
 
 SCRIPT = """
 import sys, time
-from entviz.comparison.grid import grid
+from entviz.comparison.grid import grid, measuring
 from entviz.studies.results import StoredParts
 from entviz.text.windows import windows_from_token_ids
 from entviz.models import load
@@ -75,8 +75,8 @@ from entviz.studies.registry import open_store
 directory, database, log, pause = sys.argv[1:]
 loaded, ids = load(directory), [[(7 * row + 3 * n) % 90 + 3 for n in range(40)] for row in range(6)]
 windows = [windows_from_token_ids(rows, loaded.vocabulary_size) for rows in (ids[:2], ids[2:])]
-real = grid.evaluate_many
-grid._TOGETHER = 1
+real = measuring.evaluate_many
+measuring._TOGETHER = 1
 
 def noted(loaded, windows, sets, **options):
     with open(log, "a") as file:
@@ -84,7 +84,7 @@ def noted(loaded, windows, sets, **options):
     time.sleep(float(pause))
     return real(loaded, windows, sets, **options)
 
-grid.evaluate_many = noted
+measuring.evaluate_many = noted
 found = grid.compare(loaded, *windows, ["last", "random"], ["1", "2", "3"], levels=["mlp"], seeds=1,
                      kept=StoredParts(open_store(database), loaded))
 print(found.rows[["name", "budget", "drop", "nll"]].to_json(orient="records"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entviz.comparison.grid import grid
+from entviz.comparison.grid import choosing
 from entviz.comparison.trust import trust
 from entviz.runtime.model_cache import ModelCache
 from entviz.store import Run
@@ -77,7 +77,7 @@ def test_runs_are_listed_with_what_to_open_them_again(here):
     assert here.store.text(run.key) == TEXT
 
 
-@pytest.mark.parametrize("module", [trust, grid])
+@pytest.mark.parametrize("module", [trust, choosing])
 def test_what_was_explored_is_not_measured_again_to_judge_or_compare_criteria(
     make, tmp_path, monkeypatch, module
 ):

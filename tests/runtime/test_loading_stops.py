@@ -61,7 +61,7 @@ def test_a_gate_at_the_cache_can_be_left(tmp_path, monkeypatch):
         assert release.wait(60)
         return "loaded"
 
-    monkeypatch.setattr("entviz.models.load", slowly)
+    monkeypatch.setattr("entviz.models.loading.load", slowly)
     monkeypatch.setattr(cache, "_bytes", lambda: 0)
     first = threading.Thread(target=lambda: cache.get("one"))
     first.start()

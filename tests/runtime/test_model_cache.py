@@ -72,7 +72,7 @@ def test_a_model_that_failed_to_load_is_not_loaded_twice_at_once_by_those_who_co
         with contextlib.suppress(ModelError):
             cache.get("one")
 
-    monkeypatch.setattr("entviz.models.load", load)
+    monkeypatch.setattr("entviz.models.loading.load", load)
     early = [threading.Thread(target=ask) for _ in range(2)]
     for thread in early:
         thread.start()

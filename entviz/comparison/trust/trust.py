@@ -29,15 +29,13 @@ from entviz.estimators import default_entropies, entropy_of
 from entviz.evaluation.many import evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
-from entviz.progress import Progress, silent
+from entviz.progress import Progress, part, silent
 from entviz.records import records
 from entviz.text.windows import Windows
 
 DAMAGES = ("loss", "kl")
-SCOPES = ("all", "inner")
 FEWEST_BLOCKS = 5  # with fewer, any order is likely by chance
 RESAMPLES = 2000
-_STEPS = 1000  # of the progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,10 +135,10 @@ def trust(
     passes = len(blocks) / 2  # leaving out n blocks takes as long as n/2 passes; measuring takes one or two
     measured, bent = 2 / (passes + 3), 3 / (passes + 3)
     if analysis is None or not _holds(analysis, blocks, metrics):
-        analysis = analyze(loaded, windows, metrics, kinds_of(level), progress=_part(progress, 0, measured))
+        analysis = analyze(loaded, windows, metrics, kinds_of(level), progress=part(progress, 0, measured))
     scores = _scores_of(analysis, blocks, metrics)
     if level == "layer":
-        scores["angular"] = _angular(loaded, windows, _part(progress, measured, bent))
+        scores["angular"] = _angular(loaded, windows, part(progress, measured, bent))
     place = np.array([2 * block.index + (block.kind == "mlp") for block in blocks], dtype=float)
     scores["depth"] = np.repeat(-place[:, None], len(windows), axis=1)
     costs = evaluate_many(
@@ -149,7 +147,7 @@ def trust(
         [PruneSet(), *(PruneSet([block]) for block in blocks)],
         dtype=dtype,
         cache=cache,
-        progress=_part(progress, bent, 1),
+        progress=part(progress, bent, 1),
     )
     damage = {
         "loss": np.array([cost.nll_averages - costs[0].nll_averages for cost in costs[1:]]),
@@ -248,12 +246,3 @@ def _damage_table(
     for name in DAMAGES:
         table[f"{name}_per_window"] = [tuple(values) for values in damage[name].tolist()]
     return table
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a part of the work that goes from ``start`` to ``end``, shares of the whole."""
-
-    def report(done: int, total: int, partial: object = None, /) -> None:
-        progress(round(_STEPS * (start + (end - start) * done / max(total, 1))), _STEPS)
-
-    return report

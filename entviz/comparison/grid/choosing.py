@@ -1,0 +1,163 @@
+"""The prune sets that contenders choose, of which those of one order share a ranking.
+
+chooser.analyze(entries, progress)               # once, for all that choose by an analysis
+chooser.choose(entry, progress)                  # [Chosen(entry, "4", PruneSet(...)), ...], one for each budget
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from entviz.analysis import Analysis, analyze, measurable
+from entviz.blocks import Block, PruneSet
+from entviz.comparison.grid.contenders import Contender
+from entviz.comparison.grid.part_cache import PartCache
+from entviz.criteria import rank
+from entviz.criteria.budget import Budget
+from entviz.criteria.ranking import Ranking
+from entviz.criteria.trial import Tried
+from entviz.decoder.states import StateCache
+from entviz.errors import EntvizError, ModelError, OptionError
+from entviz.estimators import default_metrics
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress
+from entviz.text.windows import Windows
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A prune set that a contender chose for a budget."""
+
+    contender: Contender
+    budget: str
+    drop: PruneSet
+
+
+class Chooser:
+    """Contenders choose on the same windows, by one analysis, and never try a prune set that another has tried.
+
+    Args:
+        calibration: what they choose by; ``searched`` is what the search chooses by.
+        budgets: as text; each is one that :meth:`entviz.criteria.budget.Budget.parse` reads.
+        dtype: the number type that prune sets are tried in.
+        analysis: of the calibration windows, where there is one already.
+        kept: where rankings of criteria that try prune sets are kept, and looked for.
+        leave_out: is told which contender has no prune set for which budget, and why.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        calibration: Windows,
+        searched: Windows,
+        budgets: Sequence[str],
+        *,
+        dtype: str,
+        analysis: Analysis | None,
+        cache: StateCache,
+        kept: PartCache,
+        leave_out: Callable[[Contender, str, EntvizError], None],
+    ) -> None:
+        self.loaded, self.calibration, self.searched = loaded, calibration, searched
+        self.budgets, self.dtype, self.analysis = budgets, dtype, analysis
+        self.cache, self.kept, self.leave_out = cache, kept, leave_out
+        self._tried: dict[str, Tried] = {}  # by the criteria that try, which share much of it
+        self._weights: dict[tuple[str, str], dict[Block, float]] = {}
+
+    def analyze(self, entries: Sequence[Contender], progress: Progress) -> None:
+        """Have the analysis that these contenders choose by, unless there is one already."""
+        known = set(self.analysis.metrics) if self.analysis is not None else set()
+        # The search seeds itself from the same analysis, as far as the windows are long enough for it.
+        usual = measurable(default_metrics(), self.calibration.input_length)
+        wanted = set(usual) | {entry.estimator for entry in entries if entry.estimator}
+        if self.analysis is None or not wanted <= known:
+            self.analysis = analyze(self.loaded, self.calibration, tuple(sorted(wanted)), progress=progress)
+
+    def choose(self, entry: Contender, progress: Progress) -> list[Chosen]:
+        """The contender's prune sets; ``leave_out`` is told of each budget for which it has none."""
+        found = []
+        parsed = [(text, Budget.parse(text)) for text in self.budgets]
+        if entry.criterion.order != "none":
+            for _, group in groupby(sorted(parsed, key=by_unit), key=lambda each: each[1].unit):
+                same_unit = list(group)
+                try:
+                    ranking = self._whole_order(entry, same_unit, progress)
+                except ModelError as error:  # whatever it drops, the numbers are not finite
+                    for text, _ in same_unit:
+                        self.leave_out(entry, text, error)
+                    continue
+                for text, budget in same_unit:
+                    try:
+                        count = budget.cut(ranking.order, self._saved(entry, budget, ranking))
+                        found.append(Chosen(entry, text, PruneSet(ranking.order[:count])))
+                    except OptionError as error:
+                        self.leave_out(entry, text, error)
+        else:
+            for text, _ in parsed:
+                try:
+                    found.append(Chosen(entry, text, self._ranking(entry, text, progress).drop))
+                except (OptionError, ModelError) as error:
+                    self.leave_out(entry, text, error)
+        return found
+
+    def _whole_order(
+        self, entry: Contender, budgets: Sequence[tuple[str, Budget]], progress: Progress
+    ) -> Ranking:
+        """The order that every one of these budgets, all of one unit and sorted, is the start of."""
+        if entry.criterion.order == "all":
+            return self._ranking(entry, "0", progress)
+        # The largest that can be reached: of what lies beyond it, cut() then says so.
+        for text, _ in reversed(budgets[1:]):
+            try:
+                return self._ranking(entry, text, progress)
+            except (OptionError, ModelError):
+                continue
+        return self._ranking(entry, budgets[0][0], progress)
+
+    def _ranking(self, entry: Contender, budget: str, progress: Progress) -> Ranking:
+        options: dict[str, Any] = {
+            "criterion": entry.criterion.name,
+            "level": entry.level,
+            "budget": budget,
+            "dtype": self.dtype,
+        }
+        windows, analysis = self.calibration, self.analysis
+        if entry.criterion.seconds_a_budget:
+            options["seconds"] = entry.criterion.seconds_a_budget
+            if self.searched is not self.calibration:
+                windows, analysis = self.searched, None
+        tokens = windows.fingerprint
+        known: Ranking | None = self.kept.get("choice", tokens, options) if entry.criterion.tries() else None
+        if known is not None:
+            return known
+        ranking = rank(
+            self.loaded,
+            windows,
+            entry.criterion,
+            level=entry.level,
+            budget=budget,
+            protect=entry.protect,
+            dtype=self.dtype,
+            analysis=analysis,
+            cache=self.cache,
+            tried=self._tried,
+            progress=progress,
+        )
+        if entry.criterion.tries():
+            self.kept.put("choice", tokens, options, ranking)
+        return ranking
+
+    def _saved(self, entry: Contender, budget: Budget, ranking: Ranking) -> dict[Block, float]:
+        key = (entry.level, budget.unit)
+        if key not in self._weights:
+            blocks = [Block.parse(name) for name in ranking.scores["block"]]
+            self._weights[key] = budget.weights(self.loaded, self.calibration, blocks)
+        return self._weights[key]
+
+
+def by_unit(each: tuple[str, Budget]) -> tuple[str, float]:
+    """Sorts budgets, each with its text, by size within a unit."""
+    return each[1].unit, each[1].amount

@@ -1,0 +1,149 @@
+"""What prune sets cost and save, each measured once and kept as soon as it is.
+
+for share, failed in measurer.measure(drops, progress):
+    measurer.cells          # what each prune set costs, as far as it is measured
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from entviz.blocks import PruneSet
+from entviz.comparison.grid.cell import Cell
+from entviz.comparison.grid.part_cache import PartCache
+from entviz.comparison.grid.speed import paired_seconds
+from entviz.decoder.states import StateCache
+from entviz.errors import ModelError
+from entviz.evaluation.many import Cost, evaluate_many
+from entviz.evaluation.tasks import evaluate_task
+from entviz.finite import cause
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, part
+from entviz.tasks import Task
+from entviz.text.windows import Windows
+
+_TOGETHER = 6  # prune sets measured in one go; what is lost when the process dies is less than these
+
+
+class Measurer:
+    """Measures prune sets on ``measured`` and, where there is one, on a task.
+
+    Attributes:
+        cells: what was found, by prune set.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        measured: Windows,
+        *,
+        task: Task | None,
+        begin: bool,
+        dtype: str,
+        cache: StateCache,
+        kept: PartCache,
+    ) -> None:
+        self.loaded, self.measured = loaded, measured
+        self.task, self.begin, self.dtype = task, begin, dtype
+        self.cache, self.kept = cache, kept
+        self.cells: dict[PruneSet, Cell] = {}
+
+    def measure(
+        self, drops: Sequence[PruneSet], progress: Progress
+    ) -> Iterator[tuple[float, list[tuple[PruneSet, ModelError]]]]:
+        """Measure what is not known yet, a few prune sets at a time, and keep each.
+
+        Yields, first of all and after each few, the share that is done, and those prune sets without which the
+        model's numbers are not finite, with the cause.
+
+        Raises:
+            ModelError: where those of the dense model are not: there is nothing to compare with.
+        """
+        todo = []
+        for drop in dict.fromkeys(drops):
+            known = None if drop in self.cells else self.kept.get("cell", self._tokens, self._about(drop))
+            if known is not None:
+                self.cells[drop] = known
+            elif drop not in self.cells:
+                todo.append(drop)
+        yield 0.0, []
+        todo.sort(key=lambda drop: _path(drop, self.loaded.layers))
+        for first in range(0, len(todo), _TOGETHER):
+            group = todo[first : first + _TOGETHER]
+            end = (first + len(group)) / len(todo)
+            yield end, self._measure_together(group, part(progress, first / len(todo), end))
+
+    def _measure_together(
+        self, group: Sequence[PruneSet], progress: Progress
+    ) -> list[tuple[PruneSet, ModelError]]:
+        failed = []
+        costs = evaluate_many(
+            self.loaded,
+            self.measured,
+            group,
+            dtype=self.dtype,
+            cache=self.cache,
+            overflow=True,
+            progress=progress if self.task is None else part(progress, 0, 0.5),
+        )
+        for place, (drop, cost) in enumerate(zip(group, costs, strict=True)):
+            start, end = (0.5 + 0.5 * number / len(group) for number in (place, place + 1))
+            try:
+                cell = self._cell(drop, cost, part(progress, start, end))
+            except ModelError as error:
+                if not drop:
+                    raise
+                failed.append((drop, error))
+                continue
+            self.cells[drop] = cell
+            self.kept.put("cell", self._tokens, self._about(drop), cell)
+        return failed
+
+    def _cell(self, drop: PruneSet, cost: Cost, progress: Progress) -> Cell:
+        if not math.isfinite(cost.nll):
+            running = self.loaded.in_dtype(self.dtype)
+            raise cause(running, self.measured.inputs, drop)
+        gone = self.loaded.anatomy.parameters(drop).values()
+        dense_seconds = seconds = np.empty(0)
+        if drop:
+            dense_seconds, seconds = paired_seconds(self.loaded.in_dtype(self.dtype), self.measured, drop)
+        right = right_normalized = np.empty(0, dtype=bool)
+        if self.task is not None:
+            scored = evaluate_task(
+                self.loaded, self.task, drop, dtype=self.dtype, begin=self.begin, progress=progress
+            )
+            right, right_normalized = scored.right, scored.right_normalized
+        return Cell(
+            drop=drop,
+            window_nll=cost.window_nll,
+            window_kl=cost.window_kl,
+            window_agreement=cost.window_agreement,
+            parameters=self.loaded.parameters - sum(weight.numel() for weight in gone),
+            seconds=seconds,
+            dense_seconds=dense_seconds,
+            right=right,
+            right_normalized=right_normalized,
+            nll_cosines=cost.nll_averages[:, 1:],
+        )
+
+    @property
+    def _tokens(self) -> str:
+        return self.measured.fingerprint
+
+    def _about(self, drop: PruneSet) -> dict[str, Any]:
+        """What a cell depends on, besides the model and the text."""
+        return {
+            "drop": str(drop),
+            "dtype": self.dtype,
+            "task": self.task.fingerprint if self.task is not None else "",
+            "begin": self.begin,
+        }
+
+
+def _path(drop: PruneSet, layers: int) -> tuple[tuple[bool, bool], ...]:
+    """A prune set as the way down the layers; sets that begin alike are neighbours when sorted by it."""
+    return tuple((i in drop.attention, i in drop.mlp) for i in range(layers))
