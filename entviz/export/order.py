@@ -11,6 +11,7 @@ from entviz.blocks import Block, PruneSet
 from entviz.export.recipe import Measured, Recipe
 from entviz.models import CATALOG
 from entviz.progress import Progress
+from entviz.words.phrases import some
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
@@ -222,8 +223,7 @@ def only_layers(drop: PruneSet, who: str, instead: str) -> str | None:
     parts = parts_of_layers(drop)
     if not parts:
         return None
-    some = ", ".join(parts[:3]) + (" and more" if len(parts) > 3 else "")
-    return f"{who} knows whole layers only, and the prune set has {some}. {instead}"
+    return f"{who} knows whole layers only, and the prune set has {some(parts, 3)}. {instead}"
 
 
 def hub_name(model: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from entviz.blocks import PruneSet
 from entviz.progress import Progress
-from entviz.studies.samples import Prompt, shortened
+from entviz.studies.samples import Prompt
 from entviz.studies.study import Material, Page, StoredStudy
+from entviz.words.phrases import shortened
 
 if TYPE_CHECKING:
     from entviz.evaluation.generation import Generation

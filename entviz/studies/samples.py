@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from entviz.errors import OptionError
 from entviz.tasks import BUILT_IN, read_task, task_titles
+from entviz.words.phrases import shortened
 
 if TYPE_CHECKING:
     from entviz.models import LoadedModel
@@ -286,9 +287,3 @@ class ModelAlone:
 def begin_option(begin: bool) -> dict[str, Any]:
     """How texts begin, as an option of a stored result: nothing where they begin as the tokenizer has it."""
     return {} if begin else {"begin": False}
-
-
-def shortened(text: str, most: int = 80) -> str:
-    """A text's first words in one line."""
-    words = " ".join(text.split())
-    return words if len(words) <= most else words[: most - 1].rstrip() + "…"

@@ -34,6 +34,12 @@ def of_windows(count: int, length: int) -> str:
     return f"{counted(count, 'window')} of {length} tokens"
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """A text's first words in one line."""
+    words = " ".join(text.split())
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
+
+
 def decimals(value: float, places: int, *, sign: bool = False) -> str:
     """A value with so many decimals, a real minus sign, and a plus if asked for; "–" where it is not a number.
 

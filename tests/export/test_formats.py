@@ -57,7 +57,7 @@ def test_every_format_comes_with_a_card_and_a_recipe(tiny, windows, tmp_path, na
 
 @pytest.mark.parametrize("name", ["mergekit", "llama.cpp"])
 def test_formats_of_whole_layers_say_what_is_in_their_way(tiny, tmp_path, name):
-    with pytest.raises(ExportError, match=r"whole layers only, and the prune set has attn\.0, mlp\.3"):
+    with pytest.raises(ExportError, match=r"whole layers only, and the prune set has attn\.0 and mlp\.3"):
         export(tiny("llama"), MIXED, name, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

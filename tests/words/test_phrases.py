@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from entviz.words.phrases import counted, decimals, listed, number, of_windows, some
+from entviz.words.phrases import counted, decimals, listed, number, of_windows, shortened, some
 
 
 def test_names_in_a_row():
@@ -16,6 +16,11 @@ def test_names_in_a_row():
 def test_a_long_row_is_cut():
     assert some(["a", "b", "c"], 3) == "a, b and c"
     assert some(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
+
+
+def test_a_text_is_cut_to_its_first_words_in_one_line():
+    assert shortened("one\n two", 7) == "one two"
+    assert shortened("one two three", 9) == "one two…"
 
 
 def test_one_and_many():
