@@ -6,6 +6,7 @@ from typing import Any
 
 from entviz.runtime.identity import model_identity
 from entviz.store import request_key
+from entviz.studies.code import code_of
 from entviz.studies.results import stored_options
 from entviz.studies.study import StoredStudy
 
@@ -14,4 +15,7 @@ def asked_key(study: StoredStudy[Any]) -> tuple[str, str | None]:
     """The key under which a result is found without its model, and the model's identity where it is on this machine."""
     identity = model_identity(study.model)
     options = stored_options(study)
-    return request_key(study.kind, model=identity or "unknown", text=study.text, options=options), identity
+    key = request_key(
+        study.kind, code=code_of(study), model=identity or "unknown", text=study.text, options=options
+    )
+    return key, identity

@@ -5,29 +5,15 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from entviz.version import __version__
 
-# Directories of entviz that have no part in what a figure's number is.
-_NO_PART = ("cli", "export", "figures", "passages", "report", "runtime", "store", "studies")
-
 
 @cache
 def program() -> str:
-    """What computes: entviz's version with a digest of its source, and the versions of torch and transformers.
-
-    The digest is there because a version number does not change with every correction, and a result of before the
-    correction must not be shown after it.
-    """
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        place = path.relative_to(root)
-        if place.parts[0] not in _NO_PART:
-            digest.update(f"{place}\0".encode() + path.read_bytes())
-    names = [f"entviz {__version__}+{digest.hexdigest()[:12]}"]
+    """What computes: the versions of entviz, torch and transformers."""
+    names = [f"entviz {__version__}"]
     for package in ("torch", "transformers"):
         try:
             names.append(f"{package} {version(package)}")
@@ -36,26 +22,28 @@ def program() -> str:
     return ", ".join(names)
 
 
-def result_key(kind: str, *, model: str, tokens: str, options: Mapping[str, Any]) -> str:
+def result_key(kind: str, *, code: str, model: str, tokens: str, options: Mapping[str, Any]) -> str:
     """The key of a result.
 
     Args:
         kind: analysis, evaluation ...
+        code: a hash of the source that computes it; see :mod:`entviz.store.source`.
         model: the model's fingerprint.
         tokens: the fingerprint of the token ids that go through it.
         options: whatever else the result depends on, as plain data.
     """
-    return _hash("result", program(), kind, model, tokens, dict(options))
+    return _hash("result", program(), code, kind, model, tokens, dict(options))
 
 
-def request_key(kind: str, *, model: str, text: str, options: Mapping[str, Any]) -> str:
+def request_key(kind: str, *, code: str, model: str, text: str, options: Mapping[str, Any]) -> str:
     """The key of a request for a result, from what is known before a model is loaded or a text is tokenized.
 
     Args:
+        code: as of :func:`result_key`.
         model: what identifies the model's files.
         text: the text itself.
     """
-    return _hash("request", program(), kind, model, text, dict(options))
+    return _hash("request", program(), code, kind, model, text, dict(options))
 
 
 def _hash(*parts: Any) -> str:

@@ -188,7 +188,7 @@ class Compare(TextStudy["Comparison"]):
             dtype=self.dtype,
             analysis=known_analysis(material, self.sample, split.calibration.fingerprint),
             cache=material.states,
-            kept=results.parts,
+            kept=results.parts_of(self),
             progress=report,
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from entviz.store import Run, Store, result_key
+from entviz.studies.code import code_of
 
 if TYPE_CHECKING:
     from entviz.comparison.grid.part_cache import PartCache
@@ -34,12 +35,11 @@ class StudyResults:
         self._loaded = loaded
         self.fresh = fresh
 
-    @property
-    def parts(self) -> PartCache:
-        """Where finished parts of a result are kept, so that one that was stopped resumes."""
+    def parts_of(self, study: StoredStudy[Any]) -> PartCache:
+        """Where finished parts of a study's result are kept, so that one that was stopped resumes."""
         from entviz.comparison.grid.part_cache import NoPartCache
 
-        return NoPartCache() if self._store is None else StoredParts(self._store, self._loaded)
+        return NoPartCache() if self._store is None else StoredParts(self._store, self._loaded, study)
 
     def get(self, study: StoredStudy[Any], tokens: str) -> Any:
         """A study's result, or None. ``tokens`` is the fingerprint of what goes through the model."""
@@ -74,7 +74,8 @@ class StudyResults:
         return None if too_long or "token_ids" in study.shell_options() else study.text
 
     def _key(self, study: StoredStudy[Any], tokens: str, options: Mapping[str, Any]) -> str:
-        return result_key(study.kind, model=self._loaded.fingerprint, tokens=tokens, options=options)
+        fingerprint = self._loaded.fingerprint
+        return result_key(study.kind, code=code_of(study), model=fingerprint, tokens=tokens, options=options)
 
     def _put(self, key: str, study: StoredStudy[Any], result: Any) -> None:
         if self._store is not None:
@@ -84,8 +85,9 @@ class StudyResults:
 class StoredParts:
     """Keeps parts of results in a store, each written before the next is begun."""
 
-    def __init__(self, store: Store, loaded: LoadedModel) -> None:
-        self._store, self._name, self._fingerprint = store, loaded.name, loaded.fingerprint
+    def __init__(self, store: Store, loaded: LoadedModel, study: StoredStudy[Any]) -> None:
+        self._store, self._code = store, code_of(study)
+        self._name, self._fingerprint = loaded.name, loaded.fingerprint
 
     def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
         return self._store.get(self._key(kind, tokens, options))
@@ -95,7 +97,7 @@ class StoredParts:
         self._store.put(self._key(kind, tokens, options), run, part)
 
     def _key(self, kind: str, tokens: str, options: Mapping[str, Any]) -> str:
-        return result_key(kind, model=self._fingerprint, tokens=tokens, options=options)
+        return result_key(kind, code=self._code, model=self._fingerprint, tokens=tokens, options=options)
 
 
 def stored_options(study: StoredStudy[Any]) -> dict[str, Any]:

@@ -50,9 +50,8 @@ class Basis(Generic[Result]):
 class Results(Protocol):
     """What is known of a model. ``tokens`` is the fingerprint of what goes through it."""
 
-    @property
-    def parts(self) -> PartCache:
-        """Where finished parts of a result are kept, so that one that was stopped resumes."""
+    def parts_of(self, study: StoredStudy[Any]) -> PartCache:
+        """Where finished parts of a study's result are kept, so that one that was stopped resumes."""
         ...
 
     def get(self, study: StoredStudy[Any], tokens: str) -> Any:
