@@ -101,8 +101,7 @@ def choose() -> Choice:
                 required=True,
                 persist_state="session",
             )
-            metric_options.draw(estimator or EntroDrop.estimator, "prune", width=130)
-        protect, stage = _draw_limits(criterion)
+        protect, stage = _draw_options(criterion, estimator or EntroDrop.estimator)
     count = int(st.session_state.get(_COUNT, USUAL_COUNT))
     name = estimator or EntroDrop.estimator
     measured = selection.measured(name)
@@ -139,9 +138,11 @@ def other_rankings(chosen: selection.Selection, choice: Choice) -> "list[Ranking
     return [job.result for job in jobs if job.state == "done"]
 
 
-def _draw_limits(criterion: str) -> tuple[tuple[int, int] | None, int | None]:
-    """How many layers are protected, and whether only stage 2 counts."""
-    with st.popover("Protect", icon=":material/lock:"):
+def _draw_options(criterion: str, estimator: str) -> tuple[tuple[int, int] | None, int | None]:
+    """How the entropy is measured, how many layers are protected, and whether only stage 2 counts."""
+    with st.popover("Options", icon=":material/tune:"):
+        if has_estimator(criterion):
+            metric_options.draw(estimator, "prune")
         own = st.toggle(
             "Choose which layers to protect",
             key="prune.own_protection",
