@@ -49,7 +49,7 @@ def knn(states: Tensor, k: int = 25) -> Tensor:
 def _sites(loaded: LoadedModel, token_ids: Tensor) -> dict[str, Tensor]:
     hidden, calls = loaded.anatomy.begin(token_ids)
     states = {"embed": hidden[0]}
-    for i, (step, call) in enumerate(zip(loaded.anatomy.steps, calls, strict=True)):
+    for i, (step, call) in enumerate(zip(loaded.anatomy.split_layers, calls, strict=True)):
         middle, hidden = step.trace(hidden, call)
         states[f"attn.{i}"], states[f"layer.{i}"] = middle[0], hidden[0]
     return states

@@ -138,7 +138,7 @@ def _begins_in(anatomy: Anatomy, window: Tensor, drop: PruneSet) -> str | None:
     hidden, calls = anatomy.begin(window)
     if not all_finite(hidden):
         return "the embedding"
-    for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
+    for i, (step, call) in enumerate(zip(anatomy.split_layers, calls, strict=True)):
         attention, mlp = i not in drop.attention, i not in drop.mlp
         if attention and mlp:
             middle, hidden = step.trace(hidden, call)

@@ -68,7 +68,7 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             format_func=lambda name: metric_title(selection.spec(name)),
             help="\n".join(map(_described, METRICS)),
             **bound_widgets.choice(
-                "metrics", "explore.metrics", _in_order(list(METRICS)), bound_widgets.default
+                "metrics", "explore.metrics", _sorted_as(list(METRICS)), bound_widgets.default
             ),
         )
         st.pills(
@@ -77,7 +77,7 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             selection_mode="multi",
             format_func=kind_title,
             **bound_widgets.choice(
-                "level", "explore.level", _in_order(selection.KINDS), bound_widgets.default
+                "level", "explore.level", _sorted_as(selection.KINDS), bound_widgets.default
             ),
         )
         st.toggle(
@@ -100,7 +100,7 @@ def _described(name: str) -> str:
     return f"- **{found.titled()}**: {found.description}{slow}"
 
 
-def _in_order(names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
+def _sorted_as(names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     return lambda picked: tuple(name for name in names if name in picked)
 
 

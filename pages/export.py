@@ -25,7 +25,7 @@ CLICKED: Final = "export.clicked"
 
 
 @dataclass
-class Asked:
+class AskedExport:
     """The export that was asked for last: which one it was in this session, and its job once it is begun."""
 
     number: int
@@ -100,12 +100,12 @@ def _draw_empty() -> None:
 
 
 def _ask(wanted: Export) -> None:
-    before: Asked | None = st.session_state.get(JOB)
-    st.session_state[JOB] = Asked(before.number + 1 if before is not None else 0, wanted)
+    before: AskedExport | None = st.session_state.get(JOB)
+    st.session_state[JOB] = AskedExport(before.number + 1 if before is not None else 0, wanted)
 
 
 def _draw_job() -> None:
-    asked: Asked | None = st.session_state.get(JOB)
+    asked: AskedExport | None = st.session_state.get(JOB)
     if asked is None:
         return
     st.divider()
@@ -116,7 +116,7 @@ def _draw_job() -> None:
         result.draw(shown.result, earlier=not shown.fresh)
 
 
-def _job(asked: Asked) -> "Job[Exported]":
+def _job(asked: AskedExport) -> "Job[Exported]":
     """The export asked for, which is started once, and anew only where the person had stopped it."""
     if asked.job is None or asked.job.state == "cancelled":
         asked.job = runtime().ask(asked.wanted, job_view.session())

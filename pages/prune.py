@@ -27,7 +27,7 @@ def draw() -> None:
     st.header("Drop blocks, see the cost", anchor=False)
     chosen = selection.current()
     todo = selection.missing(chosen)
-    choice = criteria.choose()
+    choice = criteria.draw_pickers()
     if not todo:
         numbers.ask(chosen)
     left, right = st.columns([4, 5], gap="medium")
@@ -44,7 +44,7 @@ def draw() -> None:
 
 
 def _draw_board(
-    chosen: selection.Selection, choice: criteria.Choice, todo: str | None
+    chosen: selection.Selection, choice: criteria.RankingChoices, todo: str | None
 ) -> "tuple[job_view.Shown[Analysis], pd.DataFrame | None]":
     """The grid and the buttons. Returns the analysis behind them, which is a job of its own, and the cells."""
     if todo:

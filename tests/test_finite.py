@@ -15,10 +15,10 @@ from entviz.comparison.pair.pair import contrast
 from entviz.comparison.trust.trust import trust
 from entviz.criteria import CRITERIA, rank
 from entviz.criteria.angular import angular_distances
+from entviz.criteria.cost_model import CostModel
 from entviz.criteria.greedy import greedy
 from entviz.criteria.leave_one_out import leave_one_out
 from entviz.criteria.prune_set_search import search
-from entviz.criteria.trial import Trial
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.generation import generate
@@ -300,32 +300,32 @@ def test_leave_one_out_ranks_it_last_and_says_why(delicate):
 
 
 def test_greedy_and_search_choose_another(delicate):
-    trial = Trial(delicate, WINDOWS, dtype="float16")
-    order, costs = greedy(trial, MLPS, 2)
+    cost_model = CostModel(delicate, WINDOWS, dtype="float16")
+    order, costs = greedy(cost_model, MLPS, 2)
     assert order[0] != Block("mlp", 2)
     assert np.isfinite(costs).all()
     seeds = [PruneSet.parse("mlp.2")]  # the worst there is to start from
-    found = search(trial, MLPS, lambda drop: len(drop.mlp) >= 1, seeds=seeds, seconds=60)
-    best = min((block for block in MLPS if block.index != 2), key=lambda block: _alone(trial, block))
+    found = search(cost_model, MLPS, lambda drop: len(drop.mlp) >= 1, seeds=seeds, seconds=60)
+    best = min((block for block in MLPS if block.index != 2), key=lambda block: _alone(cost_model, block))
     assert found.drop == PruneSet([best])
-    assert found.cost == pytest.approx(_alone(trial, best))
+    assert found.cost == pytest.approx(_alone(cost_model, best))
 
 
-def _alone(trial, block):
-    return float(trial.costs([PruneSet([block])], trial.window_count).mean())
+def _alone(cost_model, block):
+    return float(cost_model.costs([PruneSet([block])], cost_model.window_count).mean())
 
 
 @pytest.mark.parametrize(
     "method",
     [
-        lambda trial, blocks: leave_one_out(trial, blocks),
-        lambda trial, blocks: greedy(trial, blocks, 1),
-        lambda trial, blocks: search(trial, blocks, lambda drop: bool(drop), seconds=1),
+        lambda cost_model, blocks: leave_one_out(cost_model, blocks),
+        lambda cost_model, blocks: greedy(cost_model, blocks, 1),
+        lambda cost_model, blocks: search(cost_model, blocks, lambda drop: bool(drop), seconds=1),
     ],
 )
 def test_where_every_choice_overflows_there_is_no_result(delicate, method):
-    trial = Trial(delicate, WINDOWS, dtype="float16")
-    assert OVERFLOWS in sentence(method, trial, [Block("mlp", 2)])
+    cost_model = CostModel(delicate, WINDOWS, dtype="float16")
+    assert OVERFLOWS in sentence(method, cost_model, [Block("mlp", 2)])
 
 
 def test_a_comparison_leaves_it_out_with_a_note(delicate):

@@ -130,7 +130,7 @@ def _pass(
         values.site(token_ids, "embed", hidden)
     known = "embed" if first == 0 else ""  # the site where the stream was last measured
     for i in range(first, anatomy.layers):
-        step, call = anatomy.steps[i], calls[i]
+        step, call = anatomy.split_layers[i], calls[i]
         attention, mlp = i not in drop.attention, i not in drop.mlp
         before, middle = hidden, None
         if inside and attention and mlp:

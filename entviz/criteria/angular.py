@@ -80,7 +80,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
         for first, token_ids in batches(windows.inputs, size):
             hidden, calls = anatomy.begin(token_ids.to(loaded.device))
             sites = [_directions(hidden)]
-            for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
+            for i, (step, call) in enumerate(zip(anatomy.split_layers, calls, strict=True)):
                 hidden = step.run(hidden, call)
                 sites.append(_directions(hidden))
                 progress(first * layers + (i + 1) * len(token_ids), len(windows) * layers)

@@ -100,7 +100,10 @@ def _latency_shares(loaded: LoadedModel, windows: Windows, blocks: Sequence[Bloc
     with torch.inference_mode():
         token_ids = windows.inputs[:1].to(loaded.device)
         hidden, calls = anatomy.begin(token_ids)
-        step, call = anatomy.steps[len(anatomy.steps) // 2], calls[len(anatomy.steps) // 2]
+        step, call = (
+            anatomy.split_layers[len(anatomy.split_layers) // 2],
+            calls[len(anatomy.split_layers) // 2],
+        )
         whole = _seconds(lambda: step.run(hidden, call), loaded.device)
         without = {
             "attn": _seconds(lambda: step.run(hidden, call, attention=False), loaded.device),

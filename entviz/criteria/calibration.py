@@ -10,7 +10,7 @@ from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
-    from entviz.criteria.trial import Trial, Tried
+    from entviz.criteria.cost_model import CostModel, KnownCosts
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
     from entviz.text.windows import Windows
@@ -35,7 +35,7 @@ class Calibration:
     dtype: str = "float32"
     analysis: Analysis | None = None
     cache: StateCache | None = None
-    tried: dict[str, Tried] = field(default_factory=dict)
+    tried: dict[str, KnownCosts] = field(default_factory=dict)
 
     def analysis_of(self, metrics: Sequence[str], progress: Progress = silent) -> Analysis:
         """The analysis that is there, if it has these metrics, or else a new one of them."""
@@ -45,12 +45,12 @@ class Calibration:
             return self.analysis
         return analyze(self.loaded, self.windows, tuple(metrics), progress=progress)
 
-    def trial(self, by: str, dtype: str | None = None) -> Trial:
+    def cost_model(self, by: str, dtype: str | None = None) -> CostModel:
         """Costs of prune sets on the calibration text: ``nll``, ``kl``, or ``both`` for their sum; nats a token."""
-        from entviz.criteria.trial import Trial, Tried
+        from entviz.criteria.cost_model import CostModel, KnownCosts
         from entviz.evaluation.precision import resolved
 
         dtype = self.dtype if dtype is None else dtype
         key = f"{self.windows.fingerprint} {resolved(dtype, self.loaded.device)}"
-        tried = self.tried.setdefault(key, Tried())
-        return Trial(self.loaded, self.windows, by=by, dtype=dtype, cache=self.cache, tried=tried)
+        tried = self.tried.setdefault(key, KnownCosts())
+        return CostModel(self.loaded, self.windows, by=by, dtype=dtype, cache=self.cache, tried=tried)

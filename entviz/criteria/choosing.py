@@ -16,8 +16,8 @@ from entviz.progress import Progress, silent
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.criteria.budget import Budget
+    from entviz.criteria.cost_model import KnownCosts
     from entviz.criteria.ranking import Ranking
-    from entviz.criteria.trial import Tried
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
     from entviz.text.windows import Windows
@@ -34,7 +34,7 @@ def rank(
     dtype: str = "float32",
     analysis: Analysis | None = None,
     cache: StateCache | None = None,
-    tried: dict[str, Tried] | None = None,
+    tried: dict[str, KnownCosts] | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> Ranking:

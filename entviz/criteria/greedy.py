@@ -14,8 +14,8 @@ from entviz.progress import Progress, silent
 if TYPE_CHECKING:
     from entviz.criteria.calibration import Calibration
     from entviz.criteria.candidates import Candidates
+    from entviz.criteria.cost_model import CostModel
     from entviz.criteria.ranking import Ranking
-    from entviz.criteria.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class GreedyByLoss(Criterion):
         budget, free = candidates.budget, candidates.free
         at_most = int(budget.amount) if budget.unit == "blocks" else len(free)
         chosen, costs = greedy(
-            calibration.trial(self.cost), free, at_most, enough=candidates.enough, progress=progress
+            calibration.cost_model(self.cost), free, at_most, enough=candidates.enough, progress=progress
         )
         candidates.reach(PruneSet(chosen))
         paid = {str(block): cost for block, cost in zip(chosen, costs, strict=True)}
@@ -62,7 +62,7 @@ class GreedyByDivergence(GreedyByLoss):
 
 
 def greedy(
-    trial: Trial,
+    cost_model: CostModel,
     blocks: Sequence[Block],
     budget: int,
     *,
@@ -82,11 +82,11 @@ def greedy(
     order: list[Block] = []
     costs: list[float] = []
     drop = PruneSet()
-    steps = sum(len(blocks) - done for done in range(budget)) * trial.window_count
+    steps = sum(len(blocks) - done for done in range(budget)) * cost_model.window_count
     finished = 0
     while len(order) < budget and not enough(drop):
         grown = {block: drop | PruneSet([block]) for block in blocks if block not in drop}
-        candidates = [block for block in grown if grown[block].leaves_something(trial.loaded.layers)]
+        candidates = [block for block in grown if grown[block].leaves_something(cost_model.loaded.layers)]
         if not candidates:
             break
 
@@ -94,11 +94,11 @@ def greedy(
             progress(finished + done, max(steps, finished + total))
 
         sets = [grown[block] for block in candidates]
-        found = trial.costs(sets, trial.window_count, report).mean(axis=1)
-        finished += len(candidates) * trial.window_count
+        found = cost_model.costs(sets, cost_model.window_count, report).mean(axis=1)
+        finished += len(candidates) * cost_model.window_count
         best = int(found.argmin())  # one without which the model overflows costs infinitely much
         if not math.isfinite(found[best]):
-            raise trial.cause(sets[best])
+            raise cost_model.cause(sets[best])
         order.append(candidates[best])
         costs.append(float(found[best]))
         drop = sets[best]

@@ -15,8 +15,8 @@ from entviz.progress import Progress, silent
 if TYPE_CHECKING:
     from entviz.criteria.calibration import Calibration
     from entviz.criteria.candidates import Candidates
+    from entviz.criteria.cost_model import CostModel
     from entviz.criteria.ranking import Ranking
-    from entviz.criteria.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LeaveOneOut(Criterion):
     score_unit = "nats a token"
 
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
-        damage = leave_one_out(calibration.trial("nll"), candidates.free, progress=progress)
+        damage = leave_one_out(calibration.cost_model("nll"), candidates.free, progress=progress)
         return candidates.by_score(self.name, {str(block): cost for block, cost in damage.items()})
 
     def evaluations(self, blocks: int, largest: int) -> int:
@@ -40,13 +40,13 @@ class LeaveOneOut(Criterion):
 
 
 def leave_one_out(
-    trial: Trial, blocks: Sequence[Block], *, progress: Progress = silent
+    cost_model: CostModel, blocks: Sequence[Block], *, progress: Progress = silent
 ) -> dict[Block, float]:
-    """The mean cost (nats a token) of dropping each block alone, on all of the trial's windows.
+    """The mean cost (nats a token) of dropping each block alone, on all of the cost model's windows.
 
     It is infinite for a block without which the model overflows. Raises ``ModelError`` where it does so without any.
     """
-    costs = trial.costs([PruneSet([block]) for block in blocks], trial.window_count, progress)
+    costs = cost_model.costs([PruneSet([block]) for block in blocks], cost_model.window_count, progress)
     if len(costs) and not np.isfinite(costs).all(axis=1).any():
-        raise trial.cause(PruneSet([blocks[0]]))
+        raise cost_model.cause(PruneSet([blocks[0]]))
     return dict(zip(blocks, (float(cost) for cost in costs.mean(axis=1)), strict=True))

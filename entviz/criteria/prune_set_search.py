@@ -1,9 +1,9 @@
 """An anytime search for the prune set that costs least.
 
-    found = search(trial, blocks, lambda drop: len(drop) >= 8, seeds=[ranking.drop for ranking in rankings])
+    found = search(cost_model, blocks, lambda drop: len(drop) >= 8, seeds=[ranking.drop for ranking in rankings])
     found.drop, found.cost
 
-Prune sets are judged by what they cost on calibration text; the trial says whether that is the loss, KL(dense ||
+Prune sets are judged by what they cost on calibration text; the cost model says whether that is the loss, KL(dense ||
 pruned) or their sum. Trying one takes seconds, so most are not tried: what a block adds to the cost of a set seldom is
 much less than what it added to an earlier, smaller one. With that as an optimistic estimate, candidates are tried from
 the most promising on until what was found beats the estimates of all others (lazy evaluation, as Minoux 1978 does for
@@ -33,7 +33,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from entviz.blocks import Block, PruneSet
-from entviz.criteria.trial import Trial
+from entviz.criteria.cost_model import CostModel
 from entviz.progress import Progress, silent
 
 _BEAM = 3
@@ -49,7 +49,7 @@ _FINALS_SHARE = 0.15  # of the time, kept for measuring the best few again
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best prune set of a search so far.
 
     Attributes:
@@ -74,33 +74,33 @@ class _OutOfTime(Exception):
 class _Search:
     def __init__(
         self,
-        trial: Trial,
+        cost_model: CostModel,
         blocks: Sequence[Block],
         enough: Callable[[PruneSet], bool],
         seconds: float,
         progress: Progress,
     ) -> None:
-        self.trial, self.blocks, self.enough, self.progress = trial, list(blocks), enough, progress
+        self.cost_model, self.blocks, self.enough, self.progress = cost_model, list(blocks), enough, progress
         self.started, self.seconds = time.perf_counter(), seconds
         self.deadline = (1 - _FINALS_SHARE) * seconds
-        self.few = max(1, trial.window_count // 4)
+        self.few = max(1, cost_model.window_count // 4)
         self.windows = self.few  # that sets are tried on
         self.cost = self._known(self.few)  # on these windows
-        self.run_before = trial.tried.evaluated
+        self.run_before = cost_model.tried.evaluated
         self.added: dict[Block, float] = {}  # to the cost of the last set that the block was tried with
-        self.ranked: list[Found] = []  # the best sets so far that are enough, best first
+        self.ranked: list[SearchResult] = []  # the best sets so far that are enough, best first
         self.seed: PruneSet | None = None  # the best of those given
         self.counted = _COUNTED[0]
         self.stage = "seeds"
 
     @property
-    def best(self) -> Found | None:
+    def best(self) -> SearchResult | None:
         return self.ranked[0] if self.ranked else None
 
     @property
     def evaluated(self) -> int:
         """Prune sets times windows that were run in this search."""
-        return self.trial.tried.evaluated - self.run_before
+        return self.cost_model.tried.evaluated - self.run_before
 
     @property
     def spent(self) -> float:
@@ -115,12 +115,12 @@ class _Search:
     def try_sets(self, drops: Sequence[PruneSet]) -> list[tuple[float, PruneSet]]:
         """The sets with their costs, cheapest first; those that are enough are remembered if they are good."""
         drops = list(dict.fromkeys(drops))
-        costs = self.trial.costs(drops, self.windows, self.report).mean(axis=1)
+        costs = self.cost_model.costs(drops, self.windows, self.report).mean(axis=1)
         # An infinite cost would make differences of costs no numbers.
         self.cost |= {drop: min(float(cost), _OVERFLOWS) for drop, cost in zip(drops, costs, strict=True)}
         known = {found.drop for found in self.ranked}
         self.ranked += [
-            Found(drop, self.cost[drop], self.stage, self.evaluated, self.spent)
+            SearchResult(drop, self.cost[drop], self.stage, self.evaluated, self.spent)
             for drop in drops
             if self.enough(drop) and drop not in known
         ]
@@ -138,7 +138,9 @@ class _Search:
             if block not in base
         }
         left = {
-            child: parts for child, parts in left.items() if child.leaves_something(self.trial.loaded.layers)
+            child: parts
+            for child, parts in left.items()
+            if child.leaves_something(self.cost_model.loaded.layers)
         }
 
         def estimates(child: PruneSet) -> tuple[float, float]:
@@ -182,10 +184,10 @@ class _Search:
             block: self.cost[drop] - self.cost[PruneSet()]
             for block, drop in zip(self.blocks, alone, strict=True)
         }
-        each = self.trial.tried.seconds / max(1, self.trial.tried.evaluated)
+        each = self.cost_model.tried.seconds / max(1, self.cost_model.tried.evaluated)
         size = max(self._size(found.drop) for found in self.ranked)
         affordable = _GREEDY_SHARE * self.seconds / max(each, 1e-9) / (_TRIES_A_STEP * max(1, size))
-        windows = self.trial.window_count
+        windows = self.cost_model.window_count
         while windows > self.few and windows > affordable:
             windows = max(self.few, windows // 2)
         self.judge_by(windows)
@@ -213,7 +215,7 @@ class _Search:
 
     def _known(self, windows: int) -> dict[PruneSet, float]:
         """What sets of these blocks cost on so many windows, be it that an earlier search has run them."""
-        known = self.trial.known(windows).items()
+        known = self.cost_model.known(windows).items()
         return {
             drop: min(cost, _OVERFLOWS)
             for drop, cost in known
@@ -235,16 +237,16 @@ class _Search:
             if self.best.drop == before.drop:
                 return
 
-    def finals(self, exact: Trial) -> Found:
+    def finals(self, exact: CostModel) -> SearchResult:
         """The best of the finalists and the best seed on all windows, one after the other while there is time."""
         if self.best is None:
             raise RuntimeError("the search has not looked at its seeds yet")
         finalists = list(self.ranked)
         if self.seed is not None and self.seed not in {found.drop for found in finalists}:
-            finalists.insert(1, Found(self.seed, math.inf, "seeds", 0, 0.0))
+            finalists.insert(1, SearchResult(self.seed, math.inf, "seeds", 0, 0.0))
         self.deadline = self.seconds
         exact_before = exact.tried.evaluated
-        measured: list[Found] = []
+        measured: list[SearchResult] = []
         try:
             for found in finalists:
                 cost = float(exact.costs([found.drop], exact.window_count, self.report).mean())
@@ -254,31 +256,31 @@ class _Search:
         best = min(measured, key=lambda found: found.cost) if measured else self.best
         if not best.cost < _OVERFLOWS:
             raise exact.cause(best.drop)
-        also = 0 if exact.tried is self.trial.tried else exact.tried.evaluated - exact_before
+        also = 0 if exact.tried is self.cost_model.tried else exact.tried.evaluated - exact_before
         return replace(best, evaluated=self.evaluated + also, seconds=self.spent)
 
 
 def search(
-    trial: Trial,
+    cost_model: CostModel,
     blocks: Sequence[Block],
     enough: Callable[[PruneSet], bool],
     *,
     seeds: Sequence[PruneSet] = (),
     seconds: float = 120.0,
-    exact: Trial | None = None,
+    exact: CostModel | None = None,
     progress: Progress = silent,
-) -> Found:
-    """Search for the set of some of ``blocks`` with the lowest cost in ``trial`` that drops enough of the model.
+) -> SearchResult:
+    """Search for the set of some of ``blocks`` with the lowest cost in ``cost_model`` that drops enough of the model.
 
     Args:
         enough: tells whether a set does; never of the empty set, and always of a larger set where of a smaller one.
         seeds: sets to start from; the result costs no more than the best of those that are enough, as far as there is
             time to measure both at the end.
         seconds: stop about then; the seeds are finished in any case.
-        exact: where the best few are measured at the end, if not in ``trial``, which may then be of a faster number
-            type.
-        progress: gets the best :class:`Found` so far; raising ``Cancelled`` from it ends the search without a result,
-            but the last report's partial result stands.
+        exact: where the best few are measured at the end, if not in ``cost_model``, which may then be of a faster
+            number type.
+        progress: gets the best :class:`SearchResult` so far; raising ``Cancelled`` from it ends the search without a
+            result, but the last report's partial result stands.
 
     Returns:
         the best set found, with its cost on all windows.
@@ -286,7 +288,7 @@ def search(
     Raises:
         ModelError: where the model overflows without the best set found, and so without every other.
     """
-    state = _Search(trial, blocks, enough, seconds, progress)
+    state = _Search(cost_model, blocks, enough, seconds, progress)
     try:
         state.seeds(seeds)
         state.try_each()
@@ -295,12 +297,12 @@ def search(
         while True:
             state.grow("beam", _BEAM)
             state.swaps()
-            if state.windows == trial.window_count:
+            if state.windows == cost_model.window_count:
                 break
-            state.judge_by(min(2 * state.windows, trial.window_count))
+            state.judge_by(min(2 * state.windows, cost_model.window_count))
         for state.counted in _COUNTED[1:]:
             state.grow("beam", _BEAM)
             state.swaps()
     except _OutOfTime:
         pass
-    return state.finals(exact if exact is not None else trial)
+    return state.finals(exact if exact is not None else cost_model)

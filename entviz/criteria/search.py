@@ -55,28 +55,28 @@ class Search(Criterion):
         return self.seconds
 
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
-        from entviz.criteria.prune_set_search import Found, search
+        from entviz.criteria.prune_set_search import SearchResult, search
         from entviz.evaluation.precision import AUTO, resolved
 
         if candidates.budget.amount == 0:
             return candidates.whole(self.name, [])
 
-        def ranking(found: Found) -> Ranking:
+        def ranking(found: SearchResult) -> Ranking:
             return candidates.whole(self.name, [block for block in candidates.free if block in found.drop])
 
         def report(done: int, total: int, partial: object = None, /) -> None:
-            progress(done, total, ranking(partial) if isinstance(partial, Found) else None)
+            progress(done, total, ranking(partial) if isinstance(partial, SearchResult) else None)
 
         # Races are won by large differences, which a faster number type shows too; the finals run in the one asked for.
         loaded, dtype = calibration.loaded, calibration.dtype
         fast = resolved(AUTO, loaded.device) if dtype == "float32" else dtype
         found = search(
-            calibration.trial(_COST, fast),
+            calibration.cost_model(_COST, fast),
             candidates.free,
             candidates.enough,
             seeds=self._seeds(calibration, candidates, progress),
             seconds=self.seconds,
-            exact=calibration.trial(_COST),
+            exact=calibration.cost_model(_COST),
             progress=report,
         )
         return ranking(found)

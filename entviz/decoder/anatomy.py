@@ -2,7 +2,7 @@
 
     anatomy = examine(model)                       # a few tokens go through; the model is not changed
     hidden, calls = anatomy.begin(token_ids)       # what enters layer 0, and what each layer is called with
-    for step, call in zip(anatomy.steps, calls):
+    for step, call in zip(anatomy.split_layers, calls):
         middle, hidden = step.trace(hidden, call)  # the sites attn.i and layer.i
     logits = anatomy.head.logits(hidden)
 
@@ -45,7 +45,7 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class SplitLayer:
     """One layer and its two halves. ``parallel`` tells whether both halves read the layer's input."""
 
     layer: nn.Module
@@ -79,7 +79,7 @@ class Anatomy:
 
     model: PreTrainedModel
     layers_path: str
-    steps: tuple[Step, ...]
+    split_layers: tuple[SplitLayer, ...]
     head: Head
     tuple_outputs: bool
     resumable: (
@@ -92,7 +92,7 @@ class Anatomy:
     @property
     def layers(self) -> int:
         """The number of transformer layers."""
-        return len(self.steps)
+        return len(self.split_layers)
 
     def begin(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, list[Call]]:
         """Embed token ids (windows, tokens); return what enters layer 0 and each layer's :class:`Call`.
@@ -117,7 +117,7 @@ class Anatomy:
     def run(self, token_ids: Tensor, drop: PruneSet, cache: Any = None) -> Tensor:
         """Final hidden states (windows, tokens, width), before the last norm, of the model without ``drop``."""
         hidden, calls = self.begin(token_ids, cache)
-        for i, (step, call) in enumerate(zip(self.steps, calls, strict=True)):
+        for i, (step, call) in enumerate(zip(self.split_layers, calls, strict=True)):
             hidden = step.run(hidden, call, attention=i not in drop.attention, mlp=i not in drop.mlp)
         return hidden
 
@@ -125,7 +125,7 @@ class Anatomy:
         """The parameters that are gone when ``drop`` is physically removed, by ``id`` (a tied one counts once)."""
         gone: list[nn.Module] = []
         for block in PruneSet(drop):
-            step = self.steps[block.index]
+            step = self.split_layers[block.index]
             gone += {"layer": (step.layer,), "attn": step.attention_modules, "mlp": step.mlp_modules}[
                 block.kind
             ]
@@ -305,8 +305,8 @@ class _Plan:
     without_attention: dict[str, nn.Module] = field(default_factory=dict)
     without_mlp: dict[str, nn.Module] = field(default_factory=dict)
 
-    def step(self, layer: nn.Module) -> Step:
-        return Step(
+    def step(self, layer: nn.Module) -> SplitLayer:
+        return SplitLayer(
             layer,
             attention_half=replaced(layer, self.without_mlp),
             mlp_half=replaced(layer, self.without_attention),

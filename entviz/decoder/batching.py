@@ -69,7 +69,9 @@ def bytes_per_token(anatomy: Anatomy, window_length: int) -> float:
         hidden, calls = anatomy.begin(token_ids)
         # The last of the layers: in models of mixed kinds the first ones are often the small ones.
         with _TensorsAlive() as alive:
-            anatomy.steps[-1].trace(hidden.to(next(anatomy.steps[-1].layer.parameters()).device), calls[-1])
+            anatomy.split_layers[-1].trace(
+                hidden.to(next(anatomy.split_layers[-1].layer.parameters()).device), calls[-1]
+            )
     return (alive.peak + hidden.numel() * hidden.element_size()) / window_length
 
 

@@ -40,7 +40,7 @@ def states_before(
                 break
     for i in range(first, layer):
         attention, mlp = i not in drop.attention, i not in drop.mlp
-        hidden = anatomy.steps[i].run(hidden, calls[i], attention=attention, mlp=mlp)
+        hidden = anatomy.split_layers[i].run(hidden, calls[i], attention=attention, mlp=mlp)
         if cache is not None and anatomy.resumable and (attention or mlp):
             cache.put(prefix_key(text, drop, i + 1), hidden)
         after_layer(i)

@@ -38,7 +38,7 @@ _CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChoiceIds:
     """A context and a choice in token ids. The last ``scored`` ids are the choice's."""
 
     ids: tuple[int, ...]
@@ -56,10 +56,10 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Choices:
+class ItemIds:
     """An item in token ids."""
 
-    choices: tuple[Choice, ...]
+    choices: tuple[ChoiceIds, ...]
 
     @cached_property
     def shared(self) -> int:
@@ -79,7 +79,7 @@ class Choices:
 # --- in tokens -----------------------------------------------------------------------------------------------------
 
 
-def in_tokens(loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, begin: bool = True) -> Choices:
+def in_tokens(loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, begin: bool = True) -> ItemIds:
     """Encode an item's (context, continuation) pairs as lm-evaluation-harness does.
 
     Spaces at the end of a context move to the continuation. Context and continuation are encoded as one text, of
@@ -94,10 +94,10 @@ def in_tokens(loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, begin: b
         TextError: where there is no context and the tokenizer has no token for the beginning of a text, where a
             continuation is of no tokens or too long for the model, and for a token that the model does not know.
     """
-    return Choices(tuple(_choice(loaded, context, continuation, begin) for context, continuation in pairs))
+    return ItemIds(tuple(_choice(loaded, context, continuation, begin) for context, continuation in pairs))
 
 
-def _choice(loaded: LoadedModel, context: str, continuation: str, begin: bool) -> Choice:
+def _choice(loaded: LoadedModel, context: str, continuation: str, begin: bool) -> ChoiceIds:
     stripped = context.rstrip()
     continuation, context = context[len(stripped) :] + continuation, stripped
     if context:
@@ -116,7 +116,7 @@ def _choice(loaded: LoadedModel, context: str, continuation: str, begin: bool) -
             f"The choice '{continuation.strip()[:40]}' has {len(after)} tokens; the model reads {longest}."
         )
     ids = [*before, *after]
-    return Choice(tuple(ids if longest is None else ids[-(longest + 1) :]), len(after))
+    return ChoiceIds(tuple(ids if longest is None else ids[-(longest + 1) :]), len(after))
 
 
 def _start(tokenizer: Any) -> list[int]:
@@ -132,7 +132,7 @@ def _start(tokenizer: Any) -> list[int]:
 # --- in batches ----------------------------------------------------------------------------------------------------
 
 
-def plan(items: Sequence[Choices], most_tokens: int) -> list[list[int]]:
+def plan(items: Sequence[ItemIds], most_tokens: int) -> list[list[int]]:
     """Group items, by index, so that together they run through the model in the fewest tokens.
 
     A group holds at most ``most_tokens`` tokens in either of its two passes, unless it is a single item.
@@ -150,19 +150,19 @@ def plan(items: Sequence[Choices], most_tokens: int) -> list[list[int]]:
     return groups
 
 
-def _cut(group: Sequence[Choices]) -> int:
+def _cut(group: Sequence[ItemIds]) -> int:
     """At what length to cut a group's choices: where the first of them parts, or not at all if that is cheaper."""
     shortest = min(item.shared for item in group)
     return min((shortest, 0), key=lambda cut: sum(tokens + _PASS for tokens in _passes(group, cut) if tokens))
 
 
-def _passes(group: Sequence[Choices], cut: int) -> tuple[int, int]:
+def _passes(group: Sequence[ItemIds], cut: int) -> tuple[int, int]:
     """How many tokens, padding included, the beginnings and the rest of a group's choices are."""
     rest = [choice.inputs - cut for item in group for choice in item.choices if choice.inputs > cut]
     return len(group) * cut, len(rest) * max(rest, default=0)
 
 
-def _cost(group: Sequence[Choices]) -> int:
+def _cost(group: Sequence[ItemIds]) -> int:
     return sum(tokens + _PASS for tokens in _passes(group, _cut(group)) if tokens)
 
 
@@ -170,7 +170,7 @@ def _cost(group: Sequence[Choices]) -> int:
 
 
 def log_likelihoods(
-    anatomy: Anatomy, drop: PruneSet, group: Sequence[Choices], tick: Callable[[], None] = lambda: None
+    anatomy: Anatomy, drop: PruneSet, group: Sequence[ItemIds], tick: Callable[[], None] = lambda: None
 ) -> list[list[float]]:
     """The log-likelihood (nats) of each choice given its context, for each item, without the blocks of ``drop``.
 
@@ -208,7 +208,7 @@ def _padded(rows: Sequence[tuple[int, ...]], device: torch.device) -> Tensor:
     return torch.tensor([(*row, *[0] * (length - len(row))) for row in rows], device=device)
 
 
-def _scored(group: Sequence[Choices], cut: int) -> tuple[list[int], list[int], list[int]]:
+def _scored(group: Sequence[ItemIds], cut: int) -> tuple[list[int], list[int], list[int]]:
     """For each token of each choice: where its prediction lies among the states, its id, and the choice's number.
 
     States are counted through the beginnings (items, cut) and then through the rest (rows, longest), flattened.

@@ -36,7 +36,7 @@ from entviz.text.windows import Windows
 
 
 @dataclass(frozen=True, eq=False)
-class Cost:
+class PruneSetCost:
     """What one prune set costs.
 
     Attributes:
@@ -95,7 +95,7 @@ def evaluate_many(
     cache: StateCache | None = None,
     overflow: bool = False,
     progress: Progress = silent,
-) -> list[Cost]:
+) -> list[PruneSetCost]:
     """Measure what each of ``prune_sets`` costs on ``windows``, in their order. The model is not changed.
 
     ``cache`` keeps the dense model's predictions, and hidden states that several sets share, between calls. The numbers
@@ -150,7 +150,7 @@ def evaluate_many(
                 done += len(places) * len(ids)
                 progress(done, total)
     return [
-        Cost(drop, found[0, place], found[1, place], found[2, place, :, 0])
+        PruneSetCost(drop, found[0, place], found[1, place], found[2, place, :, 0])
         for place, drop in enumerate(prune_sets)
     ]
 
@@ -221,7 +221,7 @@ class _Walk:
         self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]
     ) -> dict[tuple[bool, bool], Tensor]:
         """Hidden states after layer ``i`` for each choice of (attention kept, MLP kept) that is wanted."""
-        step, call = self.anatomy.steps[i], self.calls[i]
+        step, call = self.anatomy.split_layers[i], self.calls[i]
         both, attention_only = (True, True), (True, False)
         if {both, attention_only} <= wanted:  # the attention is computed once for the two
             middle, after = step.trace(hidden, call)

@@ -25,7 +25,7 @@ import torch
 from entviz.blocks import PruneSet
 from entviz.decoder.batching import tokens_per_batch
 from entviz.errors import ModelError, TextError
-from entviz.evaluation.choices import Choices, in_tokens, log_likelihoods, plan
+from entviz.evaluation.choices import ItemIds, in_tokens, log_likelihoods, plan
 from entviz.evaluation.precision import resolved
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
@@ -204,7 +204,7 @@ def _runs(items: Sequence[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
         yield first, items[first : first + _TOGETHER]
 
 
-def _encoded(loaded: LoadedModel, item: Item, number: int, begin: bool) -> Choices:
+def _encoded(loaded: LoadedModel, item: Item, number: int, begin: bool) -> ItemIds:
     pairs = [(context, f" {choice}") for context, choice in zip(item.contexts, item.choices, strict=True)]
     try:
         return in_tokens(loaded, pairs, begin=begin)

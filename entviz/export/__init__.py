@@ -11,7 +11,7 @@ Importing the package needs neither torch nor transformers.
 """
 
 from entviz.export.exporting import export
-from entviz.export.order import Check, Exported, Format
 from entviz.export.registry import FORMATS
+from entviz.export.request import Check, Exported, Format
 
 __all__ = ["FORMATS", "Check", "Exported", "Format", "export"]

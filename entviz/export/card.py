@@ -6,7 +6,7 @@ import json
 import re
 
 from entviz.evaluation.perplexity import in_words
-from entviz.export.order import Format, Order, Written, hub_name
+from entviz.export.request import ExportRequest, Format, FormatOutput, hub_name
 from entviz.models import CATALOG
 from entviz.version import __version__
 from entviz.words.phrases import counted, of_windows, some
@@ -14,56 +14,56 @@ from entviz.words.phrases import counted, of_windows, some
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 
-def model_card(order: Order, form: Format, written: Written) -> str:
+def model_card(request: ExportRequest, form: Format, output: FormatOutput) -> str:
     """The README.md of an export: YAML front matter as the Hugging Face hub reads it, then Markdown."""
-    loaded = order.loaded
-    name = hub_name(order.model_name)
+    loaded = request.loaded
+    name = hub_name(request.model_name)
     title = CATALOG[loaded.name].title if loaded.name in CATALOG else name
     pieces = [
-        _front_matter(order, name),
-        f"# {_plain(title)} without {counted(len(order.drop), 'block')}",
+        _front_matter(request, name),
+        f"# {_plain(title)} without {counted(len(request.drop), 'block')}",
         f"Written by [entviz](https://arxiv.org/abs/2504.03794) {__version__}. {form.title}: {form.purpose}",
-        _what_was_dropped(order, written),
-        _what_it_costs(order),
-        f"## How to use it\n\n```{written.language}\n{written.loading}\n```",
+        _what_was_dropped(request, output),
+        _what_it_costs(request),
+        f"## How to use it\n\n```{output.language}\n{output.loading}\n```",
     ]
-    if written.check is not None:
-        pieces.append(written.check.sentence)
-    if written.notes:
-        pieces.append("## Good to know\n\n" + "\n".join(f"- {note}" for note in written.notes))
+    if output.check is not None:
+        pieces.append(output.check.sentence)
+    if output.notes:
+        pieces.append("## Good to know\n\n" + "\n".join(f"- {note}" for note in output.notes))
     pieces.append("`recipe.json` is the prune set for entviz: `--drop @recipe.json`, or the Prune page.")
     return "\n\n".join(pieces) + "\n"
 
 
-def _front_matter(order: Order, name: str) -> str:
+def _front_matter(request: ExportRequest, name: str) -> str:
     # JSON's texts and lists are YAML's too, so nothing in a name can break out of its place.
     fields = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["entviz", "pruned"]}
-    if order.loaded.name in CATALOG or _HUB_ID.fullmatch(name):
+    if request.loaded.name in CATALOG or _HUB_ID.fullmatch(name):
         fields["base_model"] = name
-    if order.loaded.name in CATALOG:
-        licence = CATALOG[order.loaded.name].licence
+    if request.loaded.name in CATALOG:
+        licence = CATALOG[request.loaded.name].licence
         known = re.fullmatch(r"[A-Za-z]+(-[\d.]+)?", licence)
         fields |= {"license": licence.lower()} if known else {"license": "other", "license_name": licence}
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()]
     return "\n".join(["---", *lines, "---"])
 
 
-def _what_was_dropped(order: Order, written: Written) -> str:
-    layers, kept = order.loaded.layers, len(order.kept)
+def _what_was_dropped(request: ExportRequest, output: FormatOutput) -> str:
+    layers, kept = request.loaded.layers, len(request.kept)
     lines = [
-        f"- Prune set: `{order.drop or 'nothing'}`",
+        f"- Prune set: `{request.drop or 'nothing'}`",
         f"- Layers: {kept} of {layers}" + (f", {layers - kept} removed" if kept < layers else ""),
-        f"- Chosen by: {_plain(order.criterion) if order.criterion else 'not recorded'}",
-        f"- Weights: {str(order.loaded.dtype).removeprefix('torch.')}",
-        f"- Made from: {_plain(order.model_name)}, fingerprint `{order.loaded.fingerprint}`",
+        f"- Chosen by: {_plain(request.criterion) if request.criterion else 'not recorded'}",
+        f"- Weights: {str(request.loaded.dtype).removeprefix('torch.')}",
+        f"- Made from: {_plain(request.model_name)}, fingerprint `{request.loaded.fingerprint}`",
     ]
-    if written.zeroed:
-        lines.append(f"- Set to zero: {some([f'`{name}`' for name in written.zeroed], 3)}")
+    if output.zeroed:
+        lines.append(f"- Set to zero: {some([f'`{name}`' for name in output.zeroed], 3)}")
     return "## What was dropped\n\n" + "\n".join(lines)
 
 
-def _what_it_costs(order: Order) -> str:
-    found = order.evaluation
+def _what_it_costs(request: ExportRequest) -> str:
+    found = request.evaluation
     if found is None:
         return "## What it costs\n\nNot measured."
     rows = [
@@ -79,7 +79,7 @@ def _what_it_costs(order: Order) -> str:
     ]
     table = "\n".join(f"| {name} | {dense} | {pruned} |" for name, dense, pruned in rows)
     windows = of_windows(found.windows, found.window_length)
-    where = _plain(order.text) or "a text"
+    where = _plain(request.text) or "a text"
     return (
         f"## What it costs\n\nMeasured on {where}, {windows}, in {found.dtype}."
         f"{''.join(f' {_plain(note)}' for note in found.notes)}\n\n| | dense | pruned |\n|---|---:|---:|\n{table}"

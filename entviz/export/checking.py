@@ -19,7 +19,7 @@ from torch.nn import functional
 from entviz.blocks import PruneSet
 from entviz.errors import ExportError
 from entviz.evaluation.loss import evaluate
-from entviz.export.order import Check, Order
+from entviz.export.request import Check, ExportRequest
 from entviz.export.zeroing import probe
 from entviz.models.gguf import read_gguf
 from entviz.models.headers import named_weights
@@ -39,20 +39,22 @@ TOLERANCE: Final = 1e-4  # of the mean loss a token, in nats
 _CHECKED_WINDOWS: Final = 4
 
 
-def compare(order: Order, path: Path, drop: PruneSet | None = None, progress: Progress = silent) -> Check:
+def compare(
+    request: ExportRequest, path: Path, drop: PruneSet | None = None, progress: Progress = silent
+) -> Check:
     """Load files with plain transformers and compare losses with entviz's own run without ``drop``.
 
     Args:
         path: a directory of safetensors, or a GGUF file.
-        drop: the prune set that the files embody by themselves; the order's by default.
+        drop: the prune set that the files embody by themselves; the request's by default.
 
     Raises ``ExportError`` where they do not agree.
     """
-    drop = order.drop if drop is None else drop
-    loaded = order.loaded
+    drop = request.drop if drop is None else drop
+    loaded = request.loaded
     need = estimate(loaded.parameters, torch.float32.itemsize, config=loaded.model.config)
     check_memory(need, "Checking the export", "Make room, or export the prune set as a recipe")
-    measured = order.evaluation if drop == order.drop else None
+    measured = request.evaluation if drop == request.drop else None
     windows = _windows(loaded, measured)
     wanted, rounding = _wanted(loaded, windows, drop, measured)
     written = _read_back(path, loaded.dtype).to(loaded.device).eval()

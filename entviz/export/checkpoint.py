@@ -16,37 +16,37 @@ from torch import nn
 from entviz.decoder.views import replaced
 from entviz.errors import EntvizError, ExportError
 from entviz.export.generating import valid_generation_config
-from entviz.export.order import Order
+from entviz.export.request import ExportRequest
 from entviz.export.shrinking import smaller_config
 from entviz.export.zeroing import silenced
 from entviz.models.library_errors import telling_line
 from entviz.models.quiet import quiet
 
 
-def write_checkpoint(order: Order, directory: Path) -> tuple[tuple[str, ...], list[str]]:
+def write_checkpoint(request: ExportRequest, directory: Path) -> tuple[tuple[str, ...], list[str]]:
     """Write weights, config, generation config and tokenizer.
 
     Returns the names of the weights that were set to zero, and what :func:`save` has to note.
 
     Raises ``ExportError`` where the model cannot be written without these blocks.
     """
-    anatomy = order.loaded.anatomy
+    anatomy = request.loaded.anatomy
     layers: list[nn.Module] = []
     zeroed: list[str] = []
-    for place, index in enumerate(order.kept):
-        attention, mlp = index in order.drop.attention, index in order.drop.mlp
+    for place, index in enumerate(request.kept):
+        attention, mlp = index in request.drop.attention, index in request.drop.mlp
         if attention or mlp:
             found = silenced(anatomy, index, attention=attention, mlp=mlp)
             layers.append(found.layer)
             zeroed += [f"{anatomy.layers_path}.{place}.{name}" for name in found.zeroed]
         else:
-            layers.append(anatomy.steps[index].layer)
-    notes = save(order, {anatomy.layers_path: nn.ModuleList(layers)}, order.kept, directory)
+            layers.append(anatomy.split_layers[index].layer)
+    notes = save(request, {anatomy.layers_path: nn.ModuleList(layers)}, request.kept, directory)
     return tuple(zeroed), notes
 
 
 def save(
-    order: Order,
+    request: ExportRequest,
     replacements: dict[str, nn.Module],
     kept: list[int],
     directory: Path,
@@ -56,7 +56,7 @@ def save(
 
     ``settings`` are added to the config. Returns sentences on what could not be written as it was.
     """
-    model = order.loaded.model
+    model = request.loaded.model
     generation_config, note = valid_generation_config(model.generation_config)
     view: Any = replaced(model, replacements)
     try:
@@ -67,15 +67,15 @@ def save(
             view.__dict__["hf_quantizer"] = None  # the mark of a file that was quantized once
             view.__dict__["generation_config"] = generation_config
             view.save_pretrained(directory, max_shard_size="4GB")
-            if order.loaded.optional_tokenizer is not None:
-                order.loaded.optional_tokenizer.save_pretrained(directory)
+            if request.loaded.optional_tokenizer is not None:
+                request.loaded.optional_tokenizer.save_pretrained(directory)
     except (EntvizError, OSError):
         raise
     except (
         Exception
     ) as error:  # whatever fails in a config's own checks or in the writer, there is no checkpoint
         raise ExportError(
-            f"{order.loaded.name} cannot be written without {order.drop or 'any block'} ({telling_line(error)}). "
+            f"{request.loaded.name} cannot be written without {request.drop or 'any block'} ({telling_line(error)}). "
             "If the disk is full, make room; otherwise export the prune set as a recipe."
         ) from error
     return [note] if note else []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from entviz.blocks import Block, PruneSet
 from entviz.errors import ExportError
 from entviz.export.card import model_card
-from entviz.export.order import Exported, Format, Order, Written
 from entviz.export.place import MARK, new_directory
 from entviz.export.registry import FORMATS
+from entviz.export.request import Exported, ExportRequest, Format, FormatOutput
 from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -56,46 +56,46 @@ def export(
         raise ExportError(objection)
     if evaluation is not None and evaluation.drop != drop:
         raise ExportError("The evaluation is of another prune set. Evaluate the one that is exported.")
-    order = Order(loaded, drop, evaluation, text, criterion)
-    needed = order.bytes_beside + (0 if form.weights is None else form.weights(order))
+    request = ExportRequest(loaded, drop, evaluation, text, criterion)
+    needed = request.bytes_beside + (0 if form.weights is None else form.weights(request))
     with new_directory(target, replace=replace, needed_bytes=needed, room_bytes=room_bytes) as directory:
-        written = form.write(order, directory, progress)
-        (directory / CARD).write_text(_card(order, form, written, target), "utf-8")
-        (directory / MARK).write_bytes(order.recipe.to_bytes())
+        output = form.write(request, directory, progress)
+        (directory / CARD).write_text(_card(request, form, output, target), "utf-8")
+        (directory / MARK).write_bytes(request.recipe.to_bytes())
         files = {file.name: file.stat().st_size for file in sorted(directory.iterdir())}
     place = Path(target).expanduser().absolute()
     return Exported(
         format=form.name,
         directory=place,
         files=files,
-        loading=_with_place(written.loading, str(place)),
-        language=written.language,
-        recipe=order.recipe,
-        removed=_removed(order, form, written),
-        zeroed=written.zeroed,
-        check=written.check,
-        notes=tuple(written.notes),
+        loading=_with_place(output.loading, str(place)),
+        language=output.language,
+        recipe=request.recipe,
+        removed=_removed(request, form, output),
+        zeroed=output.zeroed,
+        check=output.check,
+        notes=tuple(output.notes),
     )
 
 
-def _card(order: Order, form: Format, written: Written, target: Path) -> str:
+def _card(request: ExportRequest, form: Format, output: FormatOutput, target: Path) -> str:
     # The card travels with the directory, so it names it as seen from beside it.
-    seen = Written(
-        _with_place(written.loading, target.name or "."),
-        written.language,
-        written.check,
-        written.zeroed,
-        written.notes,
+    seen = FormatOutput(
+        _with_place(output.loading, target.name or "."),
+        output.language,
+        output.check,
+        output.zeroed,
+        output.notes,
     )
-    return model_card(order, form, seen)
+    return model_card(request, form, seen)
 
 
 def _with_place(loading: str, place: str) -> str:
     return loading.replace("{directory}", place.replace("\\", "\\\\").replace('"', '\\"'))
 
 
-def _removed(order: Order, form: Format, written: Written) -> tuple[int, ...]:
+def _removed(request: ExportRequest, form: Format, output: FormatOutput) -> tuple[int, ...]:
     """The layers that the files lack: none where they hold no weights, or those of the dense model."""
-    if written.check is None or form.name == "llm-drop":
+    if output.check is None or form.name == "llm-drop":
         return ()
-    return tuple(i for i in range(order.loaded.layers) if Block("layer", i) in order.drop)
+    return tuple(i for i in range(request.loaded.layers) if Block("layer", i) in request.drop)

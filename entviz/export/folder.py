@@ -16,7 +16,7 @@ from pathlib import Path
 
 from entviz.cache_directory import cache_directory
 from entviz.errors import ExportError
-from entviz.export.order import Exported
+from entviz.export.request import Exported
 from entviz.limits import limit
 
 MOST_ZIPPED = 150_000_000  # bytes; it is held in memory until it is fetched

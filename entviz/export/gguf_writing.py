@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from entviz.errors import ExportError
-from entviz.export.order import Order
+from entviz.export.request import ExportRequest
 from entviz.progress import Progress, silent
 
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
@@ -32,7 +32,7 @@ _LLAMA_3: Final = (
 _SPLITTERS: Final = {_LLAMA_3: "llama-bpe", _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}"): "qwen2"}
 
 
-def write_gguf(order: Order, target: Path, progress: Progress = silent) -> None:
+def write_gguf(request: ExportRequest, target: Path, progress: Progress = silent) -> None:
     """Write the layers that stay into a GGUF file.
 
     ``progress`` is told the tensors written and may raise ``Cancelled``.
@@ -42,14 +42,14 @@ def write_gguf(order: Order, target: Path, progress: Progress = silent) -> None:
     """
     from gguf import GGUFWriter
 
-    config = order.loaded.model.config
+    config = request.loaded.model.config
     kind = config.model_type
     _check(config)
-    names = _tensor_names(order, kind)
+    names = _tensor_names(request, kind)
     writer = GGUFWriter(target, kind)
-    _add_settings(writer, order, config)
-    _add_tokenizer(writer, order.loaded.optional_tokenizer)
-    state = order.loaded.model.state_dict()
+    _add_settings(writer, request, config)
+    _add_tokenizer(writer, request.loaded.optional_tokenizer)
+    state = request.loaded.model.state_dict()
     try:
         for number, (source, name) in enumerate(names.items()):
             progress(number, len(names))
@@ -83,14 +83,14 @@ def _check(config: Any) -> None:
         )
 
 
-def _tensor_names(order: Order, kind: str) -> dict[str, str]:
+def _tensor_names(request: ExportRequest, kind: str) -> dict[str, str]:
     """The model's tensors that stay, and what each is called in the file."""
     from gguf import MODEL_ARCH, get_tensor_name_map
 
-    known = get_tensor_name_map(MODEL_ARCH[kind.upper()], order.loaded.layers)
-    model = order.loaded.model
-    places = {layer: place for place, layer in enumerate(order.kept)}
-    prefix = f"{order.loaded.anatomy.layers_path}."
+    known = get_tensor_name_map(MODEL_ARCH[kind.upper()], request.loaded.layers)
+    model = request.loaded.model
+    places = {layer: place for place, layer in enumerate(request.kept)}
+    prefix = f"{request.loaded.anatomy.layers_path}."
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
     names: dict[str, str] = {}
     for source in model.state_dict():
@@ -128,7 +128,7 @@ def _as_stored(weight: Tensor) -> tuple[np.ndarray, Any]:
     return packed, GGMLQuantizationType.BF16
 
 
-def _add_settings(writer: Any, order: Order, config: Any) -> None:
+def _add_settings(writer: Any, request: ExportRequest, config: Any) -> None:
     from gguf import LlamaFileType
 
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -137,9 +137,9 @@ def _add_settings(writer: Any, order: Order, config: Any) -> None:
         torch.float16: LlamaFileType.MOSTLY_F16,
         torch.bfloat16: LlamaFileType.MOSTLY_BF16,
     }
-    writer.add_name(order.loaded.name.rpartition("/")[2])
-    writer.add_file_type(types[order.loaded.dtype])
-    writer.add_block_count(len(order.kept))
+    writer.add_name(request.loaded.name.rpartition("/")[2])
+    writer.add_file_type(types[request.loaded.dtype])
+    writer.add_block_count(len(request.kept))
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)

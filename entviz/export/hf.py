@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from entviz.blocks import PruneSet
-from entviz.export.order import Format, Order, Written, loading_lines, parts_of_layers
+from entviz.export.request import ExportRequest, Format, FormatOutput, loading_lines, parts_of_layers
 from entviz.progress import Progress
 from entviz.words.phrases import some
 
@@ -22,23 +22,23 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
     ]
 
 
-def _write(order: Order, directory: Path, progress: Progress) -> Written:
+def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
     from entviz.export.checking import compare
     from entviz.export.checkpoint import write_checkpoint
 
     progress(0, 2)
-    zeroed, notes = write_checkpoint(order, directory)
+    zeroed, notes = write_checkpoint(request, directory)
     progress(1, 2)
-    check = compare(order, directory, progress=lambda *_: progress(1, 2))
-    notes = [*_limits(order.loaded.name, order.drop), *notes]
-    return Written(loading_lines(order, 'dtype="auto"'), check=check, zeroed=zeroed, notes=notes)
+    check = compare(request, directory, progress=lambda *_: progress(1, 2))
+    notes = [*_limits(request.loaded.name, request.drop), *notes]
+    return FormatOutput(loading_lines(request, 'dtype="auto"'), check=check, zeroed=zeroed, notes=notes)
 
 
 FORMAT: Final = Format(
     name="hf",
     title="Transformers checkpoint",
     purpose="Loads with plain transformers, and with whatever loads its checkpoints, with no code of entviz.",
-    weights=lambda order: order.bytes,
+    weights=lambda request: request.bytes,
     objection=lambda model, drop: None,
     limits=_limits,
     write=_write,

@@ -11,7 +11,7 @@ from typing import Final
 
 from entviz.blocks import PruneSet
 from entviz.errors import ExportError
-from entviz.export.order import Format, Order, Written, loading_lines, only_layers
+from entviz.export.request import ExportRequest, Format, FormatOutput, loading_lines, only_layers
 from entviz.models import CATALOG
 from entviz.progress import Progress
 from entviz.words.phrases import listed
@@ -57,48 +57,50 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
     ]
 
 
-def _write(order: Order, directory: Path, progress: Progress) -> Written:
-    argument = prune_layers(order.drop)
+def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
+    argument = prune_layers(request.drop)
     (directory / FILE).write_text(argument + "\n", "utf-8")
-    source = source_file(order.loaded.name)
+    source = source_file(request.loaded.name)
     target = directory / WEIGHTS
     notes = [f"For a GGUF file of the whole model that you have: {_WITHOUT_FILE.format(argument=argument)}"]
     try:
         if source is not None:
             from entviz.export.gguf_copying import copy_gguf
 
-            copy_gguf(source, target, order.kept, order.loaded.layers, progress)
+            copy_gguf(source, target, request.kept, request.loaded.layers, progress)
         else:
             from entviz.export.gguf_writing import write_gguf
 
-            write_gguf(order, target, progress)
+            write_gguf(request, target, progress)
         from entviz.export.checking import compare
         from entviz.models.gguf import misread_by_transformers
 
-        check = compare(order, target)
+        check = compare(request, target)
         lines = f'# llama.cpp: llama-cli -m "{{directory}}/{WEIGHTS}"\n'
         misread = misread_by_transformers(target)
         if not misread:
-            return Written(
-                lines + loading_lines(order, "", f'gguf_file="{WEIGHTS}"'), check=check, notes=notes
+            return FormatOutput(
+                lines + loading_lines(request, "", f'gguf_file="{WEIGHTS}"'), check=check, notes=notes
             )
         notes.insert(
             0,
             f"transformers' own reader of GGUF files drops what this one says about {listed(misread)}. Load it with "
             "llama.cpp or entviz, or export a Transformers checkpoint.",
         )
-        return Written(f'llama-cli -m "{{directory}}/{WEIGHTS}"', language="bash", check=check, notes=notes)
+        return FormatOutput(
+            f'llama-cli -m "{{directory}}/{WEIGHTS}"', language="bash", check=check, notes=notes
+        )
     except ExportError as error:  # the argument is of use by itself
         target.unlink(missing_ok=True)
         notes.insert(0, f"No GGUF file was written: {error}")
-        return Written(_WITHOUT_FILE.format(argument=argument), language="bash", notes=notes)
+        return FormatOutput(_WITHOUT_FILE.format(argument=argument), language="bash", notes=notes)
 
 
 FORMAT: Final = Format(
     name="llama.cpp",
     title="llama.cpp",
     purpose="A GGUF file without the layers, and the --prune-layers argument of llama-quantize.",
-    weights=lambda order: order.bytes,
+    weights=lambda request: request.bytes,
     objection=_objection,
     limits=_limits,
     write=_write,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from entviz.blocks import PruneSet
-from entviz.export.order import Format, Order, Written, loading_lines
+from entviz.export.request import ExportRequest, Format, FormatOutput, loading_lines
 from entviz.progress import Progress
 
 # The modeling files in that repository, by model type: configuration_dropped_NAME.py, modeling_dropped_NAME.py.
@@ -26,17 +26,17 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
     ]
 
 
-def _write(order: Order, directory: Path, progress: Progress) -> Written:
+def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
     from entviz.export.checking import compare
     from entviz.export.checkpoint import save
 
-    kind: str = order.loaded.model.config.model_type
+    kind: str = request.loaded.model.config.model_type
     progress(0, 2)
-    notes = save(order, {}, list(range(order.loaded.layers)), directory, _settings(order.drop, kind))
+    notes = save(request, {}, list(range(request.loaded.layers)), directory, _settings(request.drop, kind))
     _for_older_code(directory / "config.json")
     progress(1, 2)
-    check = compare(order, directory, PruneSet(), progress=lambda *_: progress(1, 2))
-    notes = [*_limits(order.loaded.name, order.drop), *notes]
+    check = compare(request, directory, PruneSet(), progress=lambda *_: progress(1, 2))
+    notes = [*_limits(request.loaded.name, request.drop), *notes]
     notes.append(
         "The weights are those of the dense model; the comparison above is with the dense model, too."
     )
@@ -49,7 +49,7 @@ def _write(order: Order, directory: Path, progress: Progress) -> Written:
             f"That repository has no modeling file for the type {kind}: one has to be written first."
         )
     lines = f"# With the LLM-Drop repository's {files} copied into the directory:\n"
-    return Written(lines + loading_lines(order, "trust_remote_code=True"), check=check, notes=notes)
+    return FormatOutput(lines + loading_lines(request, "trust_remote_code=True"), check=check, notes=notes)
 
 
 def _settings(drop: PruneSet, kind: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ FORMAT: Final = Format(
     name="llm-drop",
     title="LLM-Drop checkpoint",
     purpose="For the LLM-Drop code, which skips dropped attentions and MLPs, so that they cost no time.",
-    weights=lambda order: order.loaded.bytes,
+    weights=lambda request: request.loaded.bytes,
     objection=lambda model, drop: None,
     limits=_limits,
     write=_write,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from entviz.blocks import PruneSet
-from entviz.export.order import Format, Order, Written, hub_name, only_layers
+from entviz.export.request import ExportRequest, Format, FormatOutput, hub_name, only_layers
 from entviz.models import CATALOG
 from entviz.progress import Progress
 
@@ -55,14 +55,14 @@ def mergekit_yaml(model: str, kept: Sequence[int], dtype: str) -> str:
     return "\n".join([*lines, "merge_method: passthrough", f"dtype: {dtype}"]) + "\n"
 
 
-def _write(order: Order, directory: Path, progress: Progress) -> Written:
-    dtype = str(order.loaded.dtype).removeprefix("torch.")
-    text = mergekit_yaml(hub_name(order.loaded.name), order.kept, dtype)
+def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
+    dtype = str(request.loaded.dtype).removeprefix("torch.")
+    text = mergekit_yaml(hub_name(request.loaded.name), request.kept, dtype)
     (directory / FILE).write_text(text, "utf-8")
-    return Written(
+    return FormatOutput(
         f'pip install mergekit\nmergekit-yaml "{{directory}}/{FILE}" ./merged',
         language="bash",
-        notes=_limits(order.loaded.name, order.drop),
+        notes=_limits(request.loaded.name, request.drop),
     )
 
 

@@ -114,7 +114,7 @@ class Recipe:
         return (json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-class _Written(BaseModel):
+class _RecipeFile(BaseModel):
     """The file's values by type; others that it holds are left alone."""
 
     model_config = ConfigDict(protected_namespaces=())
@@ -153,7 +153,7 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
             f"{VERSION}. Update entviz."
         )
     try:
-        written = _Written.model_validate(values)
+        written = _RecipeFile.model_validate(values)
         drop = PruneSet(Block.parse(block) for block in written.drop)
         if written.layers is not None:
             drop.check(written.layers)

@@ -6,15 +6,15 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-from entviz.export.order import Format, Order, Written
 from entviz.export.place import MARK
+from entviz.export.request import ExportRequest, Format, FormatOutput
 from entviz.progress import Progress
 
 
-def _write(order: Order, directory: Path, progress: Progress) -> Written:
+def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
     # recipe.json itself is written with every format.
-    return Written(
-        f'entviz evaluate --model {shlex.quote(order.loaded.name)} --drop @"{{directory}}/{MARK}" --text-file F.txt',
+    return FormatOutput(
+        f'entviz evaluate --model {shlex.quote(request.loaded.name)} --drop @"{{directory}}/{MARK}" --text-file F.txt',
         language="bash",
     )
 

@@ -2,7 +2,7 @@
 
 from entviz.errors import ExportError
 from entviz.export import hf, llama_cpp, llm_drop, mergekit, recipe_format
-from entviz.export.order import Format
+from entviz.export.request import Format
 from entviz.registry import Registry
 
 FORMATS: Registry[Format] = Registry(

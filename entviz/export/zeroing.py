@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from entviz.decoder.anatomy import Anatomy, Call, Step
+from entviz.decoder.anatomy import Anatomy, Call, SplitLayer
 from entviz.decoder.views import replaced
 from entviz.errors import ExportError
 
@@ -36,7 +36,7 @@ def silenced(anatomy: Anatomy, index: int, *, attention: bool, mlp: bool) -> Sil
 
     Raises ``ExportError`` where no zero weights make the layer equal to the layer without the block.
     """
-    step = anatomy.steps[index]
+    step = anatomy.split_layers[index]
     with torch.inference_mode():
         token_ids = probe(anatomy, windows=1, tokens=7)
         hidden, calls = anatomy.begin(token_ids)
@@ -57,7 +57,7 @@ def probe(anatomy: Anatomy, *, windows: int, tokens: int) -> Tensor:
 
 
 def _fewest(
-    step: Step, call: Call, hidden: Tensor, block: Iterable[nn.Module], *, attention: bool, mlp: bool
+    step: SplitLayer, call: Call, hidden: Tensor, block: Iterable[nn.Module], *, attention: bool, mlp: bool
 ) -> list[str]:
     """The names, within the layer, of the fewest of a block's weights that must be zero."""
     wanted = step.run(hidden, call, attention=attention, mlp=mlp)

@@ -14,12 +14,12 @@ from entviz.figures import theme
 from entviz.words.phrases import number
 
 if TYPE_CHECKING:
-    from entviz.lessons.exercises import Cost
+    from entviz.lessons.exercises import ChoiceCost
 
 ROW: Final = 46  # pixels a bar
 
 
-def costs(names: Sequence[str], found: Sequence["Cost"]) -> go.Figure:
+def costs(names: Sequence[str], found: Sequence["ChoiceCost"]) -> go.Figure:
     """Bars of the loss that each choice adds against dense, in nats a token, with 95% intervals."""
     figure = go.Figure()
     figure.add_bar(

@@ -4,7 +4,7 @@
 
     for exercise in exercises(analysis):
         exercise.question, [choice.drop for choice in exercise.choices]
-    verdict(exercise, evaluations)          # once each choice was evaluated
+    answer_to(exercise, evaluations)          # once each choice was evaluated
 
 Nothing here is written for one model: blocks are picked by rule from an analysis, and what is said of the outcome
 depends on the outcome.
@@ -31,7 +31,7 @@ BUDGETS: Final = (2, 4, 8, 12)
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExerciseChoice:
     """One thing to drop: what to call it, the prune set as text, and what was measured of it, in a few words."""
 
     title: str
@@ -50,14 +50,14 @@ class Exercise:
     name: str
     title: str
     question: str
-    choices: tuple[Choice, ...]
+    choices: tuple[ExerciseChoice, ...]
     expected: int
     why_expected: str
     why_not: str
 
 
 @dataclass(frozen=True)
-class Cost:
+class ChoiceCost:
     """What a choice costs on a text: loss added a token against dense, and half its 95% interval, both nats."""
 
     added: float
@@ -85,10 +85,10 @@ def first_to_go(analysis: "Analysis") -> Exercise:
         "Least, ends protected": free.loc[free["value"].idxmin()],
         "Most, ends protected": free.loc[free["value"].idxmax()],
     }
-    different: dict[str, Choice] = {}
+    different: dict[str, ExerciseChoice] = {}
     for title, row in picks.items():
         measured = f"KNN entropy increase {number(row['value'], sign=True)} nats"
-        different.setdefault(row["block"], Choice(title, row["block"], measured))
+        different.setdefault(row["block"], ExerciseChoice(title, row["block"], measured))
     return Exercise(
         name="first",
         title="Which attention can go first?",
@@ -117,7 +117,9 @@ def compressor(analysis: "Analysis") -> Exercise:
         f"by {number(abs(mlp['value']))} nats. Lowest goes first, so a criterion that asks nothing else drops it "
         f"before every other MLP. Can the model spare it? And the attention of the same layer?",
         choices=tuple(
-            Choice(title, row["block"], f"bucket entropy increase {number(row['value'], sign=True)} nats")
+            ExerciseChoice(
+                title, row["block"], f"bucket entropy increase {number(row['value'], sign=True)} nats"
+            )
             for title, row in (("The MLP", mlp), ("The attention of its layer", attention))
         ),
         expected=0,
@@ -156,8 +158,8 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
         f"increase chooses one set, lowest cosine importance another; they share {shared} of {budget}. Which set "
         "costs less? Would you bet the same at another budget?",
         choices=(
-            Choice("Entropy's choice", str(entropy), "lowest KNN entropy increase"),
-            Choice("Cosine's choice", str(cosine), "lowest importance, 1 − cosine similarity"),
+            ExerciseChoice("Entropy's choice", str(entropy), "lowest KNN entropy increase"),
+            ExerciseChoice("Cosine's choice", str(cosine), "lowest importance, 1 − cosine similarity"),
         ),
         expected=0,
         why_expected="Entropy's choice is no worse than cosine's at this budget. Both criteria judge each block by "
@@ -168,10 +170,10 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
     )
 
 
-def cost(evaluation: "Evaluation") -> Cost:
+def cost(evaluation: "Evaluation") -> ChoiceCost:
     """What dropping costs, with the interval of the paired difference."""
     increase = evaluation.nll_increase
-    return Cost(
+    return ChoiceCost(
         added=increase.mean,
         reach=increase.reach,
         perplexity=evaluation.perplexity,
@@ -180,34 +182,34 @@ def cost(evaluation: "Evaluation") -> Cost:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Answer:
     """What came out of an exercise, and why, each as text; ``why`` is empty where nothing came out."""
 
     said: str
     why: str = ""
 
 
-def verdict(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> Verdict:
+def answer_to(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> Answer:
     """Judge one evaluation on the same text for each choice, in their order."""
     if len({choice.drop for choice in exercise.choices}) == 1:
-        return Verdict("All choices are the same set here, so they cost the same.")
+        return Answer("All choices are the same set here, so they cost the same.")
     losses = [evaluation.nll for evaluation in evaluations]
     best, worst = int(np.argmin(losses)), int(np.argmax(losses))
     expected = evaluations[exercise.expected]
     behind = expected.nll_above(evaluations[best].token_nll)
     spread = evaluations[worst].nll_above(evaluations[best].token_nll)
     if not spread.clear:
-        return Verdict(
+        return Answer(
             "No answer: on so few tokens the difference between the choices may be chance. Raise the number of windows "
             "in the sidebar, under Advanced."
         )
     cheap, dear = (_named(exercise.choices[position]) for position in (best, worst))
     said = f"{cheap} costs least and {dear} most, {number(math.exp(spread.mean))} times the perplexity."
     why = exercise.why_expected if not behind.clear else exercise.why_not
-    return Verdict(said[:1].upper() + said[1:] if "," in exercise.choices[best].drop else said, why)
+    return Answer(said[:1].upper() + said[1:] if "," in exercise.choices[best].drop else said, why)
 
 
-def _named(choice: Choice) -> str:
+def _named(choice: ExerciseChoice) -> str:
     return choice.drop if "," not in choice.drop else choice.title[:1].lower() + choice.title[1:]
 
 

@@ -80,7 +80,7 @@ class Compare(TextStudy["Comparison"]):
     result = "entviz.comparison.grid.result:Comparison"
     parts: ClassVar[Mapping[str, str]] = {
         "choice": "entviz.criteria.ranking:Ranking",
-        "cell": "entviz.comparison.grid.cell:Cell",
+        "cell": "entviz.comparison.grid.cell:GridCell",
     }
     page = Page("compare", "Criteria")
 

@@ -107,13 +107,13 @@ def test_what_lies_before_the_first_dropped_block_is_the_dense_models_and_not_me
     alone = analyze(loaded, windows, METRICS, levels, drop=drop)
     analyze(loaded, windows, METRICS, levels, drop=drop, dense=dense, cache=states)
     ran = []
-    step = type(loaded.anatomy.steps[0])
+    step = type(loaded.anatomy.split_layers[0])
 
     def watch(name):
         real = getattr(step, name)
 
         def watched(self, *given, **more):
-            ran.append(loaded.anatomy.steps.index(self))
+            ran.append(loaded.anatomy.split_layers.index(self))
             return real(self, *given, **more)
 
         monkeypatch.setattr(step, name, watched)

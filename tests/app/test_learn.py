@@ -185,7 +185,7 @@ def test_measuring_an_exercise_gives_the_real_perplexities(page, analysis, windo
     assert [label.split("<br>")[0] for label in chart["data"][0]["y"]] == drops
     real = [entviz.evaluate(smollm2, windows, PruneSet.parse(drop)) for drop in drops]
     assert chart["data"][0]["x"] == pytest.approx([one.nll - one.dense_nll for one in real], abs=1e-4)
-    verdict = exercises.verdict(exercises.compressor(analysis), real)
+    verdict = exercises.answer_to(exercises.compressor(analysis), real)
     assert f"**{verdict.said}** {verdict.why}" in words(app)
 
 

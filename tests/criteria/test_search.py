@@ -8,9 +8,9 @@ import torch
 
 from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.criteria import rank
+from entviz.criteria.cost_model import CostModel
 from entviz.criteria.greedy import greedy
-from entviz.criteria.prune_set_search import Found, search
-from entviz.criteria.trial import Trial
+from entviz.criteria.prune_set_search import SearchResult, search
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
@@ -33,8 +33,8 @@ def windows():
 
 
 @pytest.fixture
-def trial(tiny, windows):
-    return Trial(tiny, windows)
+def cost_model(tiny, windows):
+    return CostModel(tiny, windows)
 
 
 def attentions(count):
@@ -42,45 +42,45 @@ def attentions(count):
 
 
 @pytest.mark.parametrize("level", ["attn", "mlp", "layer"])
-def test_it_finds_the_best_of_all_sets(trial, level):
+def test_it_finds_the_best_of_all_sets(cost_model, level):
     blocks = all_blocks(LAYERS, [level])
     every = [PruneSet(pair) for pair in combinations(blocks, 2)]
-    costs = trial.costs(every, trial.window_count).mean(axis=1)
-    found = search(trial, blocks, lambda drop: len(list(drop)) >= 2, seconds=PLENTY)
+    costs = cost_model.costs(every, cost_model.window_count).mean(axis=1)
+    found = search(cost_model, blocks, lambda drop: len(list(drop)) >= 2, seconds=PLENTY)
     assert found.drop == every[int(costs.argmin())]
     assert found.cost == pytest.approx(costs.min())
 
 
 @pytest.mark.parametrize("budget", [1, 2, 3, 4])
-def test_it_costs_no_more_than_greedy_or_any_seed(trial, budget):
+def test_it_costs_no_more_than_greedy_or_any_seed(cost_model, budget):
     blocks = all_blocks(LAYERS, ["attn"])
     seeds = [PruneSet(blocks[:budget]), PruneSet(blocks[-budget:]), PruneSet(blocks[1 : budget + 1])]
-    found = search(trial, blocks, attentions(budget), seeds=seeds, seconds=PLENTY)
-    _, costs = greedy(trial, blocks, budget)
+    found = search(cost_model, blocks, attentions(budget), seeds=seeds, seconds=PLENTY)
+    _, costs = greedy(cost_model, blocks, budget)
     assert len(found.drop.attention) == budget
     assert found.cost <= costs[-1] + 1e-9
-    assert found.cost <= trial.costs(seeds, trial.window_count).mean(axis=1).min() + 1e-9
+    assert found.cost <= cost_model.costs(seeds, cost_model.window_count).mean(axis=1).min() + 1e-9
 
 
-def test_its_cost_is_the_divergence_that_evaluating_gives(tiny, windows, trial):
-    found = search(trial, all_blocks(LAYERS, ["mlp"]), lambda drop: len(drop.mlp) >= 2, seconds=PLENTY)
+def test_its_cost_is_the_divergence_that_evaluating_gives(tiny, windows, cost_model):
+    found = search(cost_model, all_blocks(LAYERS, ["mlp"]), lambda drop: len(drop.mlp) >= 2, seconds=PLENTY)
     assert found.cost == pytest.approx(evaluate(tiny, windows, found.drop).kl, abs=1e-6)
-    assert found.evaluated == trial.tried.evaluated > 0
+    assert found.evaluated == cost_model.tried.evaluated > 0
     assert 0 < found.seconds < PLENTY
 
 
-def test_races_in_bfloat16_end_in_exact_finals(tiny, windows, trial):
-    fast = Trial(tiny, windows, dtype="bfloat16")
-    found = search(fast, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, exact=trial)
+def test_races_in_bfloat16_end_in_exact_finals(tiny, windows, cost_model):
+    fast = CostModel(tiny, windows, dtype="bfloat16")
+    found = search(fast, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, exact=cost_model)
     assert found.cost == pytest.approx(evaluate(tiny, windows, found.drop).kl, abs=1e-6)
-    assert found.evaluated == fast.tried.evaluated + trial.tried.evaluated
+    assert found.evaluated == fast.tried.evaluated + cost_model.tried.evaluated
 
 
-def test_without_time_it_answers_with_the_best_seed(trial):
+def test_without_time_it_answers_with_the_best_seed(cost_model):
     blocks = all_blocks(LAYERS, ["attn"])
     seeds = [PruneSet([blocks[place], blocks[place + 1]]) for place in range(4)]
-    costs = trial.costs(seeds, trial.window_count).mean(axis=1)
-    found = search(trial, blocks, attentions(2), seeds=seeds, seconds=0.0)
+    costs = cost_model.costs(seeds, cost_model.window_count).mean(axis=1)
+    found = search(cost_model, blocks, attentions(2), seeds=seeds, seconds=0.0)
     assert found.drop == seeds[int(costs.argmin())]
     assert found.stage == "seeds"
 
@@ -88,27 +88,27 @@ def test_without_time_it_answers_with_the_best_seed(trial):
 def test_little_time_ends_races_on_fewer_windows_but_finishes_a_set(tiny, monkeypatch):
     """On a machine a thousand times slower the greedy stage is still done; a clock that counts evaluations says so."""
     ids = torch.randint(3, VOCABULARY_SIZE, (32, 16), generator=torch.Generator().manual_seed(5))
-    trial = Trial(tiny, windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE))
+    cost_model = CostModel(tiny, windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE))
     monkeypatch.setattr(
-        "entviz.criteria.prune_set_search.time.perf_counter", lambda: float(trial.tried.evaluated)
+        "entviz.criteria.prune_set_search.time.perf_counter", lambda: float(cost_model.tried.evaluated)
     )
     poor = PruneSet.parse("attn.0,attn.1,attn.2")
-    found = search(trial, all_blocks(LAYERS, ["attn"]), attentions(3), seeds=[poor], seconds=400.0)
+    found = search(cost_model, all_blocks(LAYERS, ["attn"]), attentions(3), seeds=[poor], seconds=400.0)
     assert found.drop != poor
     assert found.stage in ("greedy", "swaps", "beam")
 
 
-def test_every_report_after_the_seeds_carries_a_set_that_is_enough(trial):
+def test_every_report_after_the_seeds_carries_a_set_that_is_enough(cost_model):
     reports = []
 
     def report(done, total, partial=None):
         assert done <= total
         reports.append(partial)
 
-    search(trial, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, progress=report)
+    search(cost_model, all_blocks(LAYERS, ["attn"]), attentions(2), seconds=PLENTY, progress=report)
     found = [partial for partial in reports if partial is not None]
     assert found
-    assert all(isinstance(partial, Found) and len(partial.drop.attention) >= 2 for partial in found)
+    assert all(isinstance(partial, SearchResult) and len(partial.drop.attention) >= 2 for partial in found)
 
 
 def test_it_can_be_stopped_and_what_it_had_found_stands(tiny, windows):
@@ -130,7 +130,7 @@ def test_it_mixes_sizes_where_the_budget_is_a_share(tiny, windows):
     gone = tiny.anatomy.parameters(found.drop).values()
     assert sum(weight.numel() for weight in gone) >= 0.15 * tiny.parameters
     by_greed = rank(tiny, windows, "sleb", level="attn+mlp", budget="15%")
-    costs = Trial(tiny, windows, by="both").costs([found.drop, by_greed.drop], len(windows)).mean(axis=1)
+    costs = CostModel(tiny, windows, by="both").costs([found.drop, by_greed.drop], len(windows)).mean(axis=1)
     assert costs[0] <= costs[1] + 1e-6
 
 

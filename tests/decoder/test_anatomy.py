@@ -86,7 +86,7 @@ def test_sites_are_what_hooks_on_the_model_see(architecture):
     with torch.inference_mode():
         hidden, calls = anatomy.begin(token_ids())
         found = {"embed": hidden}
-        for i, (step, call) in enumerate(zip(anatomy.steps, calls, strict=True)):
+        for i, (step, call) in enumerate(zip(anatomy.split_layers, calls, strict=True)):
             found[f"attn.{i}"], hidden = step.trace(hidden, call)
             found[f"layer.{i}"] = hidden
     assert list(found) == site_names(LAYERS)
@@ -169,7 +169,7 @@ def test_attention_and_mlp_of_a_sequential_layer_take_their_norms_with_them():
 
 
 def test_parallel_layers_are_recognized():
-    parallel = {name for name in OPTIONS if tiny(name).anatomy.steps[0].parallel}
+    parallel = {name for name in OPTIONS if tiny(name).anatomy.split_layers[0].parallel}
     assert parallel == {name for name, parts in PARTS.items() if parts.middle is None}
 
 

@@ -21,7 +21,7 @@ def profiled_bytes_per_token(loaded):
     """The peak of allocated bytes in the last layer, from the profiler's record of every allocation and release."""
     hidden, calls = loaded.anatomy.begin(torch.zeros(1, LENGTH, dtype=torch.long))
     with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        loaded.anatomy.steps[-1].trace(hidden, calls[-1])
+        loaded.anatomy.split_layers[-1].trace(hidden, calls[-1])
     alive = peak = 0
     for event in sorted(
         (event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"),

@@ -13,7 +13,7 @@ from entviz.comparison.pair import sides
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.perplexity import in_words, or_none, perplexity
 from entviz.export.card import _what_it_costs
-from entviz.export.order import Order
+from entviz.export.request import Order
 from entviz.figures.costs import cards
 from entviz.models.loaded import LoadedModel
 from tests.comparison.windows import random_windows

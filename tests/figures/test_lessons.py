@@ -7,7 +7,7 @@ import pytest
 
 from entviz.figures import lesson_costs, lesson_estimators, lesson_stream
 from entviz.lessons import demonstrations, samples
-from entviz.lessons.exercises import Cost
+from entviz.lessons.exercises import ChoiceCost
 
 
 def trace(figure, name):
@@ -169,7 +169,7 @@ def test_a_dropped_block_adds_nothing_to_the_drawing_of_a_layer(dropped, left):
 
 
 def test_bars_of_costs_say_the_loss_its_error_and_the_perplexity():
-    found = [Cost(1.5, 0.1, 243.0, 53.2), Cost(-0.01, 0.02, 52.7, 53.2)]
+    found = [ChoiceCost(1.5, 0.1, 243.0, 53.2), ChoiceCost(-0.01, 0.02, 52.7, 53.2)]
     figure = lesson_costs.costs(["attn.0", "attn.7"], found)
     (bars,) = figure.data
     assert list(bars.y) == ["attn.0<br>perplexity 243.0", "attn.7<br>perplexity 52.70"]

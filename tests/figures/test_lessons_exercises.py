@@ -129,10 +129,10 @@ def test_a_cost_is_the_paired_difference_with_its_interval():
 
 def test_the_verdict_follows_the_outcome():
     exercise = exercises.compressor(analysis_of())
-    bad = exercises.verdict(exercise, outcomes(exercise, 4.0, 2.1))
+    bad = exercises.answer_to(exercise, outcomes(exercise, 4.0, 2.1))
     assert bad.said.startswith("attn.2 costs least and mlp.2 most, 6.6")  # e^1.9 = 6.69
     assert bad.why == exercise.why_not
-    good = exercises.verdict(exercise, outcomes(exercise, 2.1, 4.0))
+    good = exercises.answer_to(exercise, outcomes(exercise, 2.1, 4.0))
     assert good.said.startswith("mlp.2 costs least and attn.2 most")
     assert good.why == exercise.why_expected
 
@@ -145,18 +145,18 @@ def test_a_difference_within_the_noise_is_no_answer():
         evaluation_of(choice.drop, 2 + extra + row)
         for choice, extra, row in zip(exercise.choices, (0.0, 0.1), noise, strict=True)
     ]
-    assert exercises.verdict(exercise, found).said.startswith("No answer")
+    assert exercises.answer_to(exercise, found).said.startswith("No answer")
 
 
 def test_the_expected_one_may_be_second_within_the_noise():
     exercise = exercises.first_to_go(analysis_of())
-    assert exercises.verdict(exercise, outcomes(exercise, 2.1001, 2.1, 4.0)).why == exercise.why_expected
+    assert exercises.answer_to(exercise, outcomes(exercise, 2.1001, 2.1, 4.0)).why == exercise.why_expected
 
 
 def test_equal_sets_cost_the_same():
     exercise = exercises.two_criteria(analysis_of(), 12)
     assert len({choice.drop for choice in exercise.choices}) == 1
-    assert "same set" in exercises.verdict(exercise, outcomes(exercise, 3.0, 3.0)).said
+    assert "same set" in exercises.answer_to(exercise, outcomes(exercise, 3.0, 3.0)).said
 
 
 def test_a_fall_in_one_block_is_a_cliff_and_knn_says_whether_tokens_drew_together():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from entviz.analysis import Analysis
 from entviz.blocks import Block, PruneSet
-from entviz.comparison.grid.cell import Cell
+from entviz.comparison.grid.cell import GridCell
 from entviz.comparison.grid.result import Comparison
 from entviz.comparison.interactions.interactions import Interactions
 from entviz.comparison.pair.pair import Angles, Contrast
@@ -98,7 +98,7 @@ def a_comparison():
 
 def a_cell():
     two, none = np.array([2.5, 3.5]), np.empty(0)
-    return Cell(PruneSet.parse("attn.5"), two, two / 9, two / 4, 10**9, none, none, two > 3, two > 2)
+    return GridCell(PruneSet.parse("attn.5"), two, two / 9, two / 4, 10**9, none, none, two > 3, two > 2)
 
 
 def a_score():

@@ -18,7 +18,7 @@ from entviz.evaluation.perplexity import perplexity
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class GridCell:
     """What one prune set costs and saves. W windows, R repeats of the timing, N items of the task.
 
     Attributes:
@@ -47,7 +47,7 @@ class Cell:
         """How many times as fast as the dense model: the median of the ratios of neighbours in time."""
         return float(np.median(self.dense_seconds / self.seconds)) if self.seconds.size else 1.0
 
-    def numbers(self, dense: Cell, tokens: int) -> dict[str, Any]:
+    def numbers(self, dense: GridCell, tokens: int) -> dict[str, Any]:
         """The columns of a comparison's rows that depend on the prune set; ``tokens`` were read at once."""
         nll = float(self.window_nll.mean())
         speed = tokens / float(np.median(self.seconds)) if self.seconds.size else math.nan

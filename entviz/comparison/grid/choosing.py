@@ -17,8 +17,8 @@ from entviz.comparison.grid.contenders import Contender
 from entviz.comparison.grid.part_cache import PartCache
 from entviz.criteria import rank
 from entviz.criteria.budget import Budget
+from entviz.criteria.cost_model import KnownCosts
 from entviz.criteria.ranking import Ranking
-from entviz.criteria.trial import Tried
 from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, ModelError, OptionError
 from entviz.estimators import default_metrics
@@ -64,7 +64,7 @@ class Chooser:
         self.loaded, self.calibration, self.searched = loaded, calibration, searched
         self.budgets, self.dtype, self.analysis = budgets, dtype, analysis
         self.cache, self.kept, self.leave_out = cache, kept, leave_out
-        self._tried: dict[str, Tried] = {}  # by the criteria that try, which share much of it
+        self._tried: dict[str, KnownCosts] = {}  # by the criteria that try, which share much of it
         self._weights: dict[tuple[str, str], dict[Block, float]] = {}
 
     def analyze(self, entries: Sequence[Contender], progress: Progress) -> None:

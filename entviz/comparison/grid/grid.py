@@ -88,7 +88,7 @@ def compare(
         ModelError: where the dense model's numbers are not finite, saying why. A prune set whose numbers are not is
             left out, with a note.
     """
-    return _Run(
+    return _GridRun(
         loaded,
         calibration,
         measured,
@@ -105,7 +105,7 @@ def compare(
     ).run()
 
 
-class _Run:
+class _GridRun:
     """One comparison under way."""
 
     def __init__(

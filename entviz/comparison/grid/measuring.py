@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from entviz.blocks import PruneSet
-from entviz.comparison.grid.cell import Cell
+from entviz.comparison.grid.cell import GridCell
 from entviz.comparison.grid.part_cache import PartCache
 from entviz.comparison.grid.speed import paired_seconds
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError
-from entviz.evaluation.many import Cost, evaluate_many
+from entviz.evaluation.many import PruneSetCost, evaluate_many
 from entviz.evaluation.tasks import evaluate_task
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
@@ -50,7 +50,7 @@ class Measurer:
         self.loaded, self.measured = loaded, measured
         self.task, self.begin, self.dtype = task, begin, dtype
         self.cache, self.kept = cache, kept
-        self.cells: dict[PruneSet, Cell] = {}
+        self.cells: dict[PruneSet, GridCell] = {}
 
     def measure(
         self, drops: Sequence[PruneSet], progress: Progress
@@ -103,7 +103,7 @@ class Measurer:
             self.kept.put("cell", self._tokens, self._about(drop), cell)
         return failed
 
-    def _cell(self, drop: PruneSet, cost: Cost, progress: Progress) -> Cell:
+    def _cell(self, drop: PruneSet, cost: PruneSetCost, progress: Progress) -> GridCell:
         if not math.isfinite(cost.nll):
             running = self.loaded.in_dtype(self.dtype)
             raise cause(running, self.measured.inputs, drop)
@@ -117,7 +117,7 @@ class Measurer:
                 self.loaded, self.task, drop, dtype=self.dtype, begin=self.begin, progress=progress
             )
             right, right_normalized = scored.right, scored.right_normalized
-        return Cell(
+        return GridCell(
             drop=drop,
             window_nll=cost.window_nll,
             window_kl=cost.window_kl,

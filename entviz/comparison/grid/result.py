@@ -52,7 +52,7 @@ class Comparison:
             not a number without a task), parameters, parameters_kept (a share), speedup (times as fast as dense),
             tokens_per_second, window_nll, window_kl, window_agreement (tuples of one number a window), nll_cosines
             (a tuple of K numbers for each window in turn, see
-            :class:`entviz.comparison.grid.cell.Cell`; K may be 0).
+            :class:`entviz.comparison.grid.cell.GridCell`; K may be 0).
         notes: sentences about what was left out.
         rows_total: how many rows there will be.
         seconds: how long it took; what had been kept from before took none.

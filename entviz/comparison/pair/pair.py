@@ -14,7 +14,7 @@ import pandas as pd
 
 from entviz.blocks import PruneSet
 from entviz.decoder.states import StateCache
-from entviz.evaluation.many import Cost, evaluate_many
+from entviz.evaluation.many import PruneSetCost, evaluate_many
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import notes_on
 from entviz.progress import Progress, silent
@@ -87,7 +87,9 @@ def contrast(
     return Contrast(a, b, found[0].nll, found[1].nll, table, notes_on(loaded, windows))
 
 
-def _saved(whole: Cost, names: Sequence[str], put_back: Sequence[Cost]) -> dict[str, Interval]:
+def _saved(
+    whole: PruneSetCost, names: Sequence[str], put_back: Sequence[PruneSetCost]
+) -> dict[str, Interval]:
     """What putting each block back saves, by its name."""
     return {
         name: interval(whole.nll_averages - cost.nll_averages)

@@ -21,7 +21,7 @@ DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class DamageRequest:
     """What is asked for: plain data."""
 
     selection: selection.Selection
@@ -58,7 +58,7 @@ def draw_damage(place: str) -> str:
 
 def show(
     place: str,
-    asked: Asked,
+    asked: DamageRequest,
     study: StoredStudy[Result],
     *,
     label: str,
@@ -87,12 +87,12 @@ def show(
     return job_view.last(place)
 
 
-def _started(place: str, asked: Asked, study: StoredStudy[Any]) -> bool:
+def _started(place: str, asked: DamageRequest, study: StoredStudy[Any]) -> bool:
     """Whether the person has asked for this, or it was measured before and is there at once."""
     return st.session_state.get(f"{place}.started") == asked or runtime().knows(study)
 
 
-def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"], str]) -> None:
+def _draw_start(place: str, asked: DamageRequest, label: str, estimate: Callable[["Plan"], str]) -> None:
     """The button that starts the work, beside how long it will take here."""
     # The button stays in its place when the estimate below it is done: a click at that moment would else be lost.
     row, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
@@ -118,7 +118,7 @@ def _draw_start(place: str, asked: Asked, label: str, estimate: Callable[["Plan"
             st.caption(estimate(planned.result))
 
 
-def measured_on(found: "Trust | Interactions", about: Asked, fresh: bool) -> str:
+def measured_on(found: "Trust | Interactions", about: DamageRequest, fresh: bool) -> str:
     """What the numbers were measured on, as a sentence in Markdown."""
     on = provenance.on(found.model, about.selection.text_title, found.windows, found.window_length)
     return provenance.sentence(f"{level_nouns(found.level)} of {on}", fresh)

@@ -24,7 +24,7 @@ ITEMS: Final = 50  # of a task, at most
 
 
 @dataclass(frozen=True)
-class Choices:
+class ComparisonChoices:
     """What is compared. ``task`` is a built-in task's name, or empty; ``others`` says what is measured on."""
 
     criteria: tuple[str, ...]
@@ -37,7 +37,7 @@ class Choices:
     limit: int
 
 
-def missing(choices: Choices) -> str | None:
+def missing(choices: ComparisonChoices) -> str | None:
     """What has still to be chosen, as a sentence; None when nothing."""
     if not choices.criteria:
         return "Choose at least one criterion."
@@ -49,9 +49,9 @@ def other_passages(chosen: selection.Selection) -> list[str]:
     return [passage.text for name, passage in passages().items() if name != chosen.text_name]
 
 
-def of_run(options: Mapping[str, Any]) -> Choices:
+def of_run(options: Mapping[str, Any]) -> ComparisonChoices:
     """What a stored comparison had chosen, from the options of its run."""
-    return Choices(
+    return ComparisonChoices(
         tuple(options["criteria"]),
         tuple(options["budgets"]),
         tuple(options["levels"]),
@@ -63,12 +63,12 @@ def of_run(options: Mapping[str, Any]) -> Choices:
     )
 
 
-def shown(choices: Choices, chosen: selection.Selection) -> dict[str, Any]:
+def shown(choices: ComparisonChoices, chosen: selection.Selection) -> dict[str, Any]:
     """What the pickers say, by their keys, where these are the choices."""
     built_in = chosen.text_name in passages()
     variants = [name for name in VARIANTS if any(one.endswith(f":{name}") for one in choices.criteria)]
     return {
-        "compare.criteria": _in_order(choices.criteria),
+        "compare.criteria": _sorted(choices.criteria),
         "compare.variants": variants,
         "compare.levels": list(choices.levels),
         "compare.budgets": ", ".join(choices.budgets),
@@ -80,7 +80,7 @@ def shown(choices: Choices, chosen: selection.Selection) -> dict[str, Any]:
     }
 
 
-def draw(chosen: selection.Selection) -> Choices:
+def draw(chosen: selection.Selection) -> ComparisonChoices:
     """The pickers, and what they say."""
     criteria = st.pills(
         "Criteria",
@@ -133,8 +133,8 @@ def draw(chosen: selection.Selection) -> Choices:
             "drops blocks of the second stage only, those after the turning point.",
         )
         task, limit, seeds, seconds = _draw_more()
-    return Choices(
-        _with_variants(_in_order(criteria), variants),
+    return ComparisonChoices(
+        _with_variants(_sorted(criteria), variants),
         tuple(word.strip() for word in budgets.split(",") if word.strip()),
         tuple(level for level in LEVEL_TITLES if level in levels),
         seeds,
@@ -153,10 +153,10 @@ def _offered() -> list[str]:
         for name in names()
         if name.partition(":")[2] == base(spec)
     ]
-    return list(dict.fromkeys([*names(), *changed, *_in_order(st.session_state.get("compare.criteria", ()))]))
+    return list(dict.fromkeys([*names(), *changed, *_sorted(st.session_state.get("compare.criteria", ()))]))
 
 
-def _in_order(criteria: Iterable[str]) -> list[str]:
+def _sorted(criteria: Iterable[str]) -> list[str]:
     """Those without a variant, in the order in which they are offered."""
     plain = [name for name in dict.fromkeys(criteria) if name.count(":") < 2]
     order = names()

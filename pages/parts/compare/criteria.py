@@ -8,7 +8,7 @@ from entviz.runtime import runtime
 from entviz.studies import Compare
 from entviz.tasks import read_task
 from pages.parts.compare import angles, choices, comparison_request, earlier, estimate, results
-from pages.parts.compare.comparison_request import Asked
+from pages.parts.compare.comparison_request import ComparisonRequest
 from pages.parts.shared import job_view, selection
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PLACE: Final = "compare.criteria"
 def draw() -> None:
     """The whole tab."""
     chosen = selection.current()
-    asked = Asked(chosen, choices.draw(chosen))
+    asked = ComparisonRequest(chosen, choices.draw(chosen))
     todo = selection.missing(chosen) or choices.missing(asked.choices)
     started = comparison_request.is_started(asked)
     shown: job_view.Shown[Comparison] = job_view.last(PLACE)
@@ -38,7 +38,7 @@ def draw() -> None:
     else:
         _draw_start(asked)
     if shown.result is not None:
-        about: Asked = shown.about
+        about: ComparisonRequest = shown.about
         on = results.OTHER_PASSAGES if about.choices.others else results.LATER_WINDOWS
         results.draw(shown.result, about.selection, on, shown.fresh)
     elif not todo and not started:
@@ -47,7 +47,7 @@ def draw() -> None:
         angles.draw(chosen)
 
 
-def _draw_start(asked: Asked) -> None:
+def _draw_start(asked: ComparisonRequest) -> None:
     """The button, with how long it will take."""
     button, note = st.columns([1, 4], vertical_alignment="center")
     button.button(
@@ -62,7 +62,7 @@ def _draw_start(asked: Asked) -> None:
     note.caption(estimate.sentence(asked))
 
 
-def _compare(asked: Asked) -> "Job[Comparison]":
+def _compare(asked: ComparisonRequest) -> "Job[Comparison]":
     wanted = asked.choices
     study = Compare(
         asked.selection.sample(),

@@ -52,7 +52,7 @@ def _go_on(chosen: selection.Selection, options: Mapping[str, Any]) -> None:
     """Choose what an earlier comparison had chosen, and start it."""
     windows, length, begin = options["windows"], options["window_length"], options.get("begin", True)
     selected = replace(chosen, windows=windows, window_length=length, begin=begin)
-    asked = comparison_request.Asked(selected, choices.of_run(options))
+    asked = comparison_request.ComparisonRequest(selected, choices.of_run(options))
     atomic_state.choose(
         {"windows": windows, "length": length, "begin": begin},
         choices.shown(asked.choices, chosen) | comparison_request.started(asked),

@@ -6,13 +6,13 @@ from entviz.comparison.grid.contenders import contenders
 from entviz.comparison.grid.estimate import estimated_seconds, in_words
 from entviz.errors import EntvizError
 from entviz.runtime import runtime
-from pages.parts.compare.comparison_request import Asked
+from pages.parts.compare.comparison_request import ComparisonRequest
 from pages.parts.shared.markdown import escape
 
 OTHER_WINDOWS: Final = 20  # about as many as the other built-in passages fill
 
 
-def sentence(asked: Asked) -> str:
+def sentence(asked: ComparisonRequest) -> str:
     """How many prune sets there are and, where this model has been measured before, how long they take here."""
     choices = asked.choices
     try:

@@ -10,7 +10,7 @@ from entviz.figures import theme
 from entviz.studies import MeasurePairs
 from entviz.words.phrases import number
 from pages.parts.compare import block_damage
-from pages.parts.compare.block_damage import Asked
+from pages.parts.compare.block_damage import DamageRequest
 from pages.parts.shared import downloads, provenance, selection
 from pages.parts.shared.markdown import escape
 
@@ -34,7 +34,7 @@ def draw() -> None:
         damage = block_damage.draw_damage("interactions")
     shown = block_damage.show(
         PLACE,
-        Asked(chosen, level),
+        DamageRequest(chosen, level),
         MeasurePairs(chosen.sample(), level),
         label="Dropping pairs",
         start="Measure the pairs",
@@ -57,7 +57,7 @@ def _draw_partial(partial: Any, damage: str) -> None:
     )
 
 
-def _draw_result(found: "Interactions", about: Asked, fresh: bool, damage: str) -> None:
+def _draw_result(found: "Interactions", about: DamageRequest, fresh: bool, damage: str) -> None:
     said = drawn.headline(found, damage)
     st.markdown(f"**{escape(said[0])}** {' '.join(map(escape, said[1:]))}")
     st.caption(block_damage.measured_on(found, about, fresh))

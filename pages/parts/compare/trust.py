@@ -10,7 +10,7 @@ from entviz.figures import theme
 from entviz.figures import trust as drawn
 from entviz.studies import JudgeCriteria
 from pages.parts.compare import block_damage
-from pages.parts.compare.block_damage import Asked
+from pages.parts.compare.block_damage import DamageRequest
 from pages.parts.shared import downloads, provenance, selection
 from pages.parts.shared.markdown import escape
 
@@ -32,7 +32,7 @@ def draw() -> None:
     level, damage, scope, as_ranks = _draw_choices()
     shown = block_damage.show(
         PLACE,
-        Asked(chosen, level),
+        DamageRequest(chosen, level),
         JudgeCriteria(chosen.sample(), level),
         label="Leaving out every block",
         start="Measure the damage",
@@ -64,7 +64,9 @@ def _draw_choices() -> tuple[str, str, str, bool]:
     return level, damage, "inner" if inner else "all", not values
 
 
-def _draw_result(found: "Trust", about: Asked, fresh: bool, damage: str, scope: str, as_ranks: bool) -> None:
+def _draw_result(
+    found: "Trust", about: DamageRequest, fresh: bool, damage: str, scope: str, as_ranks: bool
+) -> None:
     said = verdict(found, scope, damage)
     st.markdown(f"**{escape(said[0])}** {' '.join(map(escape, said[1:]))}")
     alone = (

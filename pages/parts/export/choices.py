@@ -25,7 +25,7 @@ SHOWN: Final = ("Perplexity", "KL from dense (nats)", "Parameters", "Weight memo
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportChoices:
     """What is chosen on the page. ``objection`` says why it cannot be had, or is None."""
 
     format: str
@@ -36,7 +36,7 @@ class Choice:
     objection: str | None
 
 
-def draw(chosen: selection.Selection, drop: str) -> Choice:
+def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
     """Widgets for a choice."""
     name: str = st.radio(
         "Format",
@@ -93,7 +93,7 @@ def draw(chosen: selection.Selection, drop: str) -> Choice:
         key="export.replace",
         help=f"Only exports are ever replaced, whole, and only in {exports_directory()}.",
     )
-    return Choice(name, dtype, folder, criterion, replace, objection)
+    return ExportChoices(name, dtype, folder, criterion, replace, objection)
 
 
 def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "job_view.Shown[Evaluation]":

@@ -18,7 +18,7 @@ from pages.parts.shared import address, job_view, selection
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.evaluation.loss import Evaluation
-    from entviz.lessons.exercises import Choice, Exercise
+    from entviz.lessons.exercises import Exercise, ExerciseChoice
 
 BUDGET: Final = 8
 
@@ -42,7 +42,7 @@ def draw(analysis: "Analysis", chosen: selection.Selection) -> None:
             _draw_answer(exercise, chosen)
 
 
-def _draw_choices(choices: "tuple[Choice, ...]") -> None:
+def _draw_choices(choices: "tuple[ExerciseChoice, ...]") -> None:
     for column, choice in zip(st.columns(len(choices), gap="medium"), choices, strict=True):
         with column:
             st.markdown(f"**{choice.title}**")
@@ -73,8 +73,8 @@ def _draw_answer(exercise: "Exercise", chosen: selection.Selection) -> None:
         found = _evaluate(exercise, chosen)
         if found is None:
             return
-        verdict = exercises.verdict(exercise, found)
-        st.markdown(f"**{verdict.said}** {verdict.why}")
+        answer = exercises.answer_to(exercise, found)
+        st.markdown(f"**{answer.said}** {answer.why}")
         names = [_short(choice) for choice in exercise.choices]
         st.plotly_chart(
             lesson_costs.costs(names, [exercises.cost(one) for one in found]),
@@ -113,5 +113,5 @@ def _evaluate(exercise: "Exercise", chosen: selection.Selection) -> "list[Evalua
     return found
 
 
-def _short(choice: "Choice") -> str:
+def _short(choice: "ExerciseChoice") -> str:
     return choice.drop if "," not in choice.drop else choice.title

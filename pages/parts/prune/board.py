@@ -31,7 +31,7 @@ _GRID: Final = "prune.grid"
 _TEXT: Final = "prune.text"
 
 
-def draw_grid(cells: "pd.DataFrame", choice: criteria.Choice) -> None:
+def draw_grid(cells: "pd.DataFrame", choice: criteria.RankingChoices) -> None:
     """The grid; a click on a cell ticks or unticks its block."""
     drawn = grid.picture(cells, ranked=choice.kinds)
     with st.container(width=WIDTH, gap="xsmall"):
@@ -61,7 +61,7 @@ def _take_clicks() -> None:
     ticks.toggle_numbered(sorted(clicks))
 
 
-def draw_buttons(choice: criteria.Choice, ranking: "Ranking | None", layers: int) -> None:
+def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", layers: int) -> None:
     """Tick the lowest, undo, invert, clear; and why the last change could not be made."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         most = len(ranking.order) if ranking is not None else criteria.MOST

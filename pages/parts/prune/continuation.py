@@ -24,7 +24,7 @@ MOST_NEW_TOKENS: Final = 200
 
 
 @dataclass(frozen=True)
-class Asked:
+class ContinuationRequest:
     """What a continuation was asked for."""
 
     model: str
@@ -50,7 +50,7 @@ def draw(chosen: selection.Selection, ready: bool) -> None:
         st.info("Write a few words for the model to continue.", icon=":material/edit_note:")
         return
     left, right = st.columns(2, gap="medium")
-    asked = Asked(chosen.model, prompt, "", int(count), chosen.begin)
+    asked = ContinuationRequest(chosen.model, prompt, "", int(count), chosen.begin)
     with left:
         dense = _draw_one(chosen, asked, "prune.dense", ready)
     asked = replace(asked, drop=ticks.text())
@@ -66,7 +66,9 @@ def draw(chosen: selection.Selection, ready: bool) -> None:
         _draw_texts(chosen, both, (left, right))
 
 
-def _draw_one(chosen: selection.Selection, asked: "Asked", place: str, ready: bool) -> "Generation | None":
+def _draw_one(
+    chosen: selection.Selection, asked: "ContinuationRequest", place: str, ready: bool
+) -> "Generation | None":
     """Heading and progress of one continuation; returns it once it is there."""
     st.markdown(f"**{numbers.named(asked.drop) if asked.drop else 'Dense'}**")
     shown: job_view.Shown[Generation] = job_view.last(place)

@@ -23,7 +23,7 @@ SEARCH_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Choice:
+class RankingChoices:
     """What blocks are ranked by, and ``measured``: the metrics that the analysis behind it holds.
 
     ``estimator`` is a spec; of a criterion that has none, the one whose entropy increase is shown. ``protect`` is None
@@ -69,7 +69,7 @@ class Choice:
         return f"{name}{estimator} ({unit})" if unit else f"{name}{estimator}"
 
 
-def choose() -> Choice:
+def draw_pickers() -> RankingChoices:
     """Draw the pickers in a row and return what they say."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         criterion: str = st.selectbox(
@@ -105,7 +105,9 @@ def choose() -> Choice:
     count = int(st.session_state.get(_COUNT, USUAL_COUNT))
     name = estimator or EntroDrop.estimator
     measured = selection.measured(name)
-    return Choice(criterion, selection.spec(name), level or levels[0], count, protect, stage, measured)
+    return RankingChoices(
+        criterion, selection.spec(name), level or levels[0], count, protect, stage, measured
+    )
 
 
 def has_estimator(criterion: str) -> bool:
@@ -113,7 +115,7 @@ def has_estimator(criterion: str) -> bool:
     return "estimator" in CRITERIA[criterion].options()
 
 
-def show_ranking(chosen: selection.Selection, choice: Choice) -> "job_view.Shown[Ranking]":
+def show_ranking(chosen: selection.Selection, choice: RankingChoices) -> "job_view.Shown[Ranking]":
     """The ranking at the chosen level, as a job on the screen."""
     return job_view.show(
         lambda: runtime().ask(
@@ -126,7 +128,7 @@ def show_ranking(chosen: selection.Selection, choice: Choice) -> "job_view.Shown
     )
 
 
-def other_rankings(chosen: selection.Selection, choice: Choice) -> "list[Ranking]":
+def other_rankings(chosen: selection.Selection, choice: RankingChoices) -> "list[Ranking]":
     """Rankings of the kinds of block that were measured along with those of the chosen level."""
     if CRITERIA[choice.criterion].needs != "analysis":
         return []

@@ -26,7 +26,7 @@ STATUS_HEIGHT: Final = 61  # pixels, as high as a progress bar: the numbers must
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationRequest:
     """What an evaluation was asked for."""
 
     selection: selection.Selection
@@ -72,11 +72,13 @@ def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evalu
     return shown
 
 
-def _asked(chosen: selection.Selection) -> Asked:
-    return Asked(chosen, ticks.text(), "float32" if st.session_state.get("prune.float32") else "auto")
+def _asked(chosen: selection.Selection) -> EvaluationRequest:
+    return EvaluationRequest(
+        chosen, ticks.text(), "float32" if st.session_state.get("prune.float32") else "auto"
+    )
 
 
-def _evaluate(asked: Asked, supersede: bool = True) -> "Job[Evaluation]":
+def _evaluate(asked: EvaluationRequest, supersede: bool = True) -> "Job[Evaluation]":
     study = Evaluate(asked.selection.sample(), PruneSet.parse(asked.drop), asked.dtype)
     return runtime().ask(study, job_view.session(), slot=study.slot if supersede else None)
 
@@ -93,7 +95,7 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
         _draw_cards(shown.result, shown.about, "the earlier result")
 
 
-def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
+def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = "") -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
     title = named(asked.drop)
     st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
@@ -103,7 +105,9 @@ def _draw_cards(evaluation: "Evaluation", asked: Asked, note: str = "") -> None:
     provenance.draw_notes(evaluation.notes)
 
 
-def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "job_view.Shown[Evaluation]") -> None:
+def _draw_dtype(
+    chosen: selection.Selection, asked: EvaluationRequest, shown: "job_view.Shown[Evaluation]"
+) -> None:
     st.toggle(
         "Evaluate in float32",
         key="prune.float32",
@@ -115,7 +119,7 @@ def _draw_dtype(chosen: selection.Selection, asked: Asked, shown: "job_view.Show
         return
     # Of the dense model, so that it is computed once for a text and not for every tick.
     exact = job_view.show(
-        lambda: _evaluate(Asked(chosen, "", "float32"), supersede=False),
+        lambda: _evaluate(EvaluationRequest(chosen, "", "float32"), supersede=False),
         place=OTHER_PLACE,
         label="The dense model in float32",
         about=chosen,
@@ -131,7 +135,7 @@ def named(drop: str) -> str:
     return f"Without {escape(some(drop.split(','), NAMED))}"
 
 
-def measured_on(evaluation: "Evaluation", asked: Asked) -> str:
+def measured_on(evaluation: "Evaluation", asked: EvaluationRequest) -> str:
     """The model, the text and how much of it, the number type; as Markdown."""
     model, total = provenance.model(asked.selection.model), evaluation.windows_total
     done = f"{evaluation.windows} of " if evaluation.windows < total else ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class ExportRequest:
     """A pruned model to take away.
 
     Attributes:
@@ -107,7 +107,7 @@ class Check:
 
 
 @dataclass
-class Written:
+class FormatOutput:
     """What a format wrote, told by the format: how to load it, what was found, and what a person should know."""
 
     loading: str
@@ -125,7 +125,7 @@ class Format:
         name: as typed after ``--format``.
         title: the name to show.
         purpose: what it is for, one sentence.
-        weights: about how many bytes of weights it writes for an order, or None where it writes none.
+        weights: about how many bytes of weights it writes for a request, or None where it writes none.
         objection: why it cannot be had for a model's name and a prune set, or None.
         limits: what it does not do for a model's name and a prune set, as sentences.
         write: writes the files into an empty directory.
@@ -134,10 +134,10 @@ class Format:
     name: str
     title: str
     purpose: str
-    weights: Callable[[Order], int] | None
+    weights: Callable[[ExportRequest], int] | None
     objection: Callable[[str, PruneSet], str | None]
     limits: Callable[[str, PruneSet], list[str]]
-    write: Callable[[Order, Path, Progress], Written]
+    write: Callable[[ExportRequest, Path, Progress], FormatOutput]
 
 
 @dataclass(frozen=True)
@@ -197,12 +197,12 @@ class Exported:
         }
 
 
-def loading_lines(order: Order, options: str, packed: str = "") -> str:
+def loading_lines(request: ExportRequest, options: str, packed: str = "") -> str:
     """Python that loads an export: its model with ``options``, and its tokenizer where the model came with one.
 
     ``packed`` is the option that names a GGUF file; ``{directory}`` stands for the place, which is filled in later.
     """
-    spoken = order.loaded.optional_tokenizer is not None
+    spoken = request.loaded.optional_tokenizer is not None
     where = '"{directory}"' + (f", {packed}" if packed else "")
     lines = [
         f"from transformers import AutoModelForCausalLM{', AutoTokenizer' if spoken else ''}\n",

@@ -1,7 +1,7 @@
 """Try prune sets on a text and remember what each cost on each window.
 
-trial = Trial(loaded, windows)
-trial.costs([PruneSet.parse("attn.7")], windows=2)        # (1, 2) KL from dense, nats
+cost_model = CostModel(loaded, windows)
+cost_model.costs([PruneSet.parse("attn.7")], windows=2)        # (1, 2) KL from dense, nats
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from entviz.progress import Progress, silent
 from entviz.text.windows import Windows
 
 
-class Tried:
+class KnownCosts:
     """What prune sets cost on one text in one number type, as far as they were run.
 
-    Trials by different costs can share it, and a search for a large budget then finds what one for a small budget
+    Cost models of different costs can share it, and a search for a large budget then finds what one for a small budget
     has run.
 
     Attributes:
@@ -41,7 +41,7 @@ class Tried:
         self.seconds = 0.0
 
 
-class Trial:
+class CostModel:
     """Costs of prune sets, window by window. What was measured once is not measured again.
 
     Args:
@@ -58,11 +58,11 @@ class Trial:
         by: str = "kl",
         dtype: str = "float32",
         cache: StateCache | None = None,
-        tried: Tried | None = None,
+        tried: KnownCosts | None = None,
     ) -> None:
         self.loaded, self.windows, self.by, self.dtype = loaded, windows, by, dtype
         self.cache = cache if cache is not None else StateCache()
-        self.tried = tried if tried is not None else Tried()
+        self.tried = tried if tried is not None else KnownCosts()
 
     @property
     def window_count(self) -> int:
