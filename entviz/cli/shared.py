@@ -152,7 +152,8 @@ def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
 
 def has_text(options: argparse.Namespace) -> bool:
     """Whether a text or token ids are given."""
-    return not options.text is options.text_file is options.token_ids is None
+    given = (options.text, options.text_file, options.token_ids)
+    return any(source is not None for source in given)
 
 
 def read_sample(options: argparse.Namespace) -> tuple[TextSample, tuple[str, ...]]:
