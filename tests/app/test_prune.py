@@ -1,9 +1,7 @@
 """The Prune page on the real default model: every way to tick, and numbers that are those of the set named."""
 
-import base64
 import json
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -218,7 +216,7 @@ def test_every_criterion_is_ranked_and_ticks_the_number_asked_for(open_page):
 def test_the_tokens_and_files_are_the_evaluations(open_page, smollm2, windows):
     app = open_page(drop="attn.3,mlp.8")
     evaluation = entviz.evaluate(smollm2, windows, PruneSet.parse("attn.3,mlp.8"), dtype="auto")
-    difference = figures(app)[0]["data"][0]
+    difference = figures(app)[-1]["data"][0]
     increase = (evaluation.token_nll - evaluation.dense_token_nll)[0]
     assert difference["y"][1:64] == pytest.approx(list(increase), abs=1e-4)
     html = "".join(element.proto.body for element in app.get("html"))
@@ -275,9 +273,8 @@ def test_a_click_that_would_leave_nothing_is_counted_but_not_made():
 
 
 def curve_of(app):
-    """The chart of the entropy curve as plotly's plain data."""
-    (chart,) = [one for one in app.get("plotly_chart") if one.proto.id.endswith("prune.curve")]
-    return {trace.get("name"): trace for trace in json.loads(chart.proto.spec)["data"]}
+    """The traces of the entropy curve, which is the first chart of the page, by name."""
+    return {trace["name"]: trace for trace in figures(app)[0]["data"]}
 
 
 def test_the_curve_is_the_pruned_models_over_the_dense_ones(open_page, smollm2, windows):
@@ -287,16 +284,9 @@ def test_the_curve_is_the_pruned_models_over_the_dense_ones(open_page, smollm2, 
     drawn = curve_of(app)
     dense = entviz.analyze(smollm2, windows, ("knn",))
     pruned = entviz.analyze(smollm2, windows, ("knn",), drop=PruneSet.parse("attn.5,layer.7"))
-    assert plain(drawn["dense"]["y"]) == pytest.approx(list(dense.sites["value"]), rel=1e-4)
-    assert plain(drawn["pruned"]["y"]) == pytest.approx(list(pruned.sites["value"]), rel=1e-4)
+    assert drawn["dense"]["y"] == pytest.approx(list(dense.sites["value"]), rel=1e-4)
+    assert drawn["pruned"]["y"] == pytest.approx(list(pruned.sites["value"]), rel=1e-4)
     said = words(app).replace("\\", "")
     assert "Without attn.5 and layer.7: At the end of the stream entropy is" in said
     app.button(key="prune.clear").click().run()
     assert "pruned" not in curve_of(settle(app))
-
-
-def plain(column):
-    """A column of numbers as plotly writes it: a list, or base64 of an array."""
-    if isinstance(column, dict):
-        return np.frombuffer(base64.b64decode(column["bdata"]), column["dtype"]).tolist()
-    return column
