@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS, in_order_of_kind
-from entviz.estimators import default_metrics, specs_in_order
+from entviz.estimators import METRICS, base, default_metrics, specs_in_order
 from entviz.progress import Progress
 from entviz.studies.samples import TextSample
 from entviz.studies.study import Material, Page, TextStudy
@@ -72,6 +72,25 @@ class Analyze(TextStudy["Analysis"]):
         from entviz.report import of_analysis
 
         return of_analysis(result, about)
+
+    @classmethod
+    def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
+        names = {base(spec) for spec in cls.measured(run)}
+        return {
+            "metrics": tuple(name for name in METRICS if name in names),
+            "level": tuple(run.options["levels"]),
+        }
+
+    @classmethod
+    def measured(cls, run: Run) -> tuple[str, ...]:
+        return tuple(run.options["metrics"])
+
+    @classmethod
+    def found_by_page(cls, run: Run) -> bool:
+        """Pages measure the usual metrics along, each with one set of options, and every kind of block."""
+        specs, levels = cls.measured(run), tuple(run.options["levels"])
+        names = set(map(base, specs))
+        return len(names) == len(specs) and names >= set(default_metrics()) and levels == KINDS
 
 
 def known_analysis(material: Material, sample: TextSample, tokens: str) -> Analysis | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from entviz.blocks import PruneSet
+from entviz.blocks import KINDS, PruneSet
+from entviz.estimators import METRICS, base, default_metrics, is_entropy
 from entviz.progress import Progress
 from entviz.studies.analysis import Analyze
 from entviz.studies.study import Material, Page
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
+    from entviz.store import Run
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,23 @@ class AnalyzePruned(Analyze):
 
     def options(self) -> dict[str, Any]:
         return super().options() | {"drop": str(self.drop)}
+
+    @classmethod
+    def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
+        """The page shows one entropy: of several, one that is not measured by default, or with other options."""
+        specs = [spec for spec in cls.measured(run) if is_entropy(spec)]
+        specs.sort(key=lambda spec: (base(spec) in default_metrics(), spec in METRICS))
+        # The criterion whose entropy is chosen by hand; its package is no part of what computes this.
+        return {"prune.criterion": "entrodrop", "prune.estimator": base(specs[0])} if specs else {}
+
+    @classmethod
+    def found_by_page(cls, run: Run) -> bool:
+        """The page measures one entropy, and takes it from an analysis of the usual metrics where there is one."""
+        specs = cls.measured(run)
+        if len(specs) == 1 and is_entropy(specs[0]):
+            return tuple(run.options["levels"]) == KINDS
+        # Beside the usual metrics, that is of the one in view alone.
+        return super().found_by_page(run) and len(specs) <= len(default_metrics()) + 1
 
     def compute(self, material: Material, progress: Progress) -> Analysis:
         from entviz.analysis import analyze

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entviz.criteria import ByAnalysis, known, rank_by_analysis
-from entviz.estimators import with_defaults
+from entviz.criteria import CRITERIA, ByAnalysis, known, rank_by_analysis
+from entviz.estimators import base, with_defaults
 from entviz.progress import Progress
 from entviz.studies.analysis import Analyze
 from entviz.studies.study import Basis, Material, Page, TextStudy
@@ -144,6 +144,29 @@ class Rank(TextStudy["Ranking"]):
     @classmethod
     def prune_set(cls, run: Run) -> str | None:
         return ",".join(map(str, run.summary.get("drop") or ())) or None
+
+    @classmethod
+    def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
+        options, protect = run.options, run.options["protect"]
+        if options["criterion"] not in CRITERIA:
+            return {}
+        shown = {
+            "prune.criterion": options["criterion"],
+            "prune.level": options["level"],
+            "prune.own_protection": protect is not None,
+            "prune.stage": options.get("stage") is not None,
+        }
+        if protect is not None:
+            shown |= {"prune.first": protect[0], "prune.last": protect[1]}
+        if cls.measured(run):
+            shown["prune.estimator"] = base(options["estimator"])
+        if options["budget"].isdecimal() and int(options["budget"]):  # other budgets are no number of blocks
+            shown["prune.count"] = int(options["budget"])
+        return shown
+
+    @classmethod
+    def measured(cls, run: Run) -> tuple[str, ...]:
+        return (run.options["estimator"],) if "estimator" in run.options else ()
 
     @classmethod
     def report(

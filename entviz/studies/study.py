@@ -232,6 +232,16 @@ class StoredStudy(Study[Result]):
         """What the choices of the page say where a stored run is opened, by their names."""
         return {}
 
+    @classmethod
+    def measured(cls, run: Run) -> tuple[str, ...]:
+        """The metrics of a stored run, as specs, whose options the page takes over; empty where it has none."""
+        return ()
+
+    @classmethod
+    def found_by_page(cls, run: Run) -> bool:
+        """Whether the page, with the metrics of a stored run, asks for just what was measured."""
+        return True
+
 
 @dataclass(frozen=True)
 class TextStudy(StoredStudy[Result]):

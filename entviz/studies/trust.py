@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from entviz.criteria.ranking import kinds_of
-from entviz.estimators import default_entropies, entropy_of
+from entviz.estimators import base, default_entropies, entropies, entropy_of, specs_in_order
 from entviz.progress import Progress
 from entviz.studies.analysis import known_analysis
 from entviz.studies.study import Material, Page, TextStudy
@@ -25,7 +25,8 @@ class JudgeCriteria(TextStudy["Trust"]):
 
     Attributes:
         level: layer, attn, mlp or attn+mlp.
-        estimators: entropies to judge; None for the usual ones.
+        estimators: entropies to judge, with options where they are not the usual ones. Their order makes no
+            difference; None, which is what the usual ones become, for these.
         dtype: the number type to leave blocks out in.
 
     Raises:
@@ -46,26 +47,22 @@ class JudgeCriteria(TextStudy["Trust"]):
     def __post_init__(self) -> None:
         kinds_of(self.level)  # an unknown level is said before anything is loaded
         if self.estimators is not None:
-            canonical = tuple(entropy_of(spec).spec for spec in self.estimators)
-            object.__setattr__(self, "estimators", canonical)
+            asked = specs_in_order([entropy_of(spec) for spec in self.estimators])
+            object.__setattr__(self, "estimators", None if asked == default_entropies() else asked)
 
     def options(self) -> dict[str, Any]:
-        return self.sample.options() | {"level": self.level}
+        # The usual ones are not named: their results are stored under the key that they always had.
+        estimators = {} if self.estimators is None else {"estimators": list(self.estimators)}
+        return self.sample.options() | {"level": self.level} | estimators
 
     def shell_options(self) -> dict[str, Any]:
-        estimators = {} if self.estimators is None else {"estimators": list(self.estimators)}
         dtype = {} if self.dtype == "float32" else {"dtype": self.dtype}
-        return estimators | dtype | self.sample.shell_options()
+        return dtype | self.sample.shell_options()
 
     def settled(self, loaded: LoadedModel, windows: Any) -> Self:
         from entviz.evaluation.precision import resolved
 
-        usual = self.estimators is None or self.estimators == default_entropies()
-        return replace(
-            super().settled(loaded, windows),
-            estimators=None if usual else self.estimators,
-            dtype=resolved(self.dtype, loaded.device),
-        )
+        return replace(super().settled(loaded, windows), dtype=resolved(self.dtype, loaded.device))
 
     def compute(self, material: Material, progress: Progress) -> Trust:
         from entviz.comparison.trust.trust import trust
@@ -100,4 +97,17 @@ class JudgeCriteria(TextStudy["Trust"]):
 
     @classmethod
     def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
-        return {"trust.level": run.options["level"]}
+        names = {base(spec) for spec in cls.measured(run)}
+        picked = [name for name in entropies() if name in names]
+        return {"trust.level": run.options["level"], "trust.estimators": picked or list(default_entropies())}
+
+    @classmethod
+    def measured(cls, run: Run) -> tuple[str, ...]:
+        # Runs of earlier versions have them among the options that only a shell could ask for.
+        stored = run.options.get("estimators") or run.options.get("shell", {}).get("estimators")
+        return tuple(stored or default_entropies())
+
+    @classmethod
+    def found_by_page(cls, run: Run) -> bool:
+        """A page takes each entropy with one set of options."""
+        return len(set(map(base, cls.measured(run)))) == len(cls.measured(run))

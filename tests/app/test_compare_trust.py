@@ -9,6 +9,7 @@ import entviz
 from entviz.comparison.interactions.interactions import interactions
 from entviz.comparison.trust.trust import trust
 from entviz.comparison.trust.verdict import verdict
+from entviz.estimators import default_entropies
 from entviz.runtime import runtime
 from entviz.studies import JudgeCriteria, TextSample, study_of
 from entviz.text.passages import passages
@@ -92,6 +93,30 @@ def test_the_verdict_and_the_charts_are_those_of_the_measured_damage(open_tab, t
     assert len(inner) == 5
     assert dots["y"] == pytest.approx(inner["kl"].tolist(), rel=1e-3)
     assert verdict(found, "inner", "kl")[0] in plain(words(app))
+
+
+def test_entropies_are_picked_and_judged_with_their_options(open_tab, tiny, directory):
+    app = open_tab("trust", text="dialogue")
+    assert app.pills(key="trust.estimators").value == list(default_entropies())
+    app.pills(key="trust.estimators").set_value([]).run()
+    assert "Choose at least one entropy." in words(app)
+    app.pills(key="trust.estimators").set_value(["matrix", "knn"]).run()
+    app.number_input(key="trust.knn.k").set_value(5).run()
+    assert app.query_params["options"] == "knn(k=5)"
+    settle(app)
+    app.button(key="compare.trust.start").click().run()
+    settle(app)
+    picked = ("knn(k=5)", "matrix")
+    found = trust(tiny, windows_of(tiny, "dialogue"), "attn", estimators=picked)
+    assert set(picked) < set(found.criteria)
+    assert "bucket" not in found.criteria
+    for sentence in verdict(found):
+        assert sentence in plain(words(app))
+    assert charts(app, "trust.scatter.matrix")
+    assert not charts(app, "trust.scatter.bucket")
+    sample = TextSample(directory, passages()["dialogue"].text, 2, 64)
+    assert runtime().knows(JudgeCriteria(sample, "attn", picked))
+    assert not runtime().knows(JudgeCriteria(sample, "attn", ("knn", "matrix")))
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -87,6 +87,86 @@ def test_a_continuation_opens_with_its_prompt_and_is_there_at_once(listed, tmp_p
     assert sorted(run.options["drop"] for run in runs) == ["", "attn.1"], "only the dense one was written"
 
 
+def opened(app, page):
+    """The page of a run that was just opened, with nothing under way. AppTest forgets that it went there."""
+    tick(app, 0, press="runs.open")
+    app.switch_page(f"pages/{page}.py")
+    return settle(app.run())
+
+
+def test_an_analysis_opens_with_its_metrics_their_options_and_its_levels(listed, tmp_path):
+    saved(tmp_path)
+    metrics = ("--metric", "bucket,knn(k=5),renyi,matrix,cosine")
+    app = listed("analyze", "--model", tmp_path, *ON_STORY, *metrics)
+    app.session_state["view"] = {"options": ("knn(k=7)", "renyi(alpha=3)"), "metrics": (), "level": ()}
+    assert "measured again" not in plain(app)
+    opened(app, "explore")
+    assert app.session_state["view"]["options"] == ("knn(k=5)",)
+    assert app.pills(key="explore.metrics").value == ["bucket", "knn", "renyi", "matrix", "cosine"]
+    assert app.pills(key="explore.level").value == ["layer", "attn", "mlp"]
+    (run,) = runtime().store.runs(kind="analysis")
+    sites = runtime().store.get(run.key).sites.query("metric == 'knn(k=5)'")
+    curves = [trace for figure in figures(app) for trace in figure["data"] if trace.get("y")]
+    assert any(trace["y"] == pytest.approx(sites["value"].tolist()) for trace in curves)
+
+
+def test_an_analysis_of_some_opens_with_these_and_says_that_a_page_measures_more(listed, tmp_path):
+    saved(tmp_path)
+    some = ("--metric", "knn(k=5)", "--level", "mlp")
+    app = tick(listed("analyze", "--model", tmp_path, *ON_STORY, *some), 0)
+    assert "it is measured again" in plain(app)
+    opened(app, "explore")
+    assert app.pills(key="explore.metrics").value == ["knn"]
+    assert app.pills(key="explore.level").value == ["mlp"]
+    assert app.session_state["view"]["options"] == ("knn(k=5)",)
+
+
+@pytest.mark.parametrize(
+    "metrics", ["knn(k=5)", "bucket,knn(k=5),renyi,cosine", "bucket,knn,renyi,matrix,cosine"]
+)
+def test_a_pruned_analysis_opens_with_its_entropy_and_is_there_at_once(listed, tmp_path, metrics):
+    saved(tmp_path)
+    shown = "matrix" if "matrix" in metrics else "knn(k=5)"
+    asked = (*ON_STORY, "--metric", metrics, "--drop", "attn.1")
+    app = tick(listed("analyze", "--model", tmp_path, *asked), 0)
+    assert "measured again" not in plain(app)
+    opened(app, "prune")
+    assert app.segmented_control(key="prune.estimator").value == shown.partition("(")[0]
+    (run,) = runtime().store.runs(kind="pruned analysis")
+    sites = runtime().store.get(run.key).sites.query("metric == @shown")
+    curves = [trace for figure in figures(app) for trace in figure["data"] if trace.get("y")]
+    assert any(trace["y"] == pytest.approx(sites["value"].tolist()) for trace in curves)
+
+
+def test_a_ranking_opens_as_it_was_asked_for(listed, tmp_path):
+    saved(tmp_path)
+    how = ("--estimator", "knn(k=5)", "--level", "mlp", "--budget", "1", "--protect", "1,0", "--stage", "2")
+    app = listed("rank", "--model", tmp_path, *ON_STORY, "--criterion", "entrodrop", *how)
+    app.session_state["prune.criterion"] = "cosine"
+    opened(app, "prune")
+    assert app.selectbox(key="prune.criterion").value == "entrodrop"
+    assert app.segmented_control(key="prune.level").value == "mlp"
+    assert app.segmented_control(key="prune.estimator").value == "knn"
+    assert app.number_input(key="prune.knn.k").value == 5
+    assert (app.number_input(key="prune.first").value, app.number_input(key="prune.last").value) == (1, 0)
+    assert app.toggle(key="prune.stage").value
+    assert app.number_input(key="prune.count").value == 1
+
+
+def test_a_verdict_on_entropies_with_options_opens_with_them_and_is_there_at_once(listed, tmp_path):
+    saved(tmp_path)
+    asked = ("--level", "layer", "--estimators", "matrix,knn(k=5)")
+    app = tick(listed("trust", "--model", tmp_path, *ON_STORY, *asked), 0)
+    assert "measures again" not in plain(app)
+    assert "measured again" not in plain(app)
+    settle(tick(app, 0, press="runs.open"))
+    assert app.pills(key="trust.estimators").value == ["knn", "matrix"]
+    assert app.session_state["view"]["options"] == ("knn(k=5)",)
+    assert "Measured on layers of" in plain(app)
+    assert "compare.trust.start" not in [button.key for button in app.button]
+    assert len(runtime().store.runs(kind="trust")) == 1
+
+
 def test_a_run_about_no_prune_set_leaves_the_ticks_alone(listed, tmp_path):
     saved(tmp_path)
     app = listed("trust", "--model", tmp_path, *ON_STORY, "--level", "layer")

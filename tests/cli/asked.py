@@ -123,6 +123,13 @@ SAME = {
         ("trust", "--text", TEXT, *CUT, "--level", "attn+mlp"),
         lambda here, at: here.ask(JudgeCriteria(request(at), "attn+mlp"), "tests"),
     ),
+    "trust of other entropies": (
+        "trust",
+        ("trust", "--text", TEXT, *CUT, "--level", "mlp", "--estimators", "renyi,knn(k=5),matrix"),
+        lambda here, at: here.ask(
+            JudgeCriteria(request(at), "mlp", ("knn(k=5)", "matrix", "renyi")), "tests"
+        ),
+    ),
     "interactions": (
         "interactions",
         ("interactions", "--text", TEXT, *CUT, "--level", "mlp"),

@@ -21,11 +21,6 @@ APART = {
         {"dtype": "bfloat16"},
         "trust",
     ),
-    "other estimators": (
-        ("trust", "--text", TEXT, *CUT, "--level", "attn+mlp", "--estimators", "bucket"),
-        {"estimators": ["bucket"]},
-        "trust",
-    ),
     "some pairs": (
         ("interactions", "--text", TEXT, *CUT, "--level", "mlp", "--blocks", "mlp.3,mlp.1"),
         {"blocks": ["mlp.1", "mlp.3"]},

@@ -1,7 +1,7 @@
 """What the tabs that leave blocks out have in common: what was asked for, a start with an estimate, what it was on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import streamlit as st
@@ -22,10 +22,11 @@ DAMAGES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
 
 @dataclass(frozen=True)
 class DamageRequest:
-    """What is asked for: plain data."""
+    """What is asked for: plain data. ``estimators`` are specs; empty where none are judged."""
 
     selection: selection.Selection
     level: str
+    estimators: tuple[str, ...] = ()
 
 
 def draw_level(place: str) -> str:
@@ -95,16 +96,18 @@ def _started(place: str, asked: DamageRequest, study: StoredStudy[Any]) -> bool:
 def _draw_start(place: str, asked: DamageRequest, label: str, estimate: Callable[["Plan"], str]) -> None:
     """The button that starts the work, beside how long it will take here."""
     # The button stays in its place when the estimate below it is done: a click at that moment would else be lost.
+    # The time does not depend on what is judged: blocks are left out all the same.
+    timed = replace(asked, estimators=())
     row, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
     with below:
         planned: job_view.Shown[Plan] = job_view.show(
             lambda: runtime().plan(asked.selection.sample(), asked.level, job_view.session()),
             place=f"{place}.plan",
             label="Estimating the time",
-            about=asked,
+            about=timed,
         )
     # An estimate that was stopped does not stop the person; one that failed tells why the work would.
-    if planned.failed and not job_view.is_stopped(f"{place}.plan", asked):
+    if planned.failed and not job_view.is_stopped(f"{place}.plan", timed):
         return
     with row:
         st.button(
@@ -114,7 +117,7 @@ def _draw_start(place: str, asked: DamageRequest, label: str, estimate: Callable
             icon=":material/play_arrow:",
             on_click=lambda: st.session_state.update({f"{place}.started": asked}),
         )
-        if planned.result is not None and planned.about == asked:
+        if planned.result is not None and planned.about == timed:
             st.caption(estimate(planned.result))
 
 

@@ -6,12 +6,14 @@ import streamlit as st
 
 from entviz.comparison.grid.estimate import in_words
 from entviz.comparison.trust.verdict import between, signed, verdict
+from entviz.estimators import default_entropies, entropies, metric_of
 from entviz.figures import theme
 from entviz.figures import trust as drawn
 from entviz.studies import JudgeCriteria
+from entviz.words.metrics import metric_title
 from pages.parts.compare import block_damage
 from pages.parts.compare.block_damage import DamageRequest
-from pages.parts.shared import downloads, provenance, selection
+from pages.parts.shared import downloads, job_view, metric_options, provenance, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
@@ -29,19 +31,49 @@ def draw() -> None:
         "near 1. Near 0 it might as well be a guess."
     )
     chosen = selection.current()
+    estimators = _draw_estimators()
     level, damage, scope, as_ranks = _draw_choices()
-    shown = block_damage.show(
-        PLACE,
-        DamageRequest(chosen, level),
-        JudgeCriteria(chosen.sample(), level),
-        label="Leaving out every block",
-        start="Measure the damage",
-        estimate=lambda plan: (
-            f"{plan.blocks} blocks, each left out once: {in_words(plan.seconds_alone)} here."
-        ),
-    )
+    if estimators:
+        shown = block_damage.show(
+            PLACE,
+            DamageRequest(chosen, level, estimators),
+            JudgeCriteria(chosen.sample(), level, estimators),
+            label="Leaving out every block",
+            start="Measure the damage",
+            estimate=lambda plan: (
+                f"{plan.blocks} blocks, each left out once: {in_words(plan.seconds_alone)} here."
+            ),
+        )
+    else:
+        st.info("Choose at least one entropy.", icon=":material/tune:")
+        shown = job_view.last(PLACE)
     if shown.result is not None:
         _draw_result(shown.result, shown.about, shown.fresh, damage, scope, as_ranks)
+
+
+def _draw_estimators() -> tuple[str, ...]:
+    """The picker of the entropies to judge, with their options. Returns specs."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        picked = st.pills(
+            "Entropies",
+            entropies(),
+            default=default_entropies(),
+            selection_mode="multi",
+            format_func=lambda name: metric_title(selection.spec(name)),
+            key="trust.estimators",
+            persist_state="session",
+            help="EntroDrop is judged with each of them.\n\n" + "\n".join(map(_described, entropies())),
+        )
+        with st.popover("Advanced", icon=":material/tune:"):
+            st.caption("Options of the entropies, wherever the pages measure with them.")
+            for name in entropies():
+                metric_options.draw(name, "trust")
+    return tuple(selection.spec(name) for name in entropies() if name in picked)
+
+
+def _described(name: str) -> str:
+    found = metric_of(selection.spec(name))
+    return f"- **{found.titled()}**: {found.description}"
 
 
 def _draw_choices() -> tuple[str, str, str, bool]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 200  # blocks to tick, where it is not known yet how many there are
 USUAL_COUNT: Final = 4
+MOST_PROTECTED: Final = 50  # layers at each end
 _COUNT: Final = "prune.count"
 SEARCH_SECONDS: Final = 30.0
 
@@ -153,8 +154,12 @@ def _draw_options(criterion: str, estimator: str) -> tuple[tuple[int, int] | Non
         )
         protect = None
         if own:
-            first = st.number_input("First layers", 0, 50, 2, key="prune.first", persist_state="session")
-            last = st.number_input("Last layers", 0, 50, 1, key="prune.last", persist_state="session")
+            first = st.number_input(
+                "First layers", 0, MOST_PROTECTED, 2, key="prune.first", persist_state="session"
+            )
+            last = st.number_input(
+                "Last layers", 0, MOST_PROTECTED, 1, key="prune.last", persist_state="session"
+            )
             protect = (int(first), int(last))
         stage = None
         if "stage" in CRITERIA[criterion].options() and st.toggle(

@@ -57,7 +57,11 @@ def _measure(
     drop = ticks.text()
     if not dense.fresh:  # what it would be drawn over is of something else
         return None
-    study = AnalyzePruned(chosen.sample(), (metric,), drop=PruneSet.parse(drop))
+    blocks = PruneSet.parse(drop)
+    study = AnalyzePruned(chosen.sample(), (metric,), drop=blocks)
+    along = AnalyzePruned(chosen.sample(), dense.about[1], drop=blocks)
+    if runtime().knows(along):  # a shell measures all metrics together
+        study = along
     shown: job_view.Shown[Analysis] = job_view.show(
         lambda: runtime().ask(study, job_view.session()),
         place=PLACE,

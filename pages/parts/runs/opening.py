@@ -1,19 +1,25 @@
 """Opening a stored run again: on which page, with which choices, and why that may not be the very same."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import streamlit as st
 
+from entviz.errors import OptionError
+from entviz.estimators import canonical
 from entviz.models.here import is_here
 from entviz.store import Run
 from entviz.studies import study_of
 from entviz.studies.summaries import number_rows
 from entviz.text.passages import passages
 from pages.parts.prune.continuation import MOST_NEW_TOKENS, PROMPT_CHARACTERS
+from pages.parts.prune.criteria import MOST_PROTECTED
 from pages.parts.shared import atomic_state, selection
 
 # Choices of pages that take no other values, by their keys.
-_NUMBERS: Final = {"prune.new_tokens": (1, MOST_NEW_TOKENS)}
+_PROTECTED: Final = {"prune.first": (0, MOST_PROTECTED), "prune.last": (0, MOST_PROTECTED)}
+_NUMBERS: Final = {"prune.new_tokens": (1, MOST_NEW_TOKENS), **_PROTECTED}
 _TEXTS: Final = {"prune.prompt": PROMPT_CHARACTERS}
 _GO: Final = "runs.go"  # in the session's state: the page to switch to
 
@@ -56,7 +62,13 @@ def anew(run: Run, text: str | None) -> str:
             f"It was asked for in a shell with {asked}. A page measures without that, so it measures again."
         )
     widgets = _widgets(run, text)
-    if _possible(widgets) != widgets:
+    possible = _possible(widgets)
+    if any(possible[key] != widgets[key] for key in _PROTECTED if key in widgets):
+        return (
+            f"A page protects up to {MOST_PROTECTED} layers at each end: opened, it is ranked again with the nearest "
+            "values."
+        )
+    if possible != widgets:
         return (
             f"A page takes prompts of up to {PROMPT_CHARACTERS:,} characters and writes up to {MOST_NEW_TOKENS} "
             "tokens: opened, it is written again with the nearest values."
@@ -64,7 +76,13 @@ def anew(run: Run, text: str | None) -> str:
     (fewest, most), (shortest, longest) = selection.WINDOWS_RANGE, selection.LENGTH_RANGE
     windows, length = options.get("windows", fewest), options.get("window_length", shortest)
     if fewest <= windows <= most and shortest <= length <= longest:
-        return ""
+        study = study_of(run.kind)
+        if study is None or study.found_by_page(run):
+            return ""
+        return (
+            "A page measures the usual metrics, each with one set of options, on every kind of block: opened, it is "
+            "measured again."
+        )
     return (
         f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured again with "
         "the nearest values."
@@ -93,9 +111,19 @@ def _choices(run: Run, text: str | None) -> dict[str, Any]:
             "length": _within(options["window_length"], selection.LENGTH_RANGE),
         }
     study = study_of(run.kind)
-    if study is not None and (drop := study.prune_set(run)) is not None:
+    if study is None:
+        return found
+    if (drop := study.prune_set(run)) is not None:
         found["drop"] = drop
-    return found
+    shared = {name: value for name, value in study.opened(run, text).items() if name in selection.DEFAULTS}
+    return found | shared | {"options": selection.with_options(_known(study.measured(run)))}
+
+
+def _known(specs: Iterable[str]) -> Iterator[str]:
+    """Those of a run's metrics that there are here, canonical."""
+    for spec in specs:
+        with suppress(OptionError):
+            yield canonical(spec)
 
 
 def _widgets(run: Run, text: str | None) -> dict[str, Any]:
@@ -104,7 +132,8 @@ def _widgets(run: Run, text: str | None) -> dict[str, Any]:
     if study is None:
         return {}
     tab = {f"{study.page.name}.tab": study.page.tab} if study.page.tab else {}
-    return tab | study.opened(run, text)
+    own = {key: value for key, value in study.opened(run, text).items() if key not in selection.DEFAULTS}
+    return tab | own
 
 
 def _possible(widgets: dict[str, Any]) -> dict[str, Any]:

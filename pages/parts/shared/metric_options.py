@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from entviz.errors import OptionError
-from entviz.estimators import METRICS, base, metric_of
+from entviz.estimators import METRICS, metric_of
 from entviz.estimators.option import Option
 from pages.parts.shared import bound_widgets, selection
 
@@ -43,7 +43,6 @@ def _taking(metric: str, option: Option, key: str) -> Callable[[], None]:
         except OptionError as error:  # the field goes back to what it was
             st.toast(str(error), icon=":material/error:")
             return
-        others = [each for each in selection.get("options") if base(each) != metric]
-        selection.put(options=tuple(sorted([*others, spec] if spec != metric else others)))
+        selection.put(options=selection.with_options([spec]))
 
     return take

@@ -11,7 +11,7 @@ each change is one write: when the next click comes, Streamlit stops a run at an
 in the middle of a callback, and a choice that is half made would show one thing and measure another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,6 +99,12 @@ def get(name: str) -> Any:
 def spec(metric: str) -> str:
     """A metric's name with the options that are chosen in this session."""
     return next((each for each in get("options") if base(each) == metric), metric)
+
+
+def with_options(specs: Iterable[str]) -> tuple[str, ...]:
+    """The choice ``options`` where these canonical specs hold; those of other metrics stay as they are chosen now."""
+    by_name = {base(each): each for each in (*get("options"), *specs)}
+    return tuple(sorted(spec for name, spec in by_name.items() if spec != name))
 
 
 def measured(*metrics: str) -> tuple[str, ...]:
