@@ -27,7 +27,7 @@ class Figure:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the ratio keeps its bound; None where there is none."""
+        """Whether the ratio keeps its bound; None if there is none."""
         return None if self.bound is None else self.ratio <= self.bound
 
 

@@ -1,4 +1,4 @@
-"""Take the pictures of the documents anew: ``.venv/bin/python -m docs.screenshots``.
+"""Take the pictures of the documents again: ``.venv/bin/python -m docs.screenshots``.
 
 A real server and a real Chromium, at 1280×800. Each picture is of the default model on the passage that stands first.
 """

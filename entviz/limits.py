@@ -1,4 +1,4 @@
-"""Limits that whoever runs entviz sets in the environment."""
+"""Limits that the environment sets."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def part(progress: Progress, start: float, end: float) -> Progress:
 def waiting_for(
     lock: "threading.Lock | threading.RLock", progress: Progress, every: float = 0.2
 ) -> Iterator[None]:
-    """Hold a lock within the block. Whoever waits for it can be stopped.
+    """Hold a lock within the block. Anyone who waits for it can be stopped.
 
     Args:
         lock: what to hold.
@@ -63,7 +63,7 @@ def waiting_for(
 def waiting_for_process(
     lock: "FileLock", progress: Progress, announce: Callable[[], None], every: float = 0.2
 ) -> Iterator[None]:
-    """Hold a lock between processes within the block. Whoever waits for it can be stopped.
+    """Hold a lock between processes within the block. Anyone who waits for it can be stopped.
 
     Args:
         lock: what to hold.

@@ -6,7 +6,7 @@
     with METRICS.added(Mine):            # for tests and plug-ins
         ...
 
-Whoever needs the names keeps the registry itself and asks it each time: a copy made at import would not see what is
+Anyone who needs the names keeps the registry itself and asks it each time: a copy made at import would not see what is
 added later.
 """
 
@@ -50,7 +50,7 @@ class Registry(Mapping[str, T]):
             self._put(item)
 
     def __getitem__(self, name: str) -> T:
-        """The item of that name; raises the registry's error, which lists the names, where there is none."""
+        """The item of that name; raises the registry's error, which lists the names, if there is none."""
         if name not in self._items:
             raise self.unknown(name)
         return self._items[name]

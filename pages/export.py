@@ -1,4 +1,4 @@
-"""Export: take the pruned model away, as a checkpoint or as a few lines for another program."""
+"""Export: export the pruned model, as a checkpoint or as a few lines for another program."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -35,7 +35,7 @@ class AskedExport:
 
 def draw() -> None:
     frame.require()
-    st.header("Take the pruned model away", anchor=False)
+    st.header("Export the pruned model", anchor=False)
     chosen, drop = selection.current(), selection.get("drop")
     todo = selection.missing(chosen)
     if not drop:
@@ -85,8 +85,8 @@ def draw() -> None:
 
 def _draw_empty() -> None:
     st.info(
-        "Nothing is dropped, so there is nothing to take away but the model itself. Tick blocks on the Prune page "
-        "first, or open a recipe there.",
+        "Nothing is dropped, so there is no pruned model to export. Tick blocks on the Prune page first, or open a "
+        "recipe there.",
         icon=":material/content_cut:",
     )
     st.page_link(
@@ -117,7 +117,7 @@ def _draw_job() -> None:
 
 
 def _job(asked: AskedExport) -> "Job[Exported]":
-    """The export asked for, which is started once, and anew only where the person had stopped it."""
+    """The export asked for, which is started once, and again only where the person had stopped it."""
     if asked.job is None or asked.job.state == "cancelled":
         asked.job = runtime().ask(asked.wanted, job_view.session())
     return asked.job

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEXT: Final = (
     ("compare", "Compare criteria at several budgets", ":material/balance:"),
-    ("export", "Take the pruned model away", ":material/download:"),
+    ("export", "Export the pruned model", ":material/download:"),
 )
 
 

@@ -22,8 +22,8 @@ def draw() -> None:
     opening.go()
     st.header("Runs", anchor=False)
     st.caption(
-        "Every result is kept, so that nothing is computed twice. Whoever can open this dashboard sees all runs, with "
-        "the texts they measured, and can delete them."
+        "Every result is kept, so that nothing is computed twice. Anyone who can open this dashboard sees all runs and "
+        "their texts, and can delete them."
     )
     found = filters.draw()
     trouble.draw()
@@ -35,7 +35,7 @@ def draw() -> None:
     _draw_below(found, table)
     if not chosen:
         st.info(
-            "Tick one run to open it again or take its report, several to compare them.",
+            "Tick one run to open it or download its report, or several to compare them.",
             icon=":material/check_box:",
         )
         return
@@ -90,14 +90,14 @@ def _draw_below(found: "list[Run]", table: "pd.DataFrame") -> None:
         count = counted(len(found), "run")
         more = ", the newest; filter to see older ones" if len(found) >= filters.LISTED else ""
         st.caption(
-            f"{count}{more}. Kept until {filters.bound_in_words()}, then the longest unused goes first."
+            f"{count}{more}. Kept up to {filters.bound_in_words()}; the least recently used are deleted first."
         )
 
 
 def _draw_delete(chosen: "list[Run]") -> None:
     count = "this run" if len(chosen) == 1 else f"these {len(chosen)} runs"
     with st.popover(f"Delete {count}", icon=":material/delete:"):
-        st.markdown(f"Delete {count} for everyone? What was computed has then to be computed again.")
+        st.markdown(f"Delete {count} for everyone? Deleted results must be computed again.")
         st.button(
             f"Yes, delete {count}",
             type="primary",
@@ -111,11 +111,11 @@ def _draw_empty() -> None:
     if trouble.hides_runs():
         return
     if filters.narrowed():
-        st.info("No run is like that. Take a filter away to see others.", icon=":material/filter_alt_off:")
+        st.info("No runs match. Remove a filter to see others.", icon=":material/filter_alt_off:")
         return
     st.info(
-        "There is nothing here yet. Look at a text on Explore or drop blocks on Prune: whatever is computed, here or "
-        "in a shell, is listed afterwards, to be opened again, compared and taken along.",
+        "There are no runs yet. Look at a text on Explore or drop blocks on Prune: every result, from a page or a "
+        "shell, is listed here. You can open, compare and download it.",
         icon=":material/history:",
     )
     with st.container(horizontal=True, gap="small"):

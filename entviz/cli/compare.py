@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
     command.add_argument("--seeds", type=int, default=3, help="random prune sets a budget (default: 3)")
     command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")
     command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to answer too")
-    command.add_argument("--limit", type=int, metavar="N", help="only the task's first so many items")
+    command.add_argument("--limit", type=int, metavar="N", help="only the first N items of the task")
     add_report(command)
     add_keeping(command)
 

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--drop", metavar="BLOCKS", help="only where at least these were dropped; dense: where nothing was"
     )
-    command.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default: 50)")
+    command.add_argument("--limit", type=int, default=50, metavar="N", help="at most N runs (default: 50)")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")

@@ -68,7 +68,7 @@ def add_command(
             sources.add_argument(
                 "--task", metavar="NAME-or-FILE", help="multiple-choice items: a task's name, or a JSONL file"
             )
-            command.add_argument("--limit", type=int, metavar="N", help="only a task's first so many items")
+            command.add_argument("--limit", type=int, metavar="N", help="only the first N items of a task")
         command.add_argument("--encoding", default="utf-8", help="of the text file (default: %(default)s)")
         command.add_argument(
             "--windows", type=int, metavar="N", help="how many windows (default: all whole ones)"

@@ -10,7 +10,7 @@ the most promising on until what was found beats the estimates of all others (la
 greedy choice; estimates are lowered, since it is no strict rule here). The stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
-2. *Greedy*: grow a set block by block from nothing, always by the block that costs least, or go on from a cheaper set
+2. *Greedy*: grow a set block by block from nothing, always by the block that costs least, or resume from a cheaper set
    of that size where one is known, as from a search for a smaller budget.
 3. *Swaps*: put one dropped block back and drop another instead, as long as that helps.
 4. *Beam*: grow again, keeping the few best of each size, which finds a set whose value shows only two blocks later;
@@ -195,7 +195,7 @@ class _Search:
     def judge_by(self, windows: int) -> None:
         """Try sets on so many windows from now on."""
         remembered = self.ranked
-        # Costs on different windows do not compare, so what is remembered is measured anew.
+        # Costs on different windows do not compare, so what is remembered is measured again.
         self.windows, self.cost, self.ranked = windows, self._known(windows), []
         self.try_sets([PruneSet(), *filter(self.enough, self.cost), *(found.drop for found in remembered)])
         stages = {found.drop: found.stage for found in remembered}

@@ -43,7 +43,7 @@ class Ranking:
         return [str(block) for block in self.scores.loc[np.isinf(self.scores["score"]), "block"]]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: criterion, order, drop (in order of rank), scores by block (None where there is none), notes, and
+        """Plain data: criterion, order, drop (in order of rank), scores by block (None if there is none), notes, and
         overflowing, the blocks without which the model overflows, where there are such.
         """
         scores = zip(self.scores["block"], self.scores["score"], strict=True)

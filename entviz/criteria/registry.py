@@ -34,7 +34,7 @@ CRITERIA: Registry[type[Criterion]] = Registry(
 
 
 def known(name: str) -> type[Criterion]:
-    """The criterion of that name; raises ``OptionError`` where there is none."""
+    """The criterion of that name; raises ``OptionError`` if there is none."""
     return CRITERIA[name]
 
 

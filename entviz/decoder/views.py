@@ -3,7 +3,7 @@
     without_attention = replaced(layer, {"self_attn": Nothing(), "input_layernorm": nn.Identity()})
 
 Only the modules on the way from the root to what is replaced are copied (a few Python objects); parameters, buffers
-and all other modules are the very same objects. The original is never touched, so any number of threads may each run
+and all other modules are the same objects. The original is never touched, so any number of threads may each run
 an altered view of one model at the same time. Hooks of other libraries that live on a module stay with the copy.
 """
 

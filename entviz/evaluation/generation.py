@@ -87,7 +87,7 @@ def generate(
 ) -> Generation:
     """Continue ``prompt`` with the likeliest token each time, until an end-of-text token or ``max_new_tokens``.
 
-    ``use_cache=False`` runs the whole sequence anew for each token; both ways give the same tokens.
+    ``use_cache=False`` runs the whole sequence again for each token; both ways give the same tokens.
     ``begin=False`` leaves out what the tokenizer puts before a text. ``progress`` gets the :class:`Generation` so far
     after each token.
 
@@ -129,7 +129,7 @@ def _continue(
     progress: Progress,
 ) -> Generation:
     anatomy, stops = loaded.anatomy, end_tokens(loaded)
-    # A few architectures keep caches of their own kind; those run the whole sequence anew for each token.
+    # A few architectures keep caches of their own kind; those run the whole sequence again for each token.
     cached = use_cache and loaded.model._supports_default_dynamic_cache()
     cache = DynamicCache(config=loaded.model.config) if cached else None
     token_ids, fresh = list(prompt), list(prompt)

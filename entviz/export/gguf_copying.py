@@ -1,4 +1,4 @@
-"""A GGUF file without some of its layers: tensors copied byte for byte, blocks numbered anew, counts lowered.
+"""A GGUF file without some of its layers: tensors copied byte for byte, blocks renumbered, counts lowered.
 
 copy_gguf(Path("model.gguf"), Path("pruned.gguf"), kept=[0, 1, 3], layers=4)
 """

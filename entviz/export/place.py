@@ -127,7 +127,7 @@ def _counting(folder: Path, room_bytes: int | None) -> Iterator[Callable[[int], 
             this = f", and this one takes about {more / 1e6:,.1f} MB" if more else " with this one"
             raise ExportError(
                 f"The exports on this server, those under way included, take {used / 1e6:,.1f} of "
-                f"{room_bytes / 1e6:,.0f} MB{this}. Ask whoever runs it to remove some from {folder} or to raise "
+                f"{room_bytes / 1e6:,.0f} MB{this}. Ask its administrator to remove some from {folder} or to raise "
                 "ENTVIZ_EXPORTS_MB."
             )
 

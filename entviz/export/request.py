@@ -1,4 +1,4 @@
-"""What to export, and what came of it: plain data that formats, the command line and the page share."""
+"""What to export, and the result: plain data that formats, the command line and the page share."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OF_THE_FILES = ("quantization_config", "_name_or_path", "auto_map")
 
 
 def smaller_config(config: Any, kept: Sequence[int]) -> Any:
-    """A transformers config for the layers ``kept``, numbered anew from 0.
+    """A transformers config for the layers ``kept``, renumbered from 0.
 
     Args:
         config: the whole model's; a text model inside another config is found.

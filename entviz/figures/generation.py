@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def first_difference(first: "Generation", second: "Generation") -> int | None:
-    """The place of the first token that differs, counted from the prompt's first; None where there is none."""
+    """The place of the first token that differs, counted from the prompt's first; None if there is none."""
     shorter = min(len(first.token_ids), len(second.token_ids))
     for place in range(shorter):
         if first.token_ids[place] != second.token_ids[place]:

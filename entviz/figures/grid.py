@@ -7,7 +7,7 @@
     colour_bar(picture(cells), "Entropy increase (nats)")                  # HTML
     board(picture(cells), ("attn",))                                       # HTML, for a file: nothing can be ticked
 
-The cells are drawn as buttons by the page: a chart that is made anew at each tick loses clicks meanwhile. Depth runs in
+The cells are drawn as buttons by the page: a chart that is made again at each tick loses clicks. Depth runs in
 bands of equal length, so that a cell is large enough for a finger on a narrow screen.
 """
 

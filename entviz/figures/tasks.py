@@ -64,7 +64,7 @@ def headline(result: "TaskResult") -> str:
     said += f"{result.chance:.1%}."
     error = result.standard_error
     if error == error and abs(result.accuracy - result.chance) < NORMAL_95 * error:
-        said += " The two cannot be told apart by so many items."
+        said += " So few items cannot tell the two apart."
     return said
 
 

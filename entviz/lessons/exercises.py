@@ -203,8 +203,10 @@ def answer_to(exercise: Exercise, evaluations: Sequence["Evaluation"]) -> Answer
             "No answer: on so few tokens the difference between the choices may be chance. Raise the number of windows "
             "in the sidebar, under Advanced."
         )
-    cheap, dear = (_named(exercise.choices[position]) for position in (best, worst))
-    said = f"{cheap} costs least and {dear} most, {number(math.exp(spread.mean))} times the perplexity."
+    cheapest, costliest = (_named(exercise.choices[position]) for position in (best, worst))
+    said = (
+        f"{cheapest} costs least and {costliest} most, {number(math.exp(spread.mean))} times the perplexity."
+    )
     why = exercise.why_expected if not behind.clear else exercise.why_not
     return Answer(said[:1].upper() + said[1:] if "," in exercise.choices[best].drop else said, why)
 

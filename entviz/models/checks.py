@@ -31,7 +31,7 @@ TOKENIZER_FILES = (
     "tekken.json",
     "tiktoken.model",
 )
-_MOST_FILES = 10_000  # of a directory; whoever names one with more has not named a model
+_MOST_FILES = 10_000  # of a directory; anyone who names one with more has not named a model
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A model's own directory can hold anything: program code, pickles, adapters that name another model, pipes and devices,
 configs that name files elsewhere. So transformers gets a directory of links to the regular files that it needs, with
-the JSON files that steer it written anew.
+the JSON files that steer it written again.
 """
 
 import json

@@ -43,7 +43,7 @@ def room_for(name: str, needed_bytes: int, folder: Path) -> Iterator[Callable[[i
     if needed_bytes > most:
         raise ModelError(
             f"{name} takes a download of {needed_bytes / 1e6:,.1f} MB, and {most / 1e6:,.0f} MB are allowed. Choose a "
-            "smaller model, or have whoever runs entviz raise ENTVIZ_DOWNLOAD_MB."
+            "smaller model, or ask the administrator of this server to raise ENTVIZ_DOWNLOAD_MB."
         )
     download = object()
     with _lock:

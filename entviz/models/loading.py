@@ -45,7 +45,7 @@ def load(
     """Load a causal language model for measuring.
 
     The first load of a GGUF file converts it, which takes seconds; any later one takes less than a second or two for
-    a small model. Each call reads the model anew: keep what it returns and share it.
+    a small model. Each call reads the model again: keep what it returns and share it.
 
     Args:
         name: a name from the catalog, a directory of safetensors, a ``.gguf`` file, or a hub id; looked up in this

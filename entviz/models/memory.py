@@ -95,7 +95,7 @@ def available_bytes() -> int:
 
 
 def _left_in_container() -> int:
-    """What the control group leaves (version 2, as Docker and systemd set it); no bound where there is none."""
+    """What the control group leaves (version 2, as Docker and systemd set it); no bound if there is none."""
     try:
         limit = (_CGROUP / "memory.max").read_text("ascii").strip()
         used = int((_CGROUP / "memory.current").read_text("ascii"))

@@ -38,7 +38,7 @@ def about_beginning(loaded: LoadedModel, begin: bool, what: str) -> tuple[str, .
 
 
 def noted(notes: Sequence[str]) -> dict[str, list[str]]:
-    """Notes as a part of a result's plain data: nothing where there are none."""
+    """Notes as a part of a result's plain data: nothing if there are none."""
     return {"notes": list(notes)} if notes else {}
 
 

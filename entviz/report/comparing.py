@@ -108,7 +108,7 @@ def _timed(asked: Mapping[str, Any]) -> bool:
 
 
 def _again(comparison: Comparison, about: About, asked: Mapping[str, Any]) -> str:
-    """The command that gives the same, empty where there is none."""
+    """The command that gives the same, empty if there is none."""
     chosen_by, measured = comparison.calibration_windows, comparison.windows
     same = comparison.overlap and (chosen_by, measured) == (1, 1)  # a single window does both
     if (

@@ -9,7 +9,7 @@ from pathlib import Path
 from entviz.errors import ModelError
 from entviz.models import CATALOG
 
-_MOST_FILES = 10_000  # of a directory; whoever names one with more has not named a model
+_MOST_FILES = 10_000  # of a directory; anyone who names one with more has not named a model
 _READ = (".safetensors", ".json", ".gguf", ".txt", ".model", ".jinja", ".tiktoken")
 
 

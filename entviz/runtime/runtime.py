@@ -137,7 +137,7 @@ class Runtime:
         return None
 
     def plan(self, sample: TextSample, level: str, session: str) -> Job[Plan]:
-        """How long leaving out every block, and every pair, takes here. It is timed anew, and kept in no store."""
+        """How long leaving out every block, and every pair, takes here. It is timed again, and kept in no store."""
         try:
             key = f"{asked_key(MeasurePairs(sample, level))[0]} plan"
         except EntvizError as error:
@@ -163,7 +163,7 @@ class Runtime:
         return self._submit(key, load, session, None, BACKGROUND)
 
     def forget(self, *keys: str) -> None:
-        """Delete stored runs for good. A study of them that is asked again is computed, and listed, anew."""
+        """Delete stored runs for good. A study of them that is asked again is computed, and listed, again."""
         self.store.remove(*keys)
         self.worker.forget_finished()  # these still hold the results
 
@@ -180,7 +180,7 @@ class Runtime:
     def _submit(
         self, key: str, work: Callable[[Turn], T], session: str, slot: str | None, priority: int
     ) -> Job[T]:
-        """A job. Whoever asks for the same ``key`` shares it."""
+        """A job. Anyone who asks for the same ``key`` shares it."""
 
         def restarting(turn: Turn) -> T:
             try:

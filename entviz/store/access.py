@@ -159,7 +159,7 @@ class Access:
         opened = self._opened
         if self.fault is None and opened is not None and not opened.replaced:
             return opened
-        # Whoever meets a fault that another is looking into goes on without waiting.
+        # Anyone who meets a fault that another is looking into goes on without waiting.
         if self._trying.acquire(blocking=self.fault is None):
             try:
                 if self._opened is not None and self._opened.replaced:

@@ -47,7 +47,7 @@ class Opened:
     """An engine with the tables in place.
 
     Attributes:
-        engine: to be disposed of by whoever has it.
+        engine: to be disposed of by anyone who has it.
         path: of entviz's own file; None for a database that was named.
         identity: of that file when it was opened, so that one in its place is told from it.
         notice: what had to be mended, as a sentence; empty where nothing had.
@@ -154,7 +154,7 @@ def _open_file(path: Path, suspect: Identity | None) -> Opened:
 
 
 def in_memory() -> Engine:
-    """A database in memory, of one connection: whoever uses it sees to it that nobody else does meanwhile."""
+    """A database in memory, of one connection: anyone who uses it sees to it that nobody else does meanwhile."""
     options = {"check_same_thread": False}
     return _ready(create_engine("sqlite://", poolclass=StaticPool, connect_args=options))
 
@@ -162,7 +162,7 @@ def in_memory() -> Engine:
 def identity(path: Path, *, content: bool = False) -> Identity | None:
     """What tells a file from another one in its place, and with ``content`` from itself before it was written to.
 
-    None where there is none.
+    None if there is none.
     """
     try:
         status = path.stat()

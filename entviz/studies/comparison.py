@@ -25,7 +25,7 @@ MOST_MEASURED = 24  # windows; more would take long and tell little more
 
 
 def texts_key(texts: Sequence[str]) -> str:
-    """A short hash of texts that are measured on, empty where there are none; ``measure_on`` in a run's options."""
+    """A short hash of texts that are measured on, empty if there are none; ``measure_on`` in a run's options."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] if texts else ""
 
 

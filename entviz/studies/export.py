@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export(Study["Exported"]):
-    """A pruned model to write. Each asking writes anew: nothing of it is stored but the evaluation.
+    """A pruned model to write. Each asking writes again: nothing of it is stored but the evaluation.
 
     Attributes:
         sample: the model, and the text on which the prune set is measured for the model card, if it is.

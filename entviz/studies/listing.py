@@ -47,7 +47,7 @@ def listing(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def dropped(run: Run) -> str:
-    """The prune set that a run was about or found, empty for the dense model and where there is none."""
+    """The prune set that a run was about or found, empty for the dense model and if there is none."""
     study = study_of(run.kind)
     return "" if study is None else study.dropped(run)
 

@@ -27,7 +27,7 @@ class StudyResults:
     Args:
         store: where it is kept; None for nowhere.
         loaded: the model.
-        fresh: whether everything is to be computed anew: nothing is then found but parts of what was stopped.
+        fresh: whether everything is to be computed again: nothing is then found but parts of what was stopped.
     """
 
     def __init__(self, store: Store | None, loaded: LoadedModel, *, fresh: bool = False) -> None:

@@ -147,7 +147,7 @@ class Study(ABC, Generic[Result]):
 
     @abstractmethod
     def compute(self, material: Material, progress: Progress) -> Result:
-        """The answer. May take long; raises ``EntvizError`` where there is none."""
+        """The answer. May take long; raises ``EntvizError`` if there is none."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class StoredStudy(Study[Result]):
 
     @classmethod
     def prune_set(cls, run: Run) -> str | None:
-        """The prune set that a stored run was about or found; None where there is none."""
+        """The prune set that a stored run was about or found; None if there is none."""
         return str(run.options["drop"]) if "drop" in run.options else None
 
     @classmethod
@@ -207,7 +207,7 @@ class StoredStudy(Study[Result]):
 
     @classmethod
     def token_rows(cls, result: Result) -> list[list[int]] | None:
-        """Token ids that a report shows as text, if its maker can write them out; None where there are none."""
+        """Token ids that a report shows as text, if its maker can write them out; None if there are none."""
         return None
 
     @classmethod

@@ -141,7 +141,7 @@ def test_another_level_waits_for_its_own_start_and_keeps_what_was_shown(open_tab
         settle(app)
     app.segmented_control(key="trust.level").set_value("mlp").run()
     settle(app)
-    assert "Shown is the earlier result: attentions" in words(app)
+    assert "This is the earlier result: attentions" in words(app)
     assert charts(app, "trust.correlations")
     app.button(key="compare.trust.start").click().run()
     settle(app)

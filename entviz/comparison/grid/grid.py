@@ -83,7 +83,7 @@ def compare(
         progress: gets the :class:`Comparison` so far whenever rows are added.
 
     Raises:
-        OptionError: for an unknown criterion, a budget that cannot be read, or a time that is none. A budget that
+        OptionError: for an unknown criterion, a budget that cannot be read, or a time that is not one. A budget that
             one criterion cannot reach is a note in the result.
         ModelError: where the dense model's numbers are not finite, saying why. A prune set whose numbers are not is
             left out, with a note.

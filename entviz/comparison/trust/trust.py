@@ -59,7 +59,7 @@ class Trust:
         differences: a row for each scope, damage and two criteria. Columns: scope, damage, first, second, difference
             (of the Spearman correlations), low, high (from the same resamples of both; each interval is so wide that
             one criterion is told apart from all others at once in 95 of 100 cases: Bonferroni's correction, since
-            whoever reads the table picks the best first).
+            anyone who reads the table picks the best first).
         notes: sentences about how the text was read.
     """
 

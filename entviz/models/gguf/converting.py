@@ -72,7 +72,7 @@ def converted(path: Path, expected_sha256: str | None = None, progress: Progress
         with waiting_for_process(
             FileLock(models / f"{key}.lock"), progress, partial(_say_who_converts, path)
         ):
-            # Whoever left these was killed: they would hold the lock otherwise.
+            # Anyone who left these was killed: they would hold the lock otherwise.
             for orphan in models.glob(f"{key}.*.partial"):
                 shutil.rmtree(orphan, ignore_errors=True)
             if target.is_dir():

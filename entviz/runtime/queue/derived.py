@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Derived(Job[T], Generic[S, T]):
-    """What ``make`` makes of the result of ``source``; whoever waits for this, waits for that.
+    """What ``make`` makes of the result of ``source``; anyone who waits for this, waits for that.
 
     Sessions that want different things of one result so share the work. ``make`` is called once, by the first who
     looks after the source is done, and should take milliseconds; an error in it is this job's alone.
@@ -55,6 +55,6 @@ class Derived(Job[T], Generic[S, T]):
                 try:
                     result = self._make(self._source.result)
                     self._made = Snapshot("done", source.done, source.total, result, result)
-                except Exception as error:  # noqa: BLE001 - whoever looks must get an answer
+                except Exception as error:  # noqa: BLE001 - every reader must get an answer
                     self._made = Snapshot("failed", error=in_a_sentence(f"job {self.key}", error))
             return self._made

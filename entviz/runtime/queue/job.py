@@ -50,7 +50,7 @@ class Owner(Protocol):
         ...
 
     def blocking(self, job: Job[Any]) -> AbstractContextManager[None]:
-        """Count whoever is inside as waiting for the job."""
+        """Count the threads inside as waiting for the job."""
         ...
 
 
@@ -115,7 +115,7 @@ class Job(Generic[T]):
 
     @property
     def result(self) -> T:
-        """The result. Raises the job's ``EntvizError`` where there is none, ``RuntimeError`` while unfinished."""
+        """The result. Raises the job's ``EntvizError`` if there is none, ``RuntimeError`` while unfinished."""
         view = self.look()
         if view.error is not None:
             # Several readers may raise the same error: without this each would lengthen its traceback.
@@ -125,7 +125,7 @@ class Job(Generic[T]):
         return cast(T, view.result)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the job has finished, and say whether it has. Whoever blocks here counts as waiting."""
+        """Block until the job has finished, and say whether it has. Anyone who blocks here counts as waiting."""
         if self._owner is None or self._finished.is_set():
             return True
         with self._owner.blocking(self):

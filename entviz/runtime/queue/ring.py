@@ -41,7 +41,7 @@ class Ring:
             if session in ready:
                 self._credit[session] = min(self._credit[session] + self.quantum, self.quantum)
                 if self._credit[session] > 0:
-                    return session  # and it stays first, so whoever joins during its turn comes before it
+                    return session  # and it stays first, so anyone who joins during its turn comes before it
             self._credit.move_to_end(session)
 
     def used_up(self, session: str, seconds: float) -> bool:

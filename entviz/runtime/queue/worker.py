@@ -235,7 +235,7 @@ class Worker:
 
     @contextmanager
     def blocking(self, job: Job[Any]) -> Iterator[None]:
-        """Count whoever is inside as waiting for the job."""
+        """Count the threads inside as waiting for the job."""
         with self._lock:
             entry = self._unfinished_entry(job)
             if entry is not None:

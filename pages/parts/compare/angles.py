@@ -13,9 +13,9 @@ def draw(chosen: selection.Selection) -> None:
     """What the angular-distance criterion goes by, for the text in the sidebar."""
     with st.expander("Runs of layers: angular distance", icon=":material/grid_on:"):
         st.caption(
-            "Angular distance between what enters the first layer of a run and what leaves its last: the less, the "
-            "less the run does. The angular-distance criterion drops the run with the least for its size (circles). "
-            "Gromov et al., 2024."
+            "Angular distance between the input of the first layer of a run and the output of its last. A small "
+            "distance means that the run changes little. For each size, the angular-distance criterion drops the "
+            "run with the smallest distance (circles). Gromov et al., 2024."
         )
         if not st.toggle(
             "Measure it on the text in the sidebar", key="compare.angles", persist_state="session"

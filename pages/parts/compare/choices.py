@@ -110,7 +110,7 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
             key="compare.budgets",
             persist_state="session",
             width=220,
-            help="How much to drop, several with commas: 8 (blocks), 20% (of the parameters), 50MB, 15% latency.",
+            help="How much to drop, separated by commas: 8 (blocks), 20% (of the parameters), 50MB, 15% latency.",
         )
         built_in = chosen.text_name in passages()
         measure_on = st.selectbox(
@@ -119,7 +119,8 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
             key=f"compare.measure_on.{built_in}",
             persist_state="session",
             width=260,
-            help="Criteria choose by the text in the sidebar. What they chose is measured on text they have not seen.",
+            help="Criteria choose on the text in the sidebar (calibration). Their prune sets are measured on other "
+            "text.",
         )
     with st.expander("EntroDrop's variants, task, random and search", icon=":material/tune:"):
         variants = st.pills(
@@ -129,8 +130,8 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
             format_func=VARIANT_TITLES.__getitem__,
             key="compare.variants",
             persist_state="session",
-            help="As the authors' code has it, EntroDrop leaves the first two layers and the last alone. The paper "
-            "drops blocks of the second stage only, those after the turning point.",
+            help="The authors' code never drops the first two layers and the last one. The paper drops only blocks "
+            "after the turning point (stage 2).",
         )
         task, limit, seeds, seconds = _draw_more()
     return ComparisonChoices(
@@ -188,7 +189,7 @@ def _draw_more() -> tuple[str, int, int, float]:
             key="compare.task",
             persist_state="session",
             width=220,
-            help="Multiple-choice items that every prune set answers too.",
+            help="Multiple-choice items on which every prune set is scored as well.",
         )
         limit = st.number_input(
             "Items",

@@ -38,4 +38,4 @@ def sentence(asked: ComparisonRequest) -> str:
             items=choices.limit if choices.task else 0,
         )
         sets = f"{sets}, {in_words(seconds)} on this machine"
-    return f"{sets}. Stop it at any time: what is done stays done."
+    return f"{sets}. You can cancel at any time: finished rows are kept."

@@ -26,7 +26,7 @@ def draw() -> None:
     st.markdown(
         "Scores of single blocks can be added up only if damage adds up. Here every pair is really dropped. "
         "**Orange pairs cost more together than the sum of the two**: one stands in for the other, so dropping both "
-        "is dear. Blue pairs cost less than their sum."
+        "is costly. Blue pairs cost less than their sum."
     )
     chosen = selection.current()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):

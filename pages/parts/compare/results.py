@@ -59,7 +59,7 @@ def _measured_on(comparison: "Comparison", asked: selection.Selection, on: str, 
         f"tokens, {text}; {comparison.dtype}. "
         "Speed is that of reading one window, in turn with the dense model on this machine."
     )
-    return said if fresh else f"Shown is an earlier result. {said}"
+    return said if fresh else f"This is an earlier result. {said}"
 
 
 def _draw_chart(comparison: "Comparison") -> None:
@@ -128,12 +128,16 @@ def _columns(comparison: "Comparison") -> dict[str, Any]:
             "KL (nats)", format="%.3f", help="Divergence of the predictions from the dense model's."
         ),
         "top1_agreement": number(
-            "Top-1", format="percent", help="Likeliest next token is the dense model's."
+            "Top-1",
+            format="percent",
+            help="Share of tokens for which the most likely next token is the dense model's.",
         ),
         "accuracy": number("Accuracy", format="percent", help=f"On {escape(comparison.task)}."),
         "accuracy_normalized": number("Accuracy, norm.", format="percent"),
         "parameters_kept": number("Parameters kept", format="percent"),
-        "speedup": number("Speed", format="%.2f ×", help="Times as fast as the dense model, timed in turn."),
+        "speedup": number(
+            "Speed", format="%.2f ×", help="Speed relative to the dense model, both timed in turn."
+        ),
         "tokens_per_second": number("Tokens/s", format="%.0f"),
         "drop": config.TextColumn("Without", width="large"),
     }

@@ -24,7 +24,9 @@ NEW_TOKENS: Final = 32
 
 def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
     """The prompt, and both continuations with what differs marked."""
-    st.subheader("What each writes", anchor=False, help="Greedy: the likeliest token each time.")
+    st.subheader(
+        "What each writes", anchor=False, help="Greedy decoding: the most likely token at each step."
+    )
     prompt = st.text_input(
         "Prompt", PROMPT, key="compare.prompt", max_chars=PROMPT_CHARACTERS, persist_state="session"
     )

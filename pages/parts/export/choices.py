@@ -62,7 +62,7 @@ def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
             key="export.dtype",
             required=True,
             persist_state="session",
-            help="What the weights are written in. float32 is exact; the others take half the room. The numbers in "
+            help="What the weights are written in. float32 is exact; the others take half the space. The numbers in "
             "the model card are measured in the same type.",
         )
     suggestion = f"{_plain(chosen.model)}-{name}"
@@ -71,8 +71,8 @@ def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
         key=f"export.folder.{suggestion}",
         placeholder=suggestion,
         max_chars=80,
-        help="Pages write only into this server's folder for exports, so that nobody can write elsewhere on the "
-        "machine. Whoever runs the server can move it: ENTVIZ_EXPORTS. The command `entviz export` writes anywhere.",
+        help="Pages write only into this server's export folder, which ENTVIZ_EXPORTS sets. The command `entviz "
+        "export` writes anywhere.",
     ).strip()
     folder = folder or suggestion
     try:
@@ -91,7 +91,7 @@ def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
     replace = st.toggle(
         "Replace an earlier export of this name",
         key="export.replace",
-        help=f"Only exports are ever replaced, whole, and only in {exports_directory()}.",
+        help=f"Replaces only an earlier export, as a whole, and only in {exports_directory()}.",
     )
     return ExportChoices(name, dtype, folder, criterion, replace, objection)
 

@@ -58,7 +58,7 @@ def _draw_choices(choices: "tuple[ExerciseChoice, ...]") -> None:
 
 
 def _draw_answer(exercise: "Exercise", chosen: selection.Selection) -> None:
-    with st.expander("What one should see, and why", icon=":material/visibility:"):
+    with st.expander("What you should see, and why", icon=":material/visibility:"):
         key = f"learn.measured.{exercise.name}"
         if not st.session_state.get(key):
             st.markdown(f"Decide first. Then let {chosen.windows} windows of {chosen.text_title} say it.")

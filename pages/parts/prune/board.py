@@ -73,7 +73,7 @@ def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", lay
             type="primary",
             disabled=ranking is None,
             on_click=lambda: ticks.put(PruneSet(ranking.order[: int(count)])) if ranking else None,
-            help="Makes the lowest ones by the criterion the prune set, in place of what is ticked now.",
+            help="Replaces the prune set with the blocks that the criterion scores lowest.",
         )
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -89,7 +89,7 @@ def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", lay
             icon=":material/flip:",
             on_click=ticks.invert,
             args=(choice.kinds, layers),
-            help=f"Of {' and '.join(choice.kinds)}, drops what is kept and keeps what is dropped.",
+            help=f"Among {' and '.join(choice.kinds)}: drops the kept blocks and keeps the dropped ones.",
         )
         st.button(
             "Clear",

@@ -37,7 +37,9 @@ class ContinuationRequest:
 def draw(chosen: selection.Selection, ready: bool) -> None:
     """The prompt, and both continuations. Until ``ready`` nothing new is written: the numbers come first."""
     st.subheader(
-        "What it writes", anchor=False, help="Greedy: always the likeliest token, so it never varies."
+        "What it writes",
+        anchor=False,
+        help="Greedy decoding: the most likely token at each step, so the text never varies.",
     )
     field, length = st.columns([4, 1], vertical_alignment="bottom", gap="small")
     prompt = field.text_input(

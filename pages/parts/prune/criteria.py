@@ -80,7 +80,7 @@ def draw_pickers() -> RankingChoices:
             key="prune.criterion",
             persist_state="session",
             width=220,
-            help="The rule that scores the blocks. What it gives the lowest score, it would drop first.\n\n"
+            help="The rule that scores the blocks. The blocks with the lowest scores are dropped first.\n\n"
             + "\n".join(f"- {one.title}: {one.source}" for one in CRITERIA.values()),
         )
         levels = CRITERIA[criterion].levels
@@ -150,7 +150,8 @@ def _draw_options(criterion: str, estimator: str) -> tuple[tuple[int, int] | Non
             "Choose which layers to protect",
             key="prune.own_protection",
             persist_state="session",
-            help="As published: EntroDrop leaves the first two layers and the last alone, the others none.",
+            help="As published, EntroDrop protects the first two layers and the last one; the other criteria protect "
+            "none.",
         )
         protect = None
         if own:
@@ -166,8 +167,8 @@ def _draw_options(criterion: str, estimator: str) -> tuple[tuple[int, int] | Non
             "Only after the turning point (stage 2)",
             key="prune.stage",
             persist_state="session",
-            help="As the paper describes: blocks of stage 1 lower entropy by their job, so their increase does not "
-            "say how useful they are.",
+            help="As in the paper: blocks of stage 1 compress, so a low entropy increase does not mean that they are "
+            "useless.",
         ):
             stage = 2
     return protect, stage

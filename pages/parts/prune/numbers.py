@@ -112,8 +112,8 @@ def _draw_dtype(
         "Evaluate in float32",
         key="prune.float32",
         persist_state="session",
-        help="Without this, evaluations run in bfloat16 where this machine is faster in it, as timing told. "
-        "Entropies are always measured in float32.",
+        help="Otherwise evaluations run in bfloat16 if a timing on this machine found it faster. Entropies are always "
+        "measured in float32.",
     )
     if not shown.fresh or shown.result is None or shown.result.dtype == "float32":
         return

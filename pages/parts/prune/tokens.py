@@ -21,14 +21,14 @@ VIEWS: Final = (DIFFERENCE, "Dense and pruned")
 
 
 def draw(shown: "job_view.Shown[Evaluation]") -> None:
-    """The text and the chart of the newest evaluation there is, and the files to take along."""
+    """The text and the chart of the newest evaluation there is, and the files to download."""
     if shown.result is None:
         return
     evaluation, asked = shown.result, shown.about
     st.subheader(
         "Where it hurts", anchor=False, help="Loss is −log p of a token given those before it, in nats."
     )
-    earlier = "" if shown.fresh else "Shown is the earlier result. "
+    earlier = "" if shown.fresh else "This is the earlier result. "
     st.caption(f"{earlier}{numbers.named(asked.drop)}, measured on {numbers.measured_on(evaluation, asked)}.")
     spelled = job_view.show(
         lambda: runtime().spell(asked.selection.model, evaluation.token_ids.tolist(), job_view.session()),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def draw(chosen: list[Run]) -> None:
     st.subheader("Side by side", anchor=False)
     if len(chosen) > overlay.MOST:
-        st.info(f"Compared are the first {overlay.MOST} of them.", icon=":material/info:")
+        st.info(f"Only the first {overlay.MOST} are compared.", icon=":material/info:")
     named = dict(zip(ascii_uppercase, chosen[: overlay.MOST], strict=False))
     for name, run in named.items():
         drop = f", without {escape(dropped(run))}" if dropped(run) else ""

@@ -67,7 +67,7 @@ def draw() -> list[Run]:
 
 
 def refresh() -> None:
-    """Read the list anew in this run."""
+    """Read the list again in this run."""
     st.session_state.pop(_LISTING, None)
 
 

@@ -23,7 +23,7 @@ def draw(run: Run) -> None:
         st.markdown(escape(said))
     st.caption(f"Computed by {escape(run.program)}; {run.bytes / 1000:,.0f} kB.")
     closed = opening.closed(run, text)
-    if note := closed or opening.anew(run, text):
+    if note := closed or opening.differs(run, text):
         st.caption(escape(note))
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if not closed:

@@ -1,4 +1,4 @@
-"""Opening a stored run again: on which page, with which choices, and why that may not be the very same."""
+"""Opening a stored run again: on which page, with which choices, and why that may not be the same."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -53,13 +53,13 @@ def closed(run: Run, text: str | None) -> str:
     return f"No page can open this run: {why}. Its report has the numbers."
 
 
-def anew(run: Run, text: str | None) -> str:
-    """What a page that opens a run does otherwise, as a sentence; empty where it shows the very same."""
+def differs(run: Run, text: str | None) -> str:
+    """What a page that opens a run does otherwise, as a sentence; empty where it shows the same."""
     shell, options = run.options.get("shell", {}), run.options
     if shell:
         asked = "; ".join(f"{name} {value}" for name, value in number_rows(shell))
         return (
-            f"It was asked for in a shell with {asked}. A page measures without that, so it measures again."
+            f"It was run from a shell with {asked}. A page cannot do that, so it measures again without it."
         )
     widgets = _widgets(run, text)
     possible = _possible(widgets)

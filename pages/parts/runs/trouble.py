@@ -12,7 +12,7 @@ def draw() -> None:
     store = runtime().store
     if store.trouble is not None:
         more = " Runs from before are not listed until then." if hides_runs() else ""
-        st.warning(escape(f"{store.trouble} It is tried again by itself.{more}"), icon=":material/warning:")
+        st.warning(escape(f"{store.trouble} entviz tries again by itself.{more}"), icon=":material/warning:")
         st.button("Try again", icon=":material/refresh:", on_click=filters.refresh, key="runs.again")
     for notice in store.notices:
         st.warning(escape(notice), icon=":material/healing:")

@@ -112,11 +112,11 @@ def draw_link() -> None:
         # The address bar's own query may be one run old, so only its first part is used.
         page = (st.context.url or "").partition("?")[0].rstrip("/")
         st.code(f"{page}/?{urlencode(parameters(), safe=',/~')}", language=None, wrap_lines=True)
-        st.caption("The same model, text, estimators and prune set, for whoever opens it.")
+        st.caption("The same model, text, estimators and prune set, for anyone who opens it.")
         if parameters().get("text") == _TOO_LONG:
             st.warning(
                 f"A link carries a text of your own up to {LINKED_CHARACTERS:,} characters. This one is longer: "
-                "whoever opens the link will be asked for it.",
+                "people who open the link will be asked for it.",
                 icon=":material/link_off:",
             )
 
@@ -175,7 +175,7 @@ def _take_number(name: str, title: str, bounds: tuple[int, int]) -> Callable[[st
 
 def _take_begin(value: str) -> dict[str, Any]:
     if value not in ("yes", _NO):
-        raise ValueError("Whether texts begin with their token is said by yes or no; the link says neither.")
+        raise ValueError("The link must say yes or no to the beginning-of-text token, and says neither.")
     return {"begin": value != _NO}
 
 

@@ -1,4 +1,4 @@
-"""Tables to take along."""
+"""Tables to download."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
 """Pages run inside the frame, ``app.py``, whichever address is opened first.
 
 Streamlit has two kinds of multipage app. Where a folder named ``pages`` lies beside the main script it takes ours for
-the older kind until ``st.navigation`` has run once in the process: whoever opens ``/prune`` first would get that
+the older kind until ``st.navigation`` has run once in the process: anyone who opens ``/prune`` first would get that
 script alone, without sidebar and address bar (streamlit 1.67, ``script_runner._mpa_v1``).
 """
 

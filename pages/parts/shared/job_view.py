@@ -70,7 +70,7 @@ def show(
     """Draw where a job is and return what can be shown now. Never waits, never raises for a job's failure.
 
     ``start`` asks for the job, and is not called once the person has stopped it, until it is started again (a job
-    that is passed itself cannot be kept from starting anew). ``place`` names a spot of the screen within this
+    that is passed itself cannot be kept from starting again). ``place`` names a spot of the screen within this
     session: the last result shown there is kept and returned while a newer job runs, fails or is stopped. ``about``
     is plain data that says what is asked for, such as the selection; it is remembered with the result. ``label``
     says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one,
@@ -117,7 +117,7 @@ def last(place: str) -> Shown[Any]:
 
 
 def once(place: str, about: Any, make: Callable[[], Made]) -> Made:
-    """What ``make`` makes, made anew only where ``about`` is not what it was when this place was last drawn.
+    """What ``make`` makes, made again only where ``about`` is not what it was when this place was last drawn.
 
     While a person waits for new numbers the page is drawn again with the earlier ones, and drawing takes the time of
     the work that is waited for. ``about`` must hold all that the outcome depends on.

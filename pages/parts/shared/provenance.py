@@ -27,4 +27,4 @@ def draw_notes(notes: Sequence[str]) -> None:
 
 def sentence(what: str, fresh: bool) -> str:
     """What the numbers in view belong to, be they the ones asked for or, meanwhile, earlier ones."""
-    return f"Measured on {what}." if fresh else f"Shown is the earlier result: {what}."
+    return f"Measured on {what}." if fresh else f"This is the earlier result: {what}."
