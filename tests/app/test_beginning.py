@@ -76,7 +76,7 @@ def test_the_choice_comes_with_the_link(open_app, model):
     dense = app.session_state["working.prune.dense"].result
     assert dense.token_ids[0] != 1
     app = open_app("explore", begin="perhaps")
-    assert "said by yes or no" in said(app)
+    assert "must say yes or no" in said(app)
     assert app.toggle(key="pick.begin").value is True
 
 

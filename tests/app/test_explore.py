@@ -99,7 +99,7 @@ def test_no_text_gives_a_sentence_and_keeps_the_chart(open_app):
     shown = figures(app)
     app.selectbox(key="pick.text").set_value(selection.TYPED).run()
     assert "There is no text yet" in words(app)
-    assert "Shown is the earlier result" in words(app)
+    assert "This is the earlier result" in words(app)
     assert figures(app) == shown
     app.text_area(key="pick.typed_text").set_value("   ").run()
     assert "There is no text yet" in words(app)
@@ -184,7 +184,7 @@ def test_the_page_is_there_while_it_waits_and_keeps_the_last_chart(open_app, bus
     app.number_input(key="pick.windows").set_value(1).run()
     assert app.get("progress")
     assert figures(app) == shown
-    assert "Shown is the earlier result" in words(app)
+    assert "This is the earlier result" in words(app)
     again.set()
     assert figures(settle(app)) != shown
     assert "1 window of 96 tokens" in words(app)

@@ -194,7 +194,7 @@ def test_without_a_text_the_demonstrations_are_there_and_a_sentence(page):
     app.selectbox(key="pick.text").set_value(selection.TYPED).run()
     assert not app.exception
     assert "There is no text yet" in words(app)
-    assert "Shown is the earlier result" in words(app)
+    assert "This is the earlier result" in words(app)
     assert not links(app)
     app.text_area(key="pick.typed_text").set_value("Too short.").run()
     settle(app)

@@ -72,7 +72,7 @@ def test_explore_keeps_its_charts(open_page):
     assert shown
     read(app, poisoned(CLEAN))
     assert any(SAID in each for each in said(app))
-    assert "Shown is the earlier result" in words(app)
+    assert "This is the earlier result" in words(app)
     assert figures(app) == shown
     assert kept() == before
 

@@ -1,4 +1,4 @@
-"""The Runs page: what was computed is listed, found again, opened where it was, compared, taken along and deleted."""
+"""The Runs page: what was computed is listed, found again, opened where it was, compared, downloaded and deleted."""
 
 import csv
 import dataclasses
@@ -97,7 +97,7 @@ def test_a_newcomer_is_told_where_runs_come_from():
     app = AppTest.from_file(APP, default_timeout=60)
     app.switch_page("pages/runs.py")
     app.run()
-    assert "nothing here yet" in words(app)
+    assert "There are no runs yet" in words(app)
     assert not app.dataframe
 
 
@@ -118,7 +118,7 @@ def test_filters(runs, page):
     page.text_input(key="runs.contains").set_value("MY OWN").run()
     assert len(table(page)) == 1
     page.text_input(key="runs.contains").set_value("nowhere in any text").run()
-    assert "No run is like that" in words(page)
+    assert "No runs match" in words(page)
     page.text_input(key="runs.contains").set_value("").run()
     page.multiselect(key="runs.kind").set_value([]).run()
     page.text_input(key="runs.drop").set_value("attn.7").run()
