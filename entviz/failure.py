@@ -1,4 +1,4 @@
-"""The outer net: what a user reads when something fails that nobody foresaw. The traceback goes to the log.
+"""The outer net: what a user reads when something unforeseen fails. The traceback goes to the log.
 
 try:
     work()

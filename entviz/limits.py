@@ -9,9 +9,9 @@ from entviz.errors import OptionError
 
 
 def limit(name: str, usual: int) -> int:
-    """The limit in the environment variable ``name``, or the usual one where it is not set.
+    """The limit in the environment variable ``name``, or the default if it is not set.
 
-    Raises ``OptionError`` where it is not a whole number above 0.
+    Raises ``OptionError`` if it is not a whole number above 0.
     """
     value = os.environ.get(name)
     if value is None:

@@ -1,4 +1,4 @@
-"""Giving memory back once nobody has wanted anything for a while."""
+"""Giving memory back after a while without requests."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Runner:
         aside: Callable[[], AbstractContextManager[None]],
         loading: Loading = PAGES,
     ) -> LoadedModel:
-        """A model, loaded where it is not in memory; others can compute meanwhile, as it may have to be downloaded."""
+        """A model, loaded if it is not in memory. Others can compute meanwhile, as it may have to be downloaded."""
         loaded = self._models.find(name, loading)
         if loaded is None:
             with aside():

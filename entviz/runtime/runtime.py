@@ -41,7 +41,7 @@ class Runtime:
     """Loads models, computes studies in jobs, and remembers both. All methods return at once and never raise.
 
     ``session`` says who asks. A page that shows an unfinished job must ``touch(session)`` it every few seconds, or
-    ask again, which does the same; what nobody asks after is cancelled. Bad input gives a failed job.
+    ask again, which does the same; a job that no session asks after is cancelled. Bad input gives a failed job.
     """
 
     def __init__(

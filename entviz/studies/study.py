@@ -126,7 +126,7 @@ class Study(ABC, Generic[Result]):
 
     @property
     def basis(self) -> Basis[Result] | None:
-        """The study that this one's result comes from where it is not computed by itself."""
+        """The study that this one's result comes from, if it is not computed by itself."""
         return None
 
     def check(self) -> None:

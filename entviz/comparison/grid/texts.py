@@ -51,7 +51,7 @@ def split(whole: Windows, wanted: int | None = None, most: int | None = None) ->
 
 def spread(whole: Windows, wanted: int | None = None) -> Windows:
     """``wanted`` windows from the middles of as many equal parts of a text, or all; they stand for it better than its
-    first ones. Raises ``OptionError`` where there are not so many.
+    first ones. Raises ``OptionError`` if there are fewer.
     """
     count = len(whole)
     if wanted is None:

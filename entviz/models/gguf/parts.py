@@ -25,7 +25,7 @@ _SPLIT: Final = "split."
 
 
 def parts_of(path: Path) -> list[Path]:
-    """All parts of the file that ``path`` is a part of by its name; ``[path]`` where it is none.
+    """All parts of the file that ``path`` is a part of by its name; ``[path]`` if it is not a part.
 
     Raises:
         ModelError: if a part is missing, naming it.

@@ -140,7 +140,7 @@ class Worker:
         Args:
             key: names the result; equal keys must mean equal results.
             work: called on a thread of its own with a :class:`Turn`; what it returns is the job's result.
-            session: who waits. A job is cancelled when nobody does any more.
+            session: the session that waits. A job is cancelled when none waits any more.
             priority: among the jobs of one session the highest goes first. Above 0 is urgent, as someone looks at
                 where its result will be: it goes before other sessions' work too, all but every fourth turn. Below 0
                 is background work.
@@ -288,7 +288,7 @@ class Worker:
         for entry in list(self._unfinished.values()):
             for session, seen in list(entry.waiters.items()):
                 if now - seen > self.patience and not entry.blocked:
-                    self._cancel(entry, session, "Stopped, because nobody was waiting for it.")
+                    self._cancel(entry, session, "Stopped, because no session was waiting for it.")
 
     def _conclude(self, entry: _Entry, view: Snapshot[Any]) -> None:
         if entry.finished:
@@ -327,7 +327,7 @@ class Worker:
         return ready
 
     def _hand_on(self) -> None:
-        """Where nobody has the turn, give it to the session next in the ring."""
+        """If no session has the turn, give it to the session next in the ring."""
         if self._holder is not None:
             return
         ready = self._ready()

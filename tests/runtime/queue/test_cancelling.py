@@ -61,7 +61,7 @@ def test_work_that_nobody_asks_after_is_cancelled(clock, worker):
         kept.touch("a")
     assert forgotten.stopped.wait(10)
     assert running.finished
-    assert "nobody was waiting" in str(running.error)
+    assert "no session was waiting" in str(running.error)
     assert not kept.finished
     assert "b" not in worker._unfinished[kept.key].waiters
     late = worker.submit("queued", queued, session="c")
