@@ -29,7 +29,7 @@ class Block:
 
     @classmethod
     def parse(cls, text: str) -> Block:
-        """Read a block's name; raises ``BlockError`` where it is not one."""
+        """Read a block's name; raises ``BlockError`` if it is not one."""
         match = _BLOCK.fullmatch(text.strip())
         if match is None:
             raise BlockError(

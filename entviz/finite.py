@@ -157,7 +157,7 @@ def _begins_in(anatomy: Anatomy, window: Tensor, drop: PruneSet) -> str | None:
 
 
 def _in_type(loaded: Loaded, dtype: str) -> Loaded | None:
-    """The model in another number type; None where there is no memory for it."""
+    """The model in another number type; None if there is no memory for it."""
     try:
         return loaded.from_widest(dtype)
     except (EntvizError, MemoryError, torch.OutOfMemoryError):

@@ -24,7 +24,7 @@ STEPS = 1000  # in all, of work that is made of parts
 
 
 def silent(done: int, total: int, partial: object = None, /) -> None:
-    """Report nothing; the default where no one is watching."""
+    """Report nothing; the default if no one is watching."""
 
 
 def part(progress: Progress, start: float, end: float) -> Progress:

@@ -31,8 +31,8 @@ def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> b
             ``/dev/stdin`` are files. In a folder that came from elsewhere, reading one may never end.
 
     Raises:
-        OSError: where there is no such file or it cannot be read.
-        ValueError: where it is no regular file, or has more than ``most_bytes``.
+        OSError: if there is no such file or it cannot be read.
+        ValueError: if it is no regular file, or has more than ``most_bytes``.
     """
     # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
     flags = 0 if streams else getattr(os, "O_NONBLOCK", 0)
@@ -54,7 +54,7 @@ def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> b
 def parse_json(data: bytes | str, most_digits: int = _MOST_DIGITS) -> Any:
     """What a JSON text in UTF-8 stands for; a byte order mark is taken off.
 
-    Raises ``ValueError`` with the reason where it is not JSON, is nested too deeply, or holds a whole number of more
+    Raises ``ValueError`` with the reason if it is not JSON, is nested too deeply, or holds a whole number of more
     than ``most_digits`` digits.
     """
     try:

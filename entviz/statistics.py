@@ -34,7 +34,7 @@ _ENOUGH = 15  # degrees of freedom: Student's t is then within 9% of the normal 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and the interval that holds it with the confidence asked for; infinite where nothing tells its spread."""
+    """A mean, and the interval that holds it with the confidence asked for; infinite if nothing tells its spread."""
 
     mean: float
     low: float
@@ -82,7 +82,7 @@ def deviations(averages: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def standard_error(averages: np.ndarray) -> np.ndarray:
-    """Standard error of the mean over windows, (...) of (..., windows, 1 + K); not a number where nothing tells it."""
+    """Standard error of the mean over windows, (...) of (..., windows, 1 + K); not a number if nothing tells it."""
     apart, degrees = deviations(averages)
     if degrees < 1:
         return np.full(apart.shape[:-2], np.nan)
@@ -90,7 +90,7 @@ def standard_error(averages: np.ndarray) -> np.ndarray:
 
 
 def reach(averages: np.ndarray, confidence: float = CONFIDENCE) -> np.ndarray:
-    """Half the width of the interval of each mean, (...); infinite where nothing tells it."""
+    """Half the width of the interval of each mean, (...); infinite if nothing tells it."""
     degrees = averages.shape[-2] * averages.shape[-1] - 1
     if degrees < 1:
         return np.full(averages.shape[:-2], np.inf)

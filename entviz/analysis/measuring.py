@@ -43,7 +43,7 @@ def analyze(
     before it, so the entropy increase of a dropped block is 0, and so is its importance.
 
     Args:
-        metrics: names of :data:`entviz.estimators.METRICS`, with options where they are not the usual ones:
+        metrics: names of :data:`entviz.estimators.METRICS`, with options if they are not the usual ones:
             ``knn(k=5)``; or such objects. By default all that do not take much longer than the model itself.
         levels: which of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
         drop: the blocks to do without.
@@ -54,7 +54,7 @@ def analyze(
 
     Raises:
         OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
-        BlockError: for an unknown level, a dropped block that the model does not have, or where none would be left.
+        BlockError: for an unknown level, a dropped block that the model does not have, or if none would be left.
         ModelError: where hidden states are not finite, saying why.
     """
     started = time.perf_counter()

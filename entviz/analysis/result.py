@@ -54,7 +54,7 @@ class Analysis:
     def turning_point(self, metric: str) -> int:
         """The layer whose output has the lowest entropy: before it the model compresses, after it enriches.
 
-        Raises ``OptionError`` where no entropy of that name was measured.
+        Raises ``OptionError`` if no entropy of that name was measured.
         """
         curve = self.sites[(self.sites["metric"] == metric) & (self.sites["kind"] == "layer")]
         if curve.empty:

@@ -4,7 +4,7 @@
         outcome = runner.run_now(study, progress)
 
 What a command can ask for and a page cannot is part of the study, and so of the key that the result is kept under. A
-command always computes, whatever is kept. Where nothing can be kept it says so on standard error, and does its work.
+command always computes, whatever is kept. If nothing can be kept it says so on standard error, and does its work.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
         "--contains", default="", metavar="WORDS", help="only where the text has these words"
     )
     command.add_argument(
-        "--drop", metavar="BLOCKS", help="only where at least these were dropped; dense: where nothing was"
+        "--drop",
+        metavar="BLOCKS",
+        help="only runs that drop at least these blocks; dense: runs that drop none",
     )
     command.add_argument("--limit", type=int, default=50, metavar="N", help="at most N runs (default: 50)")
     form = command.add_mutually_exclusive_group()

@@ -18,7 +18,7 @@ class EntroDrop(ByAnalysis):
     """The lowest entropy increase first (Yang et al. 2025, arXiv 2504.03794, section 3).
 
     Args:
-        estimator: which entropy, with options where they are not the usual ones: ``knn(k=5)``.
+        estimator: which entropy, with options if they are not the usual ones: ``knn(k=5)``.
         stage: 2 keeps to blocks after the turning point of the estimator's curve, as the paper describes.
 
     Raises:

@@ -61,7 +61,7 @@ class Option:
             raise OptionError(f"{self.name} must be {self.bounds}, not {_shown(value)}.")
 
     def read(self, text: str) -> int | float | str:
-        """The number that is written, or the text itself where it is no number, which ``check`` then refuses."""
+        """The number that is written, or the text itself if it is no number, which ``check`` then refuses."""
         text = text.strip()
         if len(text) > _MOST_CHARACTERS or not text.isascii() or not _NUMBER.fullmatch(text):
             return text

@@ -87,11 +87,11 @@ def in_tokens(loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, begin: b
     beginning-of-text token takes its place. What is longer than the model was trained to read loses its beginning.
 
     Args:
-        begin: False leaves out what the tokenizer puts before a text, except where there is no context: something
+        begin: False leaves out what the tokenizer puts before a text, except if there is no context: something
             has to be read before the first prediction.
 
     Raises:
-        TextError: where there is no context and the tokenizer has no token for the beginning of a text, where a
+        TextError: if there is no context and the tokenizer has no token for the beginning of a text, where a
             continuation is of no tokens or too long for the model, and for a token that the model does not know.
     """
     return ItemIds(tuple(_choice(loaded, context, continuation, begin) for context, continuation in pairs))

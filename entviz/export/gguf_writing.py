@@ -200,7 +200,7 @@ def _token_type(number: int, by_id: dict[int, str], special: dict[int, bool], ty
 
 
 def _splitter(pre: Any) -> str | None:
-    """What llama.cpp calls the way in which texts are split before merging, or None where it is not a known one."""
+    """What llama.cpp calls the way in which texts are split before merging, or None if it is not a known one."""
     steps = pre.get("pretokenizers", [pre]) if isinstance(pre, dict) else []
     kinds = [step.get("type") for step in steps]
     if kinds == ["ByteLevel"] and steps[0].get("use_regex", True):

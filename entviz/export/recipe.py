@@ -131,7 +131,7 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
     """Read a recipe from a file's path or from its bytes.
 
     Raises:
-        BlockError: where there is no such file, it is too large, it is not a recipe, or its version is unknown here.
+        BlockError: if there is no such file, it is too large, it is not a recipe, or its version is unknown here.
     """
     name = "This file" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read(Path(source))

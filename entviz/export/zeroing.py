@@ -34,7 +34,7 @@ class Silenced:
 def silenced(anatomy: Anatomy, index: int, *, attention: bool, mlp: bool) -> Silenced:
     """Layer ``index`` with the blocks that are True silenced; all else is shared with the model, which stays as it is.
 
-    Raises ``ExportError`` where no zero weights make the layer equal to the layer without the block.
+    Raises ``ExportError`` if no zero weights make the layer equal to the layer without the block.
     """
     step = anatomy.split_layers[index]
     with torch.inference_mode():

@@ -137,7 +137,7 @@ def board(drawn: dict[str, Any], kinds: Sequence[str] = KINDS) -> str:
 
 
 def colour_bar(drawn: dict[str, Any], title: str) -> str:
-    """What the colours of a :func:`picture` mean, as HTML; empty where no cell has a score."""
+    """What the colours of a :func:`picture` mean, as HTML; empty if no cell has a score."""
     low, high = drawn["low"], drawn["high"]
     if low is None:
         return ""

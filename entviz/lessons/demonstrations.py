@@ -118,7 +118,7 @@ class Turn:
     """How far a block turns one hidden state of two dimensions.
 
     ``before``, ``added``, ``after`` (2,), the last the sum of the others; ``angle`` in degrees between before and
-    after, NaN where one of them has no direction; ``importance``, 1 - cosine, from 0 to 2.
+    after, NaN if one of them has no direction; ``importance``, 1 - cosine, from 0 to 2.
     """
 
     before: np.ndarray

@@ -183,7 +183,7 @@ def cost(evaluation: "Evaluation") -> ChoiceCost:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out of an exercise, and why, each as text; ``why`` is empty where nothing came out."""
+    """What came out of an exercise, and why, each as text; ``why`` is empty if nothing came out."""
 
     said: str
     why: str = ""

@@ -1,4 +1,4 @@
-"""What a ``config.json`` describes: read by type, and refused where it is no decoder-only language model."""
+"""What a ``config.json`` describes: read by type, and refused if it is no decoder-only language model."""
 
 import math
 import re

@@ -40,7 +40,7 @@ def is_here(name: str) -> bool:
 
 
 def earlier_download(hub_id: str) -> Path | None:
-    """The directory of a model in the hub's cache, or None where it is not there, or not all of it."""
+    """The directory of a model in the hub's cache, or None if it is not there, or not all of it."""
     from huggingface_hub import try_to_load_from_cache
 
     try:

@@ -31,7 +31,7 @@ def ending(about: About, again: str, note: str = "", *, from_start: bool = True)
 
     Args:
         about: what was measured on.
-        again: the command line that gives the same numbers; empty where none does.
+        again: the command line that gives the same numbers; empty if none does.
         note: a sentence about that command.
         from_start: whether the windows are the text's first ones.
     """

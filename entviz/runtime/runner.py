@@ -41,7 +41,7 @@ class Begun(Generic[T]):
         study: with all that was left to the model or the text.
         loaded: the model.
         windows: what goes through it.
-        identity: of the model's files before they were read; None where they are not on this machine.
+        identity: of the model's files before they were read; None if they are not on this machine.
     """
 
     study: Study[T]

@@ -74,7 +74,7 @@ class Access:
 
     @property
     def readable(self) -> bool:
-        """Whether the database itself is open; what is in it can be read even where nothing can be written."""
+        """Whether the database itself is open; what is in it can be read even if nothing can be written."""
         return self._opened is not None
 
     def read(self, action: Callable[[Connection], T]) -> list[T]:

@@ -50,7 +50,7 @@ class Opened:
         engine: to be disposed of by anyone who has it.
         path: of entviz's own file; None for a database that was named.
         identity: of that file when it was opened, so that one in its place is told from it.
-        notice: what had to be mended, as a sentence; empty where nothing had.
+        notice: what had to be mended, as a sentence; empty if nothing had.
         refusal: why the file can only be read, as what was raised when it was opened to be written; None where it
             can be written.
     """
@@ -81,7 +81,7 @@ class Address:
 def address(named: str | None = None) -> Address:
     """The address that was named, or else the one in ``ENTVIZ_DATABASE``, or else of the file in the cache directory.
 
-    Raises ``FaultError`` where it is no address. What the parser says is not repeated, as that may be a part of a
+    Raises ``FaultError`` if it is no address. What the parser says is not repeated, as that may be a part of a
     password.
     """
     named = named or os.environ.get("ENTVIZ_DATABASE")

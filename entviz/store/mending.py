@@ -1,6 +1,6 @@
 """A damaged file of results is set aside, and every result in it that can be read is copied into a new file.
 
-    with alone(path) as locked:              # one process at a time; False where no lock can be had
+    with alone(path) as locked:              # one process at a time; False if no lock can be had
         go_on(path)                          # what a process that was killed had begun
         check(path)                          # raises DamageError where the file is spoilt
         print(mend(path))                    # 39 of 40 results were saved ...

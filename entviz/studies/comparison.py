@@ -59,7 +59,7 @@ class Compare(TextStudy["Comparison"]):
         task: multiple-choice items that every prune set answers too.
         limit: only so many of them.
         dtype: the number type to evaluate in, or ``auto`` for the fastest here.
-        cut: how the texts are cut, where it is not as on the pages. ``measure_on`` follows from it.
+        cut: how the texts are cut, if it is not as on the pages. ``measure_on`` follows from it.
         unlike_pages: what the cut has made otherwise than a page does, in words by what it is of.
     """
 

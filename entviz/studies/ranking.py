@@ -50,7 +50,7 @@ class RankingOptions:
 
     @property
     def metric(self) -> str | None:
-        """The metric whose analysis gives the ranking; None where no analysis does."""
+        """The metric whose analysis gives the ranking; None if no analysis does."""
         chosen = known(self.criterion)
         if not issubclass(chosen, ByAnalysis) or not isinstance(self.budget, int):
             return None

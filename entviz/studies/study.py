@@ -71,7 +71,7 @@ class Material:
         loaded: the model.
         windows: what the study's ``read`` returned: windows of token ids, or a multiple-choice task.
         results: what is known of this model already, and where parts and partial results are kept.
-        states: hidden states to start from; None where none are kept between studies.
+        states: hidden states to start from; None if none are kept between studies.
         answer: computes another study of the same model, or finds it known.
         aside: lets others compute during what does not need the device, such as writing files.
     """

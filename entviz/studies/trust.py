@@ -25,7 +25,7 @@ class JudgeCriteria(TextStudy["Trust"]):
 
     Attributes:
         level: layer, attn, mlp or attn+mlp.
-        estimators: entropies to judge, with options where they are not the usual ones. Their order makes no
+        estimators: entropies to judge, with options if they are not the usual ones. Their order makes no
             difference; None, which is what the usual ones become, for these.
         dtype: the number type to leave blocks out in.
 

@@ -26,7 +26,7 @@ def read_text(path: str | Path, encoding: str = "utf-8", *, note: Callable[[str]
     """Read a text file, as :func:`decode_text` does.
 
     Raises:
-        TextError: where there is no such file, it is too large, or it is not text in that encoding; the message names
+        TextError: if there is no such file, it is too large, or it is not text in that encoding; the message names
             an encoding that works.
     """
     return decode_text(_read_bytes(path), encoding, name=str(path), note=note)
@@ -44,7 +44,7 @@ def decode_text(
     A byte order mark is taken off, and line ends are read as :func:`plain_line_ends` says.
 
     Raises:
-        TextError: where they are not text in that encoding; the message names an encoding that works.
+        TextError: if they are not text in that encoding; the message names an encoding that works.
     """
     wanted = encoding or "utf-8"
     try:
@@ -86,7 +86,7 @@ def read_token_ids(path: str | Path) -> Any:
     """Read token ids from a JSON file; :func:`entviz.text.windows.windows_from_token_ids` checks what is in it.
 
     Raises:
-        TextError: where there is no such file, or it is not JSON.
+        TextError: if there is no such file, or it is not JSON.
     """
     try:
         return parse_json(_read_bytes(path))

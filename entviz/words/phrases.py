@@ -41,7 +41,7 @@ def shortened(text: str, most: int = 80) -> str:
 
 
 def decimals(value: float, places: int, *, sign: bool = False) -> str:
-    """A value with so many decimals, a real minus sign, and a plus if asked for; "–" where it is not a number.
+    """A value with so many decimals, a real minus sign, and a plus if asked for; "–" if it is not a number.
 
     What rounds to 0 has no minus.
     """

@@ -109,7 +109,7 @@ def contenders(
         seconds: how long a criterion that runs for a given time may take for a budget; None for its usual time.
 
     Raises:
-        OptionError: for an unknown criterion or estimator, or where none would take part.
+        OptionError: for an unknown criterion or estimator, or if none would take part.
         BlockError: for an unknown level.
     """
     if not 1 <= seeds <= MOST_SEEDS:

@@ -17,7 +17,7 @@ class PartCache(Protocol):
 
 
 class NoPartCache:
-    """Keeps nothing; the default where no one will come back."""
+    """Keeps nothing; the default if no one will come back."""
 
     def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
         return None

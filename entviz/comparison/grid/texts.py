@@ -66,7 +66,7 @@ def windows_of(
 ) -> Windows:
     """Up to ``most`` whole windows of several texts, by turns, so that each has its share.
 
-    ``begin`` is as for :func:`entviz.text.windows.windows_from_text`. Raises ``TextError`` where none fills a window.
+    ``begin`` is as for :func:`entviz.text.windows.windows_from_text`. Raises ``TextError`` if none fills a window.
     """
     each = []
     for text in texts:

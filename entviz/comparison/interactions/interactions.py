@@ -75,11 +75,11 @@ class Interactions:
         return self._beyond_by_window(damage).mean(axis=2)
 
     def standard_error(self, damage: str = "loss") -> np.ndarray:
-        """(N, N) the standard error of :meth:`beyond`; not numbers where nothing tells it."""
+        """(N, N) the standard error of :meth:`beyond`; not numbers if nothing tells it."""
         return standard_error(self._averages(damage))
 
     def reach(self, damage: str = "loss") -> np.ndarray:
-        """(N, N) half the 95% interval of :meth:`beyond`; infinite where nothing tells it."""
+        """(N, N) half the 95% interval of :meth:`beyond`; infinite if nothing tells it."""
         return reach(self._averages(damage))
 
     @property

@@ -29,7 +29,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation along the last axis: Pearson's of the :func:`ranks` (Spearman 1904).
 
-    It is not a number where all of ``x`` or all of ``y`` are equal, or where one of them is not a number. For 2,000
+    It is not a number if all of ``x`` or all of ``y`` are equal, or if one of them is not a number. For 2,000
     resamples of 12 to 60 blocks ``scipy.stats.spearmanrho`` takes 1.2 to 2.2 times as long.
     """
     a, b = ranks(x), ranks(y)

@@ -216,7 +216,7 @@ def _scaled(said: Turning, header: Header, config: Any) -> dict[str, Any]:
 
 
 def _as_llama3(factors: np.ndarray, base: float, dimensions: int) -> dict[str, Any] | None:
-    """The parameters of Llama 3.1's scaling that give these divisors, or None where none do.
+    """The parameters of Llama 3.1's scaling that give these divisors, or None if none do.
 
     Between its two bounds, 1/divisor is a straight line over the plain frequency. Two points give the line, and with
     the usual distance of 3 between the bounds the parameters follow.
