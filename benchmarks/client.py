@@ -22,6 +22,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from entviz.words.phrases import some
+from pages.parts.prune.numbers import NAMED
 from pages.parts.shared.markdown import escape
 
 Found = TypeVar("Found")
@@ -55,7 +57,7 @@ class Screen:
     def perplexity(self, drop: str, *, finished: bool = True) -> str | None:
         """The perplexity of a prune set as it is written on the Prune page; None while there is none."""
         texts = [one.body for one in self.of_kind("markdown")]
-        title = f"**Without {escape(drop.replace(',', ', '))}**"
+        title = f"**Without {escape(some(drop.split(','), NAMED))}**"
         # The title stands over the continuation too; what was measured is said of the numbers alone.
         done = title in texts and any(text.startswith("Measured on ") for text in texts)
         so_far = any(text.startswith(f"{title} :small[(measured so far") for text in texts)

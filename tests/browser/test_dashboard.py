@@ -88,7 +88,7 @@ def test_ticking_two_blocks_gives_the_number_of_the_command_line_and_a_link_that
     click_cell(page, "attn.7")
     measured(page, "Without attn.7")
     click_cell(page, "mlp.12")
-    both = measured(page, "Without attn.7, mlp.12")
+    both = measured(page, "Without attn.7 and mlp.12")
     expected = from_a_shell("attn.7,mlp.12")["perplexity"]
     assert both == pytest.approx(expected, abs=0.006)
     assert abs(expected - dense) > 0.1
@@ -96,12 +96,12 @@ def test_ticking_two_blocks_gives_the_number_of_the_command_line_and_a_link_that
 
     reopened = visit("prune")
     reopened.goto(page.url)
-    assert measured(reopened, "Without attn.7, mlp.12") == both
+    assert measured(reopened, "Without attn.7 and mlp.12") == both
 
     click_cell(page, "attn.7")  # unticked
     measured(page, "Without mlp.12")
     click_cell(page, "attn.7")  # the same cell again
-    assert measured(page, "Without attn.7, mlp.12") == both
+    assert measured(page, "Without attn.7 and mlp.12") == both
 
 
 def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_shell):
@@ -109,14 +109,14 @@ def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_she
     measured(page, DENSE)
     for block in ("attn.3", "attn.9", "mlp.20"):
         click_cell(page, block)
-    found = measured(page, "Without attn.3, attn.9, mlp.20")
+    found = measured(page, "Without attn.3, attn.9 and mlp.20")
     assert found == pytest.approx(from_a_shell("attn.3,attn.9,mlp.20")["perplexity"], abs=0.006)
 
 
 def test_back_and_forward_lead_through_the_prune_sets(visit):
     page = visit("prune")
     measured(page, DENSE)
-    for block, title in (("attn.7", "Without attn.7"), ("mlp.12", "Without attn.7, mlp.12")):
+    for block, title in (("attn.7", "Without attn.7"), ("mlp.12", "Without attn.7 and mlp.12")):
         click_cell(page, block)
         measured(page, title)
         page.wait_for_url(f"**{block}*")

@@ -18,15 +18,19 @@ from entviz.comparison.grid.grid import compare
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models import load
+from entviz.studies import Compare, TextSample
 from entviz.studies.registry import open_store
 from entviz.studies.results import StoredParts
 from entviz.text.windows import windows_from_token_ids
 from tests.comparison.windows import random_windows
 from tests.tiny import build
 
+# Parts are kept under the source that computes this.
+QUESTION = Compare(TextSample("tiny", "", None, 40), ("last",), ("2",), ("mlp",))
+
 
 def test_a_stopped_comparison_goes_on_where_it_was(tiny, calibration, measured, tmp_path, monkeypatch):
-    kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
+    kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny, QUESTION)
     monkeypatch.setattr(measuring, "_TOGETHER", 2)
     seen = []
 
@@ -57,7 +61,7 @@ def test_a_stopped_comparison_goes_on_where_it_was(tiny, calibration, measured, 
 
 
 def test_a_comparison_in_another_number_type_is_not_taken_for_this_one(tiny, calibration, measured, tmp_path):
-    kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny)
+    kept = StoredParts(open_store(f"sqlite:///{tmp_path}/runs.sqlite"), tiny, QUESTION)
     exact = compare(tiny, calibration, measured, ["last"], ["2"], levels=["mlp"], kept=kept)
     rough = compare(tiny, calibration, measured, ["last"], ["2"], levels=["mlp"], kept=kept, dtype="bfloat16")
     other = compare(tiny, calibration, random_windows(8, 3), ["last"], ["2"], levels=["mlp"], kept=kept)
@@ -71,7 +75,9 @@ from entviz.studies.results import StoredParts
 from entviz.text.windows import windows_from_token_ids
 from entviz.models import load
 from entviz.studies.registry import open_store
+from entviz.studies import Compare, TextSample
 
+question = Compare(TextSample("tiny", "", None, 40), ("last", "random"), ("1", "2", "3"), ("mlp",))
 directory, database, log, pause = sys.argv[1:]
 loaded, ids = load(directory), [[(7 * row + 3 * n) % 90 + 3 for n in range(40)] for row in range(6)]
 windows = [windows_from_token_ids(rows, loaded.vocabulary_size) for rows in (ids[:2], ids[2:])]
@@ -86,7 +92,7 @@ def noted(loaded, windows, sets, **options):
 
 measuring.evaluate_many = noted
 found = grid.compare(loaded, *windows, ["last", "random"], ["1", "2", "3"], levels=["mlp"], seeds=1,
-                     kept=StoredParts(open_store(database), loaded))
+                     kept=StoredParts(open_store(database), loaded, question))
 print(found.rows[["name", "budget", "drop", "nll"]].to_json(orient="records"))
 """
 
