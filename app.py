@@ -1,9 +1,8 @@
-"""The dashboard's frame: the page list, and the sidebar with the model and the text that every page shares.
+"""The dashboard's frame: the menu of pages, and the sidebar with the model and the text that every page shares.
 
 Run it with ``streamlit run app.py``.
 """
 
-from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -14,6 +13,7 @@ from entviz.failure import in_a_sentence
 from entviz.models import CATALOG
 from pages.parts.shared import address, atomic_state, pickers, selection
 from pages.parts.shared.markdown import escape
+from pages.parts.shared.page_list import PAGES, PageEntry
 
 # An entropy curve with its turning point; blue enough for a white and a near-black page.
 CURVE: Final = """
@@ -33,37 +33,27 @@ st.set_page_config(
     initial_sidebar_state="auto",
 )
 
-PAGES: Final = (
-    ("explore", "Explore", ":material/show_chart:"),
-    ("prune", "Prune", ":material/content_cut:"),
-    ("compare", "Compare", ":material/balance:"),
-    ("export", "Export", ":material/download:"),
-    ("runs", "Runs", ":material/history:"),
-    ("learn", "Learn", ":material/school:"),
-)
-FOLDER: Final = Path(__file__).parent / "pages"
 
-
-def page_of(name: str, title: str, icon: str, *, path: str | None = None, shown: bool = True) -> st.Page:
+def page_of(entry: PageEntry, *, path: str | None = None, shown: bool = True) -> st.Page:
     """A page at ``/name`` or another ``path``. One that is not ``shown`` is not in the menu, and opens all the same."""
     return st.Page(
-        FOLDER / f"{name}.py",
-        title=title,
-        icon=icon,
-        url_path=name if path is None else path,
+        entry.script,
+        title=entry.title,
+        icon=entry.icon,
+        url_path=entry.name if path is None else path,
         default=path == "",
         visibility="visible" if shown else "hidden",
     )
 
 
 # The first page is there twice: Streamlit serves its default page at "/" only, and "/explore" is what people type.
-FIRST, *OTHERS = PAGES
-by_name = (st.context.url or "").rstrip("/").endswith(f"/{FIRST[0]}")
+FIRST, *OTHERS = PAGES.values()
+by_name = (st.context.url or "").rstrip("/").endswith(f"/{FIRST.name}")
 page = st.navigation(
     [
-        page_of(*FIRST, path="", shown=not by_name),
-        page_of(*FIRST, shown=by_name),
-        *(page_of(*each) for each in OTHERS),
+        page_of(FIRST, path="", shown=not by_name),
+        page_of(FIRST, shown=by_name),
+        *map(page_of, OTHERS),
     ],
     expanded=True,
 )

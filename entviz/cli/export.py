@@ -19,6 +19,7 @@ from entviz.cli.shared import (
     tell,
 )
 from entviz.errors import OptionError
+from entviz.export.registry import FORMATS
 
 if TYPE_CHECKING:
     from entviz.export import Exported
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
     command.add_argument("--drop", required=True, metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json")
     command.add_argument("--out", required=True, metavar="DIR", help="the directory to write")
     command.add_argument(
-        "--format", default="hf", help="hf, recipe, mergekit, llama.cpp or llm-drop (default: %(default)s)"
+        "--format", default="hf", metavar="FORMAT", help=f"{', '.join(FORMATS)} (default: %(default)s)"
     )
     command.add_argument(
         "--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card"

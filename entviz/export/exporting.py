@@ -96,6 +96,6 @@ def _with_place(loading: str, place: str) -> str:
 
 def _removed(request: ExportRequest, form: Format, output: FormatOutput) -> tuple[int, ...]:
     """The layers that the files lack: none where they hold no weights, or those of the dense model."""
-    if output.check is None or form.name == "llm-drop":
+    if output.check is None or form.keeps_layers:
         return ()
     return tuple(i for i in range(request.loaded.layers) if Block("layer", i) in request.drop)

@@ -83,4 +83,5 @@ FORMAT: Final = Format(
     objection=lambda model, drop: None,
     limits=_limits,
     write=_write,
+    keeps_layers=True,
 )

@@ -129,6 +129,7 @@ class Format:
         objection: why it cannot be had for a model's name and a prune set, or None.
         limits: what it does not do for a model's name and a prune set, as sentences.
         write: writes the files into an empty directory.
+        keeps_layers: whether the weights it writes are those of the dense model, dropped layers included.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Format:
     objection: Callable[[str, PruneSet], str | None]
     limits: Callable[[str, PruneSet], list[str]]
     write: Callable[[ExportRequest, Path, Progress], FormatOutput]
+    keeps_layers: bool = False
 
 
 @dataclass(frozen=True)

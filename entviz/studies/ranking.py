@@ -40,8 +40,12 @@ class RankingOptions:
 
     @property
     def own(self) -> dict[str, Any]:
-        """The criterion's own options: what others depend on is left out."""
-        return {name: getattr(self, name) for name in known(self.criterion).options()}
+        """The criterion's own options: what others depend on is left out.
+
+        An option that is not among the fields here, as of a criterion added later, has the criterion's own default.
+        """
+        usual = known(self.criterion)()
+        return {name: getattr(self, name, getattr(usual, name)) for name in usual.options()}
 
     @property
     def settings(self) -> dict[str, Any]:
