@@ -48,7 +48,7 @@ def test_nothing_starts_before_it_is_asked_for_and_the_time_is_told_once_it_is_k
     app = open_app("compare", text="law")
     assert not app.exception
     assert not started
-    assert "21 prune sets. Stop it at any time" in words(app)  # seven by three budgets
+    assert "21 prune sets. You can cancel at any time" in words(app)  # seven by three budgets
     settle(open_app("explore", text="story"))
     assert started, "the count is worth nothing if it counts nothing"
     started.clear()

@@ -194,7 +194,7 @@ def test_a_comparison_that_goes_on_has_all_its_choices_or_none(session):
 
     def look():
         atomic_state.finish()  # as the next run does, which nobody stops
-        asked = comparison_request.Asked(selection.current(), choices.of_run(COMPARED))
+        asked = comparison_request.ComparisonRequest(selection.current(), choices.of_run(COMPARED))
         keys = ("compare.criteria", "compare.levels", "compare.budgets", "compare.seeds", "compare.seconds")
         return str(
             (

@@ -223,7 +223,7 @@ def test_token_ids_open_nowhere(listed, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--dtype", "bfloat16"), "in a shell with weights bfloat16. A page measures without that"),
+        (("--dtype", "bfloat16"), "from a shell with weights bfloat16. A page cannot do that"),
         (("--window-length", "30"), "A page takes 1 to 64 windows of 32 to 1024 tokens"),
     ],
 )

@@ -13,7 +13,7 @@ from entviz.comparison.pair import sides
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.perplexity import in_words, or_none, perplexity
 from entviz.export.card import _what_it_costs
-from entviz.export.request import Order
+from entviz.export.request import ExportRequest
 from entviz.figures.costs import cards
 from entviz.models.loaded import LoadedModel
 from tests.comparison.windows import random_windows
@@ -55,7 +55,7 @@ def test_a_model_that_is_surely_wrong_is_shown_with_its_loss_and_no_made_up_numb
     assert (card.value, card.dense) == ("over 1e304", "over 1e304")
     assert len(card.change) < 20
     assert "| Perplexity | over 1e304 | over 1e304 |" in _what_it_costs(
-        Order(loaded, drop, found, "some text")
+        ExportRequest(loaded, drop, found, "some text")
     )
     comparison = compare(loaded, WINDOWS, WINDOWS, ["last", "cosine"], ["1"]).to_json()
     assert comparison["dense"]["perplexity"] is comparison["rows"][0]["perplexity"] is None

@@ -288,8 +288,8 @@ def test_an_accuracy_s_chart_has_its_interval_and_never_leaves_0_to_100():
     assert numbers(points["error_x"]["arrayminus"]).tolist() == pytest.approx([196 * error] * 2)
     assert numbers(points["error_x"]["array"]).tolist() == pytest.approx([10, 10]), "100% is the most"
     assert "9 of 10 items are right, 90.0%; blind guessing gives 50.0%." in html
-    assert "cannot be told apart" not in html
-    assert "cannot be told apart" in report.of_score(a_result([True, True, False]), About("m", "", "t"))
+    assert "cannot tell the two apart" not in html
+    assert "cannot tell the two apart" in report.of_score(a_result([True, True, False]), About("m", "", "t"))
     (single,) = figure_data(report.of_score(a_result([True]), About("m", "", "t")))
     assert numbers(single["data"][0]["error_x"]["array"]).tolist() == [0, 0]
 

@@ -11,7 +11,7 @@ from entviz.studies import AnalyzePruned
 from entviz.words.metrics import metric_title
 from entviz.words.phrases import some
 from pages.parts.prune import numbers, ticks
-from pages.parts.shared import job_view, selection
+from pages.parts.shared import job_view, provenance, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def draw(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric:
 
     ``dense`` is the analysis of the dense model, and ``metric`` a spec that it holds.
     """
-    if dense.result is None or metric not in dense.result.entropies:
+    if dense.failed or dense.result is None or metric not in dense.result.entropies:
         return
     st.subheader(f"{metric_title(metric, 'entropy')} across depth", anchor=False)
     said, chart = st.container(), st.container()
@@ -38,6 +38,9 @@ def draw(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric:
         sentence = f"Without {blocks}: {reading.pruned_sentence(dense.result, pruned, metric)}"
         figure = depth.pruned_curve(dense.result, pruned, metric)
     said.markdown(escape(sentence))
+    found = dense.result
+    on = provenance.on(found.model, dense.about[0].text_title, found.windows, found.window_length)
+    said.caption(provenance.sentence(on, dense.fresh))
     chart.plotly_chart(
         figure, key=PLACE, config=theme.export_config(f"entviz-{metric}-pruned-entropy"), alt=sentence
     )
