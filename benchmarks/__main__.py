@@ -121,6 +121,26 @@ def analysis(loaded: LoadedModel) -> list[Figure]:
             repeats=2,
         ),
         ceiling(loaded, text, three),
+        *_pruned_analyses(loaded),
+    ]
+
+
+def _pruned_analyses(loaded: LoadedModel) -> list[Figure]:
+    """The analysis of a pruned model, begun at the first dropped block, beside that share of a dense one."""
+    text, states = windows(loaded, 4), StateCache()
+    dense, layers = analyze(loaded, text), loaded.anatomy.layers
+    return [
+        paired(
+            f"analysis of 4 x 256 tokens without attn.{layer}, the dense one being known",
+            lambda drop=PruneSet.parse(f"attn.{layer}"): analyze(
+                loaded, text, drop=drop, dense=dense, cache=states
+            ),
+            f"{layers - layer}/{layers} of a dense analysis",
+            lambda: analyze(loaded, text),
+            scale=(layers - layer) / layers,
+            bound=1.10,
+        )
+        for layer in (5, 15, 25)
     ]
 
 

@@ -9,6 +9,7 @@ number type and in wider ones. It is either weights that are not finite or a num
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from entviz.blocks import PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.errors import EntvizError, ModelError
 from entviz.words.phrases import counted, some
+
+log = logging.getLogger(__name__)
 
 # Number types that hold more than another, the exactest first.
 _WIDER = {"float16": ("float32", "bfloat16"), "bfloat16": ("float32",)}
@@ -100,7 +103,8 @@ def cause_at_examination(loaded: Loaded) -> ModelError | None:
         if next(_not_finite(loaded.model), None) is None and begins(loaded) is None:
             return None
         return _cause(loaded, PruneSet(), begins)
-    except Exception:  # noqa: BLE001  a model that cannot be run like others fails in ways of its own
+    except Exception as error:  # noqa: BLE001  the caller has an error of its own to raise; this only looks for a better
+        log.debug("Whether numbers are finite could not be told: %s", error)
         return None
 
 

@@ -90,7 +90,7 @@ def _draw_below(found: "list[Run]", table: "pd.DataFrame") -> None:
         count = counted(len(found), "run")
         more = ", the newest; filter to see older ones" if len(found) >= filters.LISTED else ""
         st.caption(
-            f"{count}{more}. Kept up to {filters.bound_in_words()}; the least recently used are deleted first."
+            f"{count}{more}. Kept until {filters.bound_in_words()}; then the least recently used are deleted."
         )
 
 

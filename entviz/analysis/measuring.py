@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 import pandas as pd
@@ -16,7 +15,7 @@ from entviz.analysis.tables import block_table, site_table
 from entviz.blocks import KINDS, Block, PruneSet, all_blocks, check_levels, site_names
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.decoder.running import states_before
-from entviz.decoder.states import StateCache
+from entviz.decoder.states import StateCache, text_key
 from entviz.errors import OptionError
 from entviz.estimators import METRICS, Entropy, Importance, Metric, default_metrics, metric_of
 from entviz.finite import all_finite, cause
@@ -71,15 +70,16 @@ def analyze(
     if dense is None or not first or not _covers(dense, windows, chosen, levels):
         first = 0
     values = _Values(loaded, drop, chosen.values())
+    if first and dense is not None:
+        values.take_from(dense, first)
     size = windows_per_batch(loaded.anatomy, windows.input_length)
     total = len(windows) * (layers - first)
     progress(0, total)
     with torch.inference_mode():
         for done, token_ids in batches(windows.inputs, size):
-            for layer in _pass(values, loaded, token_ids, drop, first, cache, inside=levels != ("layer",)):
+            inside = levels != ("layer",)
+            for layer in _pass(values, loaded, token_ids, drop, first, cache, done=done, inside=inside):
                 progress(done * (layers - first) + (layer + 1 - first) * len(token_ids), total)
-    if first and dense is not None:
-        values.take_from(dense, first)
     return Analysis(
         model=loaded.name,
         layers=layers,
@@ -116,19 +116,23 @@ def _pass(
     first: int,
     cache: StateCache | None,
     *,
+    done: int,
     inside: bool,
 ) -> Iterator[int]:
     """Measure the stream of some windows from layer ``first`` on, and give each layer that is done.
 
-    ``inside`` says whether the sites between attention and MLP are visited.
+    ``done`` windows came before these. ``inside`` says whether the sites between attention and MLP are visited.
     """
-    anatomy, windows = loaded.anatomy, len(token_ids)
+    anatomy = loaded.anatomy
     hidden, calls = anatomy.begin(token_ids.to(loaded.device))
     if first:
-        hidden = states_before(first, anatomy, hidden, calls, drop, cache=cache, text=_key(loaded, token_ids))
+        text = text_key(loaded.fingerprint, str(loaded.dtype).removeprefix("torch."), token_ids)
+        hidden = states_before(first, anatomy, hidden, calls, drop, cache=cache, text=text)
     else:
         values.site(token_ids, "embed", hidden)
-    known = "embed" if first == 0 else ""  # the site where the stream was last measured
+    last = (
+        f"layer.{first - 1}" if first else "embed"
+    )  # the site that was visited last, here or in the dense model
     for i in range(first, anatomy.layers):
         step, call = anatomy.split_layers[i], calls[i]
         attention, mlp = i not in drop.attention, i not in drop.mlp
@@ -142,19 +146,13 @@ def _pass(
         sites = [(f"attn.{i}", middle)] if middle is not None else []
         stream = before
         for site, states in [*sites, (f"layer.{i}", hidden)]:
-            if states is stream and known:
-                values.same(site, known, windows)
+            if states is stream:
+                values.same(site, last, done, len(token_ids))
             else:
                 values.site(token_ids, site, states)
-            stream, known = states, site
+            stream, last = states, site
         values.layer(token_ids, i, before, middle, hidden)
         yield i
-
-
-def _key(loaded: LoadedModel, token_ids: Tensor) -> Hashable:
-    """What a hidden state of an analysis depends on besides the prune set: the weights, the number type, the ids."""
-    digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
-    return ("analysis", loaded.fingerprint, str(loaded.dtype), tuple(token_ids.shape), digest)
 
 
 class _Values:
@@ -176,10 +174,11 @@ class _Values:
                 self._fail(token_ids, spec, site, states)
             self.entropies.setdefault((site, spec), []).extend(found)
 
-    def same(self, site: str, before: str, windows: int) -> None:
-        """A site where the stream is what it was at the one before, for the newest ``windows``."""
+    def same(self, site: str, before: str, done: int, windows: int) -> None:
+        """A site where the stream is what it was at the one before, for ``windows`` windows from number ``done`` on."""
         for spec in self.of_sites:
-            self.entropies.setdefault((site, spec), []).extend(self.entropies[before, spec][-windows:])
+            known = self.entropies[before, spec][done : done + windows]
+            self.entropies.setdefault((site, spec), []).extend(known)
 
     def layer(
         self, token_ids: Tensor, layer: int, before: Tensor, middle: Tensor | None, after: Tensor

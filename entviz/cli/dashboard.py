@@ -19,7 +19,7 @@ from entviz.errors import OptionError
 
 PORT: Final = 8501
 HOST: Final = "localhost"
-_ANY: Final = ("0.0.0.0", "::")  # noqa: S104  every address of this computer, which is none that a browser can ask for
+_ANY: Final = ("0.0.0.0", "::")  # noqa: S104  compared with, not listened on: a browser cannot open them
 _ALLOWED: Final = "STREAMLIT_SERVER_ALLOWED_HOSTS"
 
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     command, environment = invocation(options, os.environ)
     if sys.platform == "win32":  # where replacing a process returns to the shell at once
         raise SystemExit(subprocess.call(command, env=environment))
-    os.execve(command[0], command, environment)  # noqa: S606  the same Python, and a fixed list
+    os.execve(command[0], command, environment)  # noqa: S606  no shell: this Python, with a list of arguments
 
 
 def invocation(

@@ -214,7 +214,7 @@ class _Search:
             beam = [drop for drop in best if not self.enough(drop)]
 
     def _known(self, windows: int) -> dict[PruneSet, float]:
-        """What sets of these blocks cost on so many windows, be it that an earlier search has run them."""
+        """The costs of sets of these blocks on this number of windows, those that an earlier search ran included."""
         known = self.cost_model.known(windows).items()
         return {
             drop: min(cost, _OVERFLOWS)

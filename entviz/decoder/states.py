@@ -6,6 +6,7 @@ a new tick at layer i, or unticking it, finds all that lies before i already the
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Hashable
 from typing import Any
@@ -54,6 +55,12 @@ class StateCache:
         """Forget everything."""
         with self._lock:
             self._entries.clear()
+
+
+def text_key(fingerprint: str, dtype: str, token_ids: Tensor) -> Hashable:
+    """What a hidden state depends on besides the prune set: the weights, the number type that they run in, the ids."""
+    digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
+    return (fingerprint, dtype, tuple(token_ids.shape), digest)
 
 
 def prefix_key(text: Hashable, drop: PruneSet, layer: int) -> Hashable:

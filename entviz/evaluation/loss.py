@@ -6,7 +6,6 @@ evaluation.perplexity, evaluation.dense_perplexity, evaluation.kl, evaluation.to
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from torch import Tensor
 from entviz.blocks import PruneSet
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.decoder.running import run_pruned
-from entviz.decoder.states import StateCache
+from entviz.decoder.states import StateCache, text_key
 from entviz.evaluation.perplexity import or_none, perplexity
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
@@ -236,9 +235,7 @@ class TextOnDevice:
     def of(cls, loaded: LoadedModel, dtype: str, token_ids: Tensor, windows: Windows) -> TextOnDevice:
         """Some of the ``inputs`` of ``windows``."""
         before = len(windows.beginning)
-        digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
-        key = (loaded.fingerprint, dtype, tuple(token_ids.shape), digest)
-        return cls(token_ids.to(loaded.device), before, key)
+        return cls(token_ids.to(loaded.device), before, text_key(loaded.fingerprint, dtype, token_ids))
 
     def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """The positions that predict a token of the text, and the token that each has to predict.

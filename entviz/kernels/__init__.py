@@ -46,7 +46,7 @@ def load() -> _Kernels | None:
 def _load() -> _Kernels | None:
     try:
         from entviz.kernels import columns, distances, logits, rows
-    except Exception as error:  # noqa: BLE001  whatever numba or LLVM raise, torch gives the same numbers
+    except Exception as error:  # noqa: BLE001  whatever numba or LLVM raises: it is logged, and torch gives the same numbers
         _log.warning(
             "Estimators run in torch, which is slower, because the kernels cannot be compiled: %s", error
         )

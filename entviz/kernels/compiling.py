@@ -34,7 +34,7 @@ def kernel(*arguments: str) -> Callable[[Callable[..., None]], Any]:
         try:
             with private_cache(function) as safe:
                 return njit(signature, cache=safe, **options)(function)
-        except Exception as error:  # noqa: BLE001  a cache that cannot be read or written is no reason to go without
+        except Exception as error:  # noqa: BLE001  without a cache it is compiled again, and a real fault raises there
             _log.info("Kernel %s is compiled without a cache: %s", function.__name__, error)
             return njit(signature, **options)(function)
 

@@ -119,7 +119,7 @@ class Runtime:
         return self._submit(key, write_out, session, None, URGENT)
 
     def earlier_comparison(self, sample: TextSample) -> tuple[Run, Comparison] | None:
-        """The newest comparison that was made of this text with this model, be it unfinished; reads the store only."""
+        """The newest comparison of this text with this model, even if it is unfinished; reads the store only."""
         for run in self.store.runs(kind="comparison", model=sample.model, limit=20):
             if self.store.text(run.key) == sample.text:
                 found: Comparison | None = self.store.get(run.key)

@@ -24,18 +24,21 @@ class AnalyzePruned(Analyze):
 
     Attributes:
         drop: the blocks to do without.
+        along: the metrics of the dense analysis to take that from; None for the same metrics. The result does not
+            depend on it.
     """
 
     drop: PruneSet = field(default_factory=PruneSet)
+    along: tuple[str, ...] | None = None
 
     kind = "pruned analysis"
-    title = "Analysis of a pruned model"
+    title = "Pruned analysis"
     page = Page("prune")
 
     @property
     def dense(self) -> Analyze:
-        """The same of the dense model."""
-        return Analyze(self.sample, self.metrics, self.levels)
+        """The analysis of the dense model to start from, if it is known."""
+        return Analyze(self.sample, self.metrics if self.along is None else self.along, self.levels)
 
     def options(self) -> dict[str, Any]:
         return super().options() | {"drop": str(self.drop)}

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from entviz.analysis import analyze
+from entviz.analysis import analyze, measuring
 from entviz.blocks import PruneSet, site_names
 from entviz.decoder.states import StateCache
 from entviz.errors import BlockError
@@ -129,6 +129,22 @@ def test_what_lies_before_the_first_dropped_block_is_the_dense_models_and_not_me
             assert list(mine[column]) == list(theirs[column])
         for some, other in zip(mine["per_window"], theirs["per_window"], strict=True):
             assert some == pytest.approx(other, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("drop", ["layer.2", "attn.1,mlp.3", "attn.3,mlp.3"])
+def test_a_dropped_block_adds_exactly_nothing_to_the_dense_models_stream_in_every_batch(
+    drop, windows, monkeypatch
+):
+    monkeypatch.setattr(measuring, "windows_per_batch", lambda anatomy, length: 2)
+    loaded, drop = tiny("llama"), PruneSet.parse(drop)
+    dense = analyze(loaded, windows, METRICS)
+    found = analyze(loaded, windows, METRICS, drop=drop, dense=dense)
+    alone = analyze(loaded, windows, METRICS, drop=drop)
+    for metric in METRICS:
+        for block in drop:
+            assert bars(found, metric)[str(block)] == (0.0, 0.0, 0.0)
+    for some, other in zip(found.sites["per_window"], alone.sites["per_window"], strict=True):
+        assert some == pytest.approx(other, rel=1e-5, abs=1e-5)
 
 
 def test_another_texts_dense_analysis_is_not_believed(windows):

@@ -31,7 +31,7 @@ SMALL = {"windows": "2", "length": "64"}  # little work, on the default text
 
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs follow one another as in a server, which knows for ever what the first run told of the pages.
+    """Runs follow one another as in a server, which remembers what the first run told of the pages.
 
     AppTest forgets it before every run, so that callbacks would be cut off where they call ``frame.require``.
     """

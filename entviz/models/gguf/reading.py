@@ -53,7 +53,7 @@ def read_gguf(
 ) -> tuple[Any, Any]:
     """Read a model, and its tokenizer or None where the file has none, from a GGUF file.
 
-    The files beside it, be it code, configs or tokenizers, are not seen.
+    No file beside it is read, neither code nor configs nor tokenizers.
 
     Args:
         path: the file, whole.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 
-LARGEST_DEBT = 5.0  # seconds; one very long step shall not shut a session out for ever
+LARGEST_DEBT = 5.0  # seconds; one very long step must not shut a session out for good
 
 
 class Ring:

@@ -61,10 +61,11 @@ def _measure(
     if not dense.fresh:  # what it would be drawn over is of something else
         return None
     blocks = PruneSet.parse(drop)
-    study = AnalyzePruned(chosen.sample(), (metric,), drop=blocks)
-    along = AnalyzePruned(chosen.sample(), dense.about[1], drop=blocks)
-    if runtime().knows(along):  # a shell measures all metrics together
-        study = along
+    measured = dense.about[1]
+    study = AnalyzePruned(chosen.sample(), (metric,), drop=blocks, along=measured)
+    together = AnalyzePruned(chosen.sample(), measured, drop=blocks)
+    if runtime().knows(together):  # a shell measures all metrics together
+        study = together
     shown: job_view.Shown[Analysis] = job_view.show(
         lambda: runtime().ask(study, job_view.session()),
         place=PLACE,

@@ -9,7 +9,7 @@ It is kept as text with the other choices of the view, so it is in the address b
 through :func:`put`, from a widget's callback; one that cannot be leaves the set as it was and a sentence to show.
 
 When clicks come faster than the page is drawn, Streamlit stops the older run at its next access to the session's state,
-be it in the middle of a callback, and starts the newer one meanwhile. So a change is one write, the last thing done,
+even in the middle of a callback, and starts the newer one. So a change is one write, the last thing done,
 and one run at a time makes it.
 """
 

@@ -1,8 +1,8 @@
 """Choices that belong together but lie under several keys of the session's state: made all or none.
 
-When the next click comes, Streamlit stops a run at any access to the session's state, be it in the middle of a
-callback. So what is to be set is noted first, in one write, and where the run that sets it is stopped, the next one
-sets it before anything is drawn.
+When the next click comes, Streamlit stops a run at any access to the session's state, even in the middle of
+a callback. So the new values are noted first, in one write. If the run that sets them is stopped, the next one sets
+them before anything is drawn.
 """
 
 from collections.abc import Mapping

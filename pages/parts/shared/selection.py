@@ -7,8 +7,8 @@
 
 Choices live in ``st.session_state`` under a key of their own, never under a widget's: a widget's value dies when its
 page is left, and a shared link must be able to set a choice before any widget exists. They live there together, and
-each change is one write: when the next click comes, Streamlit stops a run at any access to the session's state, be it
-in the middle of a callback, and a choice that is half made would show one thing and measure another.
+each change is one write: when the next click comes, Streamlit stops a run at any access to the session's state,
+even in the middle of a callback, and a choice that is half made would show one thing and measure another.
 """
 
 from collections.abc import Iterable, Mapping
