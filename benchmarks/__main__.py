@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -129,12 +130,14 @@ def _pruned_analyses(loaded: LoadedModel) -> list[Figure]:
     """The analysis of a pruned model, begun at the first dropped block, beside that share of a dense one."""
     text, states = windows(loaded, 4), StateCache()
     dense, layers = analyze(loaded, text), loaded.anatomy.layers
+
+    def without(layer: int) -> None:
+        analyze(loaded, text, drop=PruneSet([Block("attn", layer)]), dense=dense, cache=states)
+
     return [
         paired(
             f"analysis of 4 x 256 tokens without attn.{layer}, the dense one being known",
-            lambda drop=PruneSet.parse(f"attn.{layer}"): analyze(
-                loaded, text, drop=drop, dense=dense, cache=states
-            ),
+            partial(without, layer),
             f"{layers - layer}/{layers} of a dense analysis",
             lambda: analyze(loaded, text),
             scale=(layers - layer) / layers,
