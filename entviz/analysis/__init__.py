@@ -1,11 +1,11 @@
 """Entropy at every site and cosine importance of every block of a model on a text, dense or without some blocks.
 
     analysis = analyze(load(), windows_from_text(text, tokenizer), metrics=("bucket", "cosine"))
-    analysis.sites        # one row a site and metric
-    analysis.blocks       # one row a block and metric: entropy increase, or importance for cosine
+    analysis.sites        # one row per site and metric
+    analysis.blocks       # one row per block and metric: entropy increase, or importance for cosine
     analyze(loaded, windows, drop=PruneSet.parse("attn.7"), dense=analysis)   # the curves of the pruned model
 
-Hidden states are measured as they pass and then forgotten, so memory does not grow with the text.
+Hidden states are measured during the forward pass and then freed, so memory does not grow with the text.
 """
 
 from entviz.analysis.measuring import analyze, measurable

@@ -1,4 +1,4 @@
-"""Measure hidden states as they pass."""
+"""Measure hidden states during the forward pass."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def analyze(
 ) -> Analysis:
     """Measure a model's residual stream on ``windows``.
 
-    Without some blocks, the stream is that of the pruned model: at the site after a dropped block it is what it was
-    before it, so the entropy increase of a dropped block is 0, and so is its importance.
+    With blocks dropped, the stream is that of the pruned model. A dropped block leaves the stream unchanged, so its
+    entropy increase and its importance are exactly 0.
 
     Args:
-        metrics: names of :data:`entviz.estimators.METRICS`, with options if they are not the usual ones:
-            ``knn(k=5)``; or such objects. By default all that do not take much longer than the model itself.
-        levels: which of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
-        drop: the blocks to do without.
-        dense: an analysis of the dense model on the same windows. What lies before the first dropped block is taken
-            from it, where it has these metrics and levels, and not measured again.
-        cache: hidden states to start from, shared by calls; see :class:`entviz.decoder.states.StateCache`. With it and
-            ``dense``, dropping a block of layer i of L costs (L - i) / L of an analysis.
+        metrics: names from :data:`entviz.estimators.METRICS`, with any options that differ from the defaults
+            (``knn(k=5)``), or metric objects. By default all metrics that do not take much longer than the model.
+        levels: any of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
+        drop: the blocks to drop.
+        dense: an analysis of the dense model on the same windows. If it has these metrics and levels, everything before
+            the first dropped block is taken from it instead of being measured again.
+        cache: hidden states to start from, shared between calls; see :class:`entviz.decoder.states.StateCache`. With
+            it and ``dense``, dropping a block in layer i of L costs (L - i) / L of an analysis.
 
     Raises:
         OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
-        BlockError: for an unknown level, a dropped block that the model does not have, or if none would be left.
-        ModelError: where hidden states are not finite, saying why.
+        BlockError: for an unknown level, a dropped block that the model does not have, or if no block would be left.
+        ModelError: if hidden states are not finite; the message says why.
     """
     started = time.perf_counter()
     drop = (drop or PruneSet()).check(loaded.anatomy.layers)
@@ -94,7 +94,7 @@ def analyze(
 
 
 def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
-    """Those of ``metrics`` for which windows of so many tokens are long enough.
+    """The metrics among ``metrics`` that can be measured on windows of ``tokens`` tokens.
 
     Raises ``OptionError`` for an unknown metric.
     """
@@ -102,7 +102,7 @@ def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
 
 
 def _covers(dense: Analysis, windows: Windows, metrics: Mapping[str, Metric], levels: Sequence[str]) -> bool:
-    """Whether an analysis has what is measured here, for windows of this number and length."""
+    """Whether a dense analysis covers these metrics and levels, on windows of the same number and length."""
     measured = set(zip(dense.blocks["kind"], dense.blocks["metric"], strict=True))
     same = (dense.windows, dense.window_length, dense.drop) == (len(windows), windows.length, PruneSet())
     return same and measured >= {(level, metric) for level in levels for metric in metrics}
@@ -119,9 +119,10 @@ def _pass(
     done: int,
     inside: bool,
 ) -> Iterator[int]:
-    """Measure the stream of some windows from layer ``first`` on, and give each layer that is done.
+    """Measure the stream of a batch of windows from layer ``first`` on, and yield the index of each finished layer.
 
-    ``done`` windows came before these. ``inside`` says whether the sites between attention and MLP are visited.
+    ``done`` is the number of windows measured before this batch. ``inside`` says whether the sites between attention
+    and MLP are visited.
     """
     anatomy = loaded.anatomy
     hidden, calls = anatomy.begin(token_ids.to(loaded.device))
@@ -156,7 +157,7 @@ def _pass(
 
 
 class _Values:
-    """What was measured of each window: entropies by site and metric, importances by block and metric."""
+    """The values measured on each window: entropies by site and metric, importances by block and metric."""
 
     def __init__(self, loaded: LoadedModel, drop: PruneSet, metrics: Iterable[Metric]) -> None:
         self._loaded, self._drop = loaded, drop
@@ -175,7 +176,10 @@ class _Values:
             self.entropies.setdefault((site, spec), []).extend(found)
 
     def same(self, site: str, before: str, done: int, windows: int) -> None:
-        """A site where the stream is what it was at the one before, for ``windows`` windows from number ``done`` on."""
+        """Copy the values of site ``before`` to ``site``, whose stream is the same.
+
+        This is done for ``windows`` windows, starting at window number ``done``.
+        """
         for spec in self.of_sites:
             known = self.entropies[before, spec][done : done + windows]
             self.entropies.setdefault((site, spec), []).extend(known)
@@ -183,7 +187,7 @@ class _Values:
     def layer(
         self, token_ids: Tensor, layer: int, before: Tensor, middle: Tensor | None, after: Tensor
     ) -> None:
-        """Measure what a layer and its blocks do to the stream. A block that leaves it as it was has no importance."""
+        """Measure how a layer and its blocks change the stream. A block that leaves it unchanged has importance 0."""
         for spec, measure in self.of_blocks.items():
             found = {kind: values.tolist() for kind, values in measure(before, middle, after).items()}
             idle = {"attn": middle is before, "mlp": after is middle, "layer": after is before}
@@ -194,7 +198,7 @@ class _Values:
                 self.importances.setdefault((f"{kind}.{layer}", spec), []).extend(values)
 
     def take_from(self, dense: Analysis, first: int) -> None:
-        """The values of everything before layer ``first``."""
+        """Take the values of all sites and blocks before layer ``first`` from a dense analysis."""
         before = set(site_names(first))
         for site, metric, values in _rows(dense.sites, "site"):
             if site in before and metric in self.of_sites:

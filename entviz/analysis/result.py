@@ -1,4 +1,4 @@
-"""What an analysis found: two tables, and what they are of."""
+"""The result of an analysis: two tables, with the model and text that they describe."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from entviz.models.notes import noted
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What :func:`analyze` found.
+    """The result of :func:`analyze`.
 
     Attributes:
-        model: the name the model was loaded by.
+        model: the name under which the model was loaded.
         layers: number of transformer layers L.
-        windows, window_length: how many windows of how many tokens of the text were measured.
+        windows, window_length: the number of windows measured, and their length in tokens.
         sites: a row for each site and entropy metric, in order of depth. Columns: site, kind (embed, attn, layer),
             depth (0 for embed, i + 0.5 for attn.i, i + 1 for layer.i), metric (a spec, see
             :mod:`entviz.estimators.spec`), value (mean over windows, nats), per_window (tuple of floats).
         blocks: a row for each block and metric. Columns: block, kind, index, metric, value, per_window. For entropies
             the entropy increase in nats; for cosine the importance, 1 - mean cosine similarity (no unit).
-        seconds: how long the measuring took.
-        notes: sentences about how the text was read; what begins a window is measured with it.
-        drop: the blocks that the model ran without.
+        seconds: how long the measurement took.
+        notes: sentences about how the text was read. A beginning token is measured like any other token.
+        drop: the blocks that were dropped.
     """
 
     model: str
@@ -43,16 +43,16 @@ class Analysis:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The specs of all metrics that were measured, in order."""
+        """The specs of all measured metrics, in order."""
         return tuple(dict.fromkeys(self.blocks["metric"]))
 
     @property
     def entropies(self) -> tuple[str, ...]:
-        """Those of them that are entropies of sites; the others are importances of blocks."""
+        """The specs of the metrics that are entropies of sites; all other metrics are importances of blocks."""
         return tuple(dict.fromkeys(self.sites["metric"]))
 
     def turning_point(self, metric: str) -> int:
-        """The layer whose output has the lowest entropy: before it the model compresses, after it enriches.
+        """The layer whose output has the lowest entropy. The model compresses before it and enriches after it.
 
         Raises ``OptionError`` if no entropy of that name was measured.
         """

@@ -15,7 +15,7 @@ def site_table(
 ) -> pd.DataFrame:
     """A row for each metric and site with values, in order of depth; see :class:`entviz.analysis.Analysis`.
 
-    ``entropies`` has the values of all windows by site and metric.
+    ``entropies`` holds the values of all windows by site and metric.
     """
     rows = []
     for metric in metrics:
@@ -34,7 +34,7 @@ def block_table(
     importances: Mapping[tuple[str, str], list[float]],
     metrics: Iterable[str],
 ) -> pd.DataFrame:
-    """A row for each metric and block; entropy increases where a metric is no importance of blocks."""
+    """A row for each metric and block: its importance, or its entropy increase if the metric is an entropy."""
     rows = []
     for metric in metrics:
         for block in blocks:
@@ -48,7 +48,7 @@ def block_table(
 
 
 def records(table: pd.DataFrame, name: str) -> list[dict[str, Any]]:
-    """Rows as plain data, with per-window values; ``name`` is the column that says of what."""
+    """Rows as plain data, with per-window values; ``name`` is the column that names the site or block."""
     return [
         {name: row[0], "metric": row[1], "value": row[2], "per_window": list(row[3])}
         for row in zip(table[name], table["metric"], table["value"], table["per_window"], strict=True)

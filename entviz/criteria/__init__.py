@@ -4,7 +4,7 @@
     rank(loaded, windows, "entrodrop", estimator="knn", level="attn", budget=8).drop
     rank(loaded, windows, "search", level="attn", budget="20% parameters", seconds=120).drop
 
-Looking at the registry needs no torch.
+Reading the registry does not import torch.
 """
 
 from entviz.criteria.choosing import rank, rank_by_analysis

@@ -1,4 +1,4 @@
-"""Angular distance between the input of one layer and that of a later one: which run of layers changes least.
+"""Angular distance between the inputs of two layers, to find the run of layers that changes hidden states least.
 
 distances = angular_distances(loaded, windows)
 distances.loc[distances["size"] == 8].nsmallest(1, "distance")
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AngularDistance(Criterion):
-    """The run of consecutive layers across which hidden states turn least (Gromov et al. 2024, algorithm 1)."""
+    """Drop the run of consecutive layers with the least angular distance (Gromov et al. 2024, algorithm 1)."""
 
     name = "angular-distance"
     title = "Angular distance"
@@ -55,15 +55,15 @@ class AngularDistance(Criterion):
 def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progress = silent) -> pd.DataFrame:
     """Angular distance across every run of consecutive layers (Gromov et al. 2024, equation 6).
 
-    The distance between what enters layer ``start`` and what leaves layer ``start + size - 1`` is arccos(cosine
-    similarity) / pi, from 0 (same direction) to 1 (opposite). The paper takes the last token of each of many texts;
-    here it is the mean over all tokens, which needs far less text for the same certainty.
+    The distance between the input of layer ``start`` and the output of layer ``start + size - 1`` is arccos(cosine
+    similarity) / pi, from 0 (same direction) to 1 (opposite). The paper uses the last token of each of many texts;
+    entviz takes the mean over all tokens, which needs far less text for the same certainty.
 
     Returns:
         a row for each run: start, size (layers), distance.
 
     Raises:
-        ModelError: where hidden states are not finite, saying why.
+        ModelError: if hidden states are not finite; the message says why.
     """
     import pandas as pd
     import torch
@@ -73,7 +73,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
 
     anatomy = loaded.anatomy
     layers, length = anatomy.layers, windows.input_length
-    # All the sites between layers are alive at once here, so a batch is a single window's worth on a processor.
+    # The hidden states of all sites between layers are in memory at once, so batches are half as large as elsewhere.
     size = max(1, windows_per_batch(loaded.anatomy, length) // 2)
     total = torch.zeros(layers + 1, layers + 1, dtype=torch.float64)
     with torch.inference_mode():
@@ -99,7 +99,7 @@ def angular_distances(loaded: LoadedModel, windows: Windows, *, progress: Progre
 
 
 def closest_run(distances: pd.DataFrame, size: int, first: int, last: int) -> int:
-    """The start of the run of ``size`` layers with the least distance among those within layers first to last."""
+    """The start of the run of ``size`` layers with the least distance among the runs from ``first`` to ``last``."""
     runs = distances[(distances["size"] == size) & (distances["start"] >= first)]
     runs = runs[runs["start"] + size - 1 <= last]
     return int(runs.loc[runs["distance"].idxmin(), "start"])

@@ -1,4 +1,4 @@
-"""Baselines that look at nothing: the last blocks, and random ones."""
+"""Baselines that use neither the model nor the text: the last blocks, and random blocks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Random(Criterion):
     """Blocks in random order.
 
     Args:
-        seed: of the order.
+        seed: the seed of the random order.
     """
 
     seed: int = 0

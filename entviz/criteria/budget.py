@@ -72,7 +72,7 @@ class Budget:
     def cut(self, order: Sequence[Block], weights: Mapping[Block, float]) -> int:
         """How many blocks from the start of ``order`` reach the budget.
 
-        Raises ``OptionError`` where all of them together do not.
+        Raises ``OptionError`` if all of them together do not reach it.
         """
         saved, count = 0.0, 0
         while saved < self.amount * (1 - 1e-9):
@@ -92,9 +92,9 @@ class Budget:
 
 
 def _latency_shares(loaded: LoadedModel, windows: Windows, blocks: Sequence[Block]) -> dict[Block, float]:
-    """The share of a forward pass's time that each block takes, the vocabulary projection included.
+    """The share of a forward pass's time that each block takes. The forward pass includes the vocabulary projection.
 
-    Measured on the first window, medians of several runs; blocks that are built alike are taken to be as fast.
+    Each time is the median of several runs on the first window. Blocks of the same structure are assumed equally fast.
     """
     anatomy = loaded.anatomy
     with torch.inference_mode():

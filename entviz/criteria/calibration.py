@@ -1,4 +1,4 @@
-"""What a choice is made on: a model, calibration windows, and what is known about them already."""
+"""What a criterion chooses by: a model, calibration windows, and everything already measured on them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A model and the text by which criteria choose.
+    """A model and its calibration text.
 
     Attributes:
         loaded: the model.
         windows: the calibration text.
         dtype: the number type in which criteria that try prune sets run the model.
-        analysis: a measurement of the same model and windows, where there is one.
-        cache: hidden states and dense predictions to start from, where there are any.
-        tried: what was run with this model before, which is not run again, by windows and number type; what is run
-            is added. A search for a large budget so resumes from one for a small budget.
+        analysis: an analysis of the same model and windows, if there is one.
+        cache: hidden states and dense predictions to start from, if there are any.
+        tried: the costs already measured with this model, by windows and number type. They are not measured again, and
+            new costs are added, so that a search for a large budget resumes from a search for a small one.
     """
 
     loaded: LoadedModel
@@ -38,7 +38,7 @@ class Calibration:
     tried: dict[str, KnownCosts] = field(default_factory=dict)
 
     def analysis_of(self, metrics: Sequence[str], progress: Progress = silent) -> Analysis:
-        """The analysis that is there, if it has these metrics, or else a new one of them."""
+        """The existing analysis if it has these metrics, otherwise a new analysis of them."""
         from entviz.analysis import analyze
 
         if self.analysis is not None and set(metrics) <= set(self.analysis.metrics):
@@ -46,7 +46,7 @@ class Calibration:
         return analyze(self.loaded, self.windows, tuple(metrics), progress=progress)
 
     def cost_model(self, by: str, dtype: str | None = None) -> CostModel:
-        """Costs of prune sets on the calibration text: ``nll``, ``kl``, or ``both`` for their sum; nats a token."""
+        """Costs of prune sets on the calibration text, nats a token: ``nll``, ``kl``, or ``both`` for their sum."""
         from entviz.criteria.cost_model import CostModel, KnownCosts
         from entviz.evaluation.precision import resolved
 

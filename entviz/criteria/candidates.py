@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The blocks of a level that are not protected, with what each saves of the budget's unit.
+    """The blocks of a level that are not protected, with the amount that dropping each saves.
 
     Attributes:
-        layers: of the model.
+        layers: the number of layers in the model.
         level: layer, attn, mlp, or attn+mlp.
-        protect: how many layers at the start and at the end are left alone.
+        protect: how many layers at the start and at the end are never dropped.
         budget: how much to drop.
-        weights: what dropping each block saves, by block.
+        weights: the amount that dropping each block saves, in the budget's unit.
     """
 
     layers: int
@@ -41,8 +41,8 @@ class Candidates:
         """The candidates in a model.
 
         Raises:
-            OptionError: for negative numbers of protected layers, and for a budget that cannot be reached.
-            BlockError: for an unknown level, and for a budget that leaves nothing of the model.
+            OptionError: for a negative number of protected layers, or a budget that cannot be reached.
+            BlockError: for an unknown level, or a budget that leaves no block in the model.
         """
         layers = calibration.loaded.layers
         free = free_blocks(score_table(layers, level, {}, protect))
@@ -59,27 +59,27 @@ class Candidates:
         return tuple(self.weights)
 
     def unlimited(self, protect: tuple[int, int]) -> Candidates:
-        """The same level with other layers protected and nothing to reach, for an order of all its blocks."""
+        """The same level with a budget of 0 and other layers protected, to rank all its blocks."""
         from entviz.criteria.budget import Budget
 
         free = free_blocks(score_table(self.layers, self.level, {}, protect))
         return Candidates(self.layers, self.level, protect, Budget(0), dict.fromkeys(free, 1.0))
 
     def count(self, order: Sequence[Block]) -> int:
-        """How many blocks from the start of an order reach the budget; raises ``OptionError`` where all do not."""
+        """How many blocks from the start of an order reach the budget; raises ``OptionError`` if all of them do not."""
         return self.budget.cut(order, self.weights)
 
     def enough(self, drop: PruneSet) -> bool:
-        """Whether dropping these reaches the budget."""
+        """Whether a prune set reaches the budget."""
         saved = sum(weight for block, weight in self.weights.items() if block in drop)
         return saved >= self.budget.amount * (1 - 1e-9)
 
     def table(self, scores: Mapping[str, float] | None = None, first_layer: int = 0) -> pd.DataFrame:
-        """The score table of a ranking of these."""
+        """The score table of a ranking of the candidates."""
         return score_table(self.layers, self.level, scores or {}, self.protect, first_layer)
 
     def by_score(self, criterion: str, scores: Mapping[str, float], first_layer: int = 0) -> Ranking:
-        """The ranking that drops the lowest score first; scores by name of block, ties by depth."""
+        """The ranking that drops the lowest score first, given scores by block name; ties go by depth."""
         table = self.table(scores, first_layer)
         order = ranking_by_score(criterion, table, 0).order
         return ranking_in_order(criterion, order, table, self.count(order))
@@ -93,11 +93,11 @@ class Candidates:
     def whole(
         self, criterion: str, order: Sequence[Block], scores: Mapping[str, float] | None = None
     ) -> Ranking:
-        """The ranking of blocks that were chosen as a set: all of them are dropped."""
+        """The ranking of blocks that were chosen together as a set: all of them are dropped."""
         return ranking_in_order(criterion, order, self.table(scores), len(order))
 
     def reach(self, drop: PruneSet) -> None:
-        """Raise where a set is not enough, saying why."""
+        """Raise an error that says why if a prune set does not reach the budget."""
         if not self.enough(drop):
             PruneSet(self.free).check(self.layers)  # the next block would have been the last
             raise OptionError("The budget cannot be reached.")

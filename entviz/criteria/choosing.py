@@ -41,17 +41,18 @@ def rank(
     """Rank blocks by a criterion, and choose a prune set for a budget. The model is not changed.
 
     Args:
-        criterion: a name of :data:`entviz.criteria.CRITERIA`, with the criterion's own options as keyword arguments
-            (``estimator`` and ``stage`` of entrodrop, ``seed`` of random, ``seconds`` of search); or such an object.
-        level: layer, attn, mlp, or attn+mlp; by default the one the criterion was published for.
-        budget: a number of blocks, or what :meth:`entviz.criteria.budget.Budget.parse` reads.
-        protect: how many layers at the start and at the end are left alone; by default as the criterion was published.
+        criterion: a name from :data:`entviz.criteria.CRITERIA`, with the criterion's own options as keyword arguments
+            (``estimator`` and ``stage`` of entrodrop, ``seed`` of random, ``seconds`` of search), or such an object.
+        level: layer, attn, mlp, or attn+mlp; by default the level that the criterion was published for.
+        budget: a number of blocks, or a text that :meth:`entviz.criteria.budget.Budget.parse` understands.
+        protect: how many layers at the start and at the end are never dropped; by default as published.
         dtype, analysis, cache, tried: as for :class:`entviz.criteria.calibration.Calibration`.
-        progress: a search reports its best :class:`Ranking` so far as partial result.
+        progress: a search reports its best :class:`Ranking` so far as its partial result.
 
     Raises:
-        OptionError: for an unknown criterion or option, a level it does not have, or a budget that cannot be reached.
-        BlockError: for an unknown level, and for a budget that leaves nothing of the model.
+        OptionError: for an unknown criterion or option, a level that the criterion does not have, or a budget that
+            cannot be reached.
+        BlockError: for an unknown level, or a budget that leaves no block in the model.
     """
     from entviz.criteria.budget import Budget
     from entviz.criteria.calibration import Calibration
@@ -73,16 +74,16 @@ def rank_by_analysis(
     protect: tuple[int, int] | None = None,
     **options: Any,
 ) -> Ranking:
-    """Rank blocks by what an analysis measured of them, where that is all that the criterion needs.
+    """Rank blocks from an analysis, by a criterion that needs nothing else.
 
     Args:
         budget: a number of blocks.
         criterion, level, protect, options: as for :func:`rank`.
 
     Raises:
-        OptionError: for a criterion that needs more than an analysis or a metric that was not measured, and as
-            :func:`rank` does.
-        BlockError: for an unknown level, and for a budget that leaves nothing of the model.
+        OptionError: for a criterion that needs more than an analysis, a metric that was not measured, and the reasons
+            given for :func:`rank`.
+        BlockError: for an unknown level, or a budget that leaves no block in the model.
     """
     from entviz.criteria.budget import Budget
     from entviz.criteria.ranking import free_blocks, ranking_in_order, score_table

@@ -1,4 +1,4 @@
-"""Criteria by cosine similarity: drop the blocks that turn their input least."""
+"""Criteria by cosine similarity: drop the blocks whose output is most similar to their input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from entviz.estimators.cosine import CosineImportance
 
 @dataclass(frozen=True)
 class Cosine(ByAnalysis):
-    """The block whose output is most similar to its input first (LLM-Drop, He et al. 2024, equation 1)."""
+    """Drop the block whose output is most similar to its input first (LLM-Drop, He et al. 2024, equation 1)."""
 
     name = "cosine"
     title = "Cosine (LLM-Drop)"

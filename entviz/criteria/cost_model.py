@@ -1,4 +1,4 @@
-"""Try prune sets on a text and remember what each cost on each window.
+"""Try prune sets on a text and remember the cost of each on each window.
 
 cost_model = CostModel(loaded, windows)
 cost_model.costs([PruneSet.parse("attn.7")], windows=2)        # (1, 2) KL from dense, nats
@@ -23,16 +23,16 @@ from entviz.text.windows import Windows
 
 
 class KnownCosts:
-    """What prune sets cost on one text in one number type, as far as they were run.
+    """The costs of all prune sets that were run on one text in one number type.
 
-    Cost models of different costs can share it, and a search for a large budget then finds what one for a small budget
-    has run.
+    Cost models for the loss, the divergence and their sum can share it. A search for a large budget then reuses what
+    a search for a small budget has run.
 
     Attributes:
-        costs: for each set an array (2, windows so far) of its loss and its KL(dense || pruned), nats a token; infinite
-            on a window where the model without it overflows.
-        evaluated: prune sets times windows that were run.
-        seconds: how long that took.
+        costs: for each prune set an array (2, windows run so far) of its loss and its KL(dense || pruned), nats a
+            token; infinite for a window on which the pruned model overflows.
+        evaluated: the number of runs, counted as prune sets times windows.
+        seconds: how long the runs took.
     """
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class KnownCosts:
 
 
 class CostModel:
-    """Costs of prune sets, window by window. What was measured once is not measured again.
+    """The costs of prune sets, window by window. Each is measured only once.
 
     Args:
         by: ``kl`` for KL(dense || pruned), ``nll`` for the loss, ``both`` for their sum; nats a token.
         dtype: the number type to run in.
-        tried: what was run before on the same model, windows and number type; what is run now is added.
+        tried: earlier costs for the same model, windows and number type; new costs are added to it.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class CostModel:
 
     @property
     def window_count(self) -> int:
-        """How many windows there are to try a prune set on."""
+        """The number of windows on which a prune set can be tried."""
         return len(self.windows)
 
     def costs(self, prune_sets: Sequence[PruneSet], windows: int, progress: Progress = silent) -> np.ndarray:
         """The cost of each prune set on each of the first ``windows`` windows: (prune sets, windows)."""
-        # Sets that were tried on equally many windows before are extended together, so that they share their layers.
+        # Sets already tried on the same number of windows are extended together, so that they share their first layers.
         groups: dict[int, list[PruneSet]] = {}
         for drop in dict.fromkeys(prune_sets):
             done = self._done(drop)
@@ -83,7 +83,7 @@ class CostModel:
         return np.array(found).reshape(len(prune_sets), windows)
 
     def known(self, windows: int) -> dict[PruneSet, float]:
-        """The mean cost of every prune set that was tried on so many windows, on the first so many."""
+        """The mean cost, over the first ``windows`` windows, of every prune set tried on at least that many."""
         return {
             drop: float(self._of(costs)[:windows].mean())
             for drop, costs in self.tried.costs.items()
@@ -99,7 +99,7 @@ class CostModel:
         return self.tried.costs[drop].shape[1] if drop in self.tried.costs else 0
 
     def _run(self, group: Sequence[PruneSet], first: int, end: int, progress: Progress) -> None:
-        """Run the windows from ``first`` to before ``end``, which follow those that these sets were tried on."""
+        """Run windows ``first`` to ``end - 1``, which follow the windows on which these sets were already tried."""
         began = time.perf_counter()
         part = self.windows[first:end]
         found = evaluate_many(

@@ -1,10 +1,10 @@
-"""What a criterion is: a rule that chooses blocks, with all that others need to know of it.
+"""The criterion interface: a rule that chooses blocks, and everything that the rest of entviz needs to know about it.
 
     EntroDrop(estimator="knn").rank(calibration, candidates)
 
-A criterion is a frozen dataclass: its fields are its options, its class attributes describe it. To add one, write such
-a class in a file of its own and put it into ``CRITERIA`` of ``registry.py``: the command line, the pages, comparisons
-and reports list what is there. Nothing here needs torch.
+A criterion is a frozen dataclass: its fields are its options, its class attributes describe it. To add a criterion,
+write such a class in a file of its own and add it to ``CRITERIA`` in ``registry.py``. The command line, the pages,
+comparisons and reports list what the registry holds. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Criterion(ABC):
     """A rule for choosing blocks.
 
     Attributes:
-        name: as it is written in the shell.
-        title: its name for a reader; ``short_title`` where there is little room.
-        source: where it was published.
-        level: the level that it was published for, used unless another is asked for.
-        levels: the levels at which it makes sense.
-        needs: what it chooses by: an ``analysis``, ``trials`` (the model run without blocks, which takes much longer),
-            the ``model`` in a way of its own, or ``nothing``.
-        order: for which budgets one order of blocks serves: ``all``; ``smaller`` ones than that it was made for; or
-            ``none``, since each budget has a set of its own.
-        protection: how many layers at the start and at the end it leaves alone unless told otherwise.
-        score_title, score_unit: what its scores are; empty where it gives blocks none.
+        name: its name in the shell.
+        title: its name for a reader; ``short_title`` is used if there is little space.
+        source: the paper that published it.
+        level: the level that it was published for, which is the default.
+        levels: the levels at which it can be used.
+        needs: what it uses: an ``analysis``, ``trials`` (runs of the pruned model, which take much longer), the
+            ``model`` with its own kind of measurement, or ``nothing``.
+        order: the budgets for which one order of blocks is valid: ``all``; ``smaller`` for all budgets up to the one it
+            was made for; or ``none`` if each budget has its own prune set.
+        protection: how many layers at the start and at the end it never drops by default.
+        score_title, score_unit: what its scores are; empty if it gives no scores.
     """
 
     name: ClassVar[str]
@@ -56,14 +56,14 @@ class Criterion(ABC):
 
     @abstractmethod
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
-        """Choose from the candidates by what the calibration text says.
+        """Choose among the candidates, using the calibration text.
 
         Args:
-            progress: a search reports its best ranking so far as partial result.
+            progress: a search reports its best ranking so far as its partial result.
 
         Raises:
-            OptionError: for a budget that cannot be reached, or where the calibration text does not do.
-            BlockError: for a budget that leaves nothing of the model.
+            OptionError: for a budget that cannot be reached, or a calibration text that is not suitable.
+            BlockError: for a budget that leaves no block in the model.
         """
 
     @classmethod
@@ -72,12 +72,12 @@ class Criterion(ABC):
         return tuple(field.name for field in fields(cls))
 
     def with_options(self, **options: Any) -> Self:
-        """The same criterion with those of these options that it has."""
+        """The same criterion with these options; options that it does not have are ignored."""
         return replace(self, **{name: value for name, value in options.items() if name in self.options()})
 
     @classmethod
     def tries(cls) -> bool:
-        """Whether it runs the model without blocks."""
+        """Whether it runs pruned models."""
         return cls.needs == "trials"
 
     def evaluations(self, blocks: int, largest: int) -> int:
@@ -86,13 +86,13 @@ class Criterion(ABC):
 
     @property
     def seconds_a_budget(self) -> float:
-        """How long it takes for each budget, whatever the model; 0 where the model decides."""
+        """The seconds it takes for each budget whatever the model; 0 if the time depends on the model."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class ByAnalysis(Criterion):
-    """A criterion whose scores an analysis holds, so that it needs nothing else."""
+    """A criterion that takes its scores from an analysis and needs nothing else."""
 
     needs = "analysis"
 
@@ -102,13 +102,13 @@ class ByAnalysis(Criterion):
         """The metric whose value for a block is its score."""
 
     def first_layer(self, analysis: Analysis) -> int:
-        """The first layer whose blocks may be dropped, for a reason that lies in the analysis."""
+        """The first layer whose blocks may be dropped, according to the analysis."""
         return 0
 
     def rank_by(self, analysis: Analysis, candidates: Candidates) -> Ranking:
-        """Rank by what an analysis measured.
+        """Rank by the values of an analysis.
 
-        Raises ``OptionError`` where it did not measure the metric at this level.
+        Raises ``OptionError`` if the analysis does not have the metric at this level.
         """
         from entviz.criteria.ranking import kinds_of
 

@@ -1,4 +1,4 @@
-"""EntroDrop: drop the blocks that add least entropy."""
+"""EntroDrop: drop the blocks with the lowest entropy increase."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EntroDrop(ByAnalysis):
-    """The lowest entropy increase first (Yang et al. 2025, arXiv 2504.03794, section 3).
+    """Drop the block with the lowest entropy increase first (Yang et al. 2025, arXiv 2504.03794, section 3).
 
     Args:
-        estimator: which entropy, with options if they are not the usual ones: ``knn(k=5)``.
-        stage: 2 keeps to blocks after the turning point of the estimator's curve, as the paper describes.
+        estimator: the entropy estimator, with any options that differ from the defaults: ``knn(k=5)``.
+        stage: 2 drops only blocks after the turning point of the estimator's curve, as the paper describes.
 
     Raises:
         OptionError: for an unknown estimator or stage.
@@ -37,7 +37,7 @@ class EntroDrop(ByAnalysis):
     score_unit = "nats"
 
     def __post_init__(self) -> None:
-        # Canonical, since it stands in keys of stored results.
+        # Canonical, because it is part of the keys of stored results.
         object.__setattr__(self, "estimator", entropy_of(self.estimator).spec)
         if self.stage not in (None, 2):
             raise OptionError(

@@ -1,4 +1,4 @@
-"""Greedy elimination: drop the block that costs least, given those already dropped, again and again."""
+"""Greedy elimination: repeatedly drop the block that costs least, given the blocks already dropped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GreedyByLoss(Criterion):
-    """The block whose absence costs least loss next (SLEB, Song et al. 2024, algorithm 1)."""
+    """At each step drop the block that raises the loss least (SLEB, Song et al. 2024, algorithm 1)."""
 
     name = "sleb"
     title = "Greedy by loss (SLEB)"
@@ -49,7 +49,7 @@ class GreedyByLoss(Criterion):
 
 @dataclass(frozen=True)
 class GreedyByDivergence(GreedyByLoss):
-    """The block whose absence takes the predictions least far from dense (FinerCut, Zhang et al. 2024, algorithm 1)."""
+    """At each step drop the block that changes predictions least (FinerCut, Zhang et al. 2024, algorithm 1)."""
 
     name = "finercut"
     title = "Greedy by divergence (FinerCut)"
@@ -69,15 +69,15 @@ def greedy(
     enough: Callable[[PruneSet], bool] = lambda drop: False,
     progress: Progress = silent,
 ) -> tuple[list[Block], list[float]]:
-    """Drop the block whose loss costs least, given those already dropped; again until ``budget`` are gone.
+    """Repeatedly drop the block that costs least, given the blocks already dropped, until ``budget`` are dropped.
 
-    A candidate that would leave nothing of the model is passed over. ``enough`` may end it before the budget.
+    A candidate that would leave no block in the model is skipped. ``enough`` can end the elimination earlier.
 
     Returns:
-        the blocks in the order in which they went, and the cost (nats a token) of the prune set after each.
+        the blocks in the order in which they were dropped, and the cost (nats a token) of the prune set after each.
 
     Raises:
-        ModelError: where the model overflows whichever block goes next.
+        ModelError: if the model overflows whichever block is dropped next.
     """
     order: list[Block] = []
     costs: list[float] = []
@@ -96,7 +96,7 @@ def greedy(
         sets = [grown[block] for block in candidates]
         found = cost_model.costs(sets, cost_model.window_count, report).mean(axis=1)
         finished += len(candidates) * cost_model.window_count
-        best = int(found.argmin())  # one without which the model overflows costs infinitely much
+        best = int(found.argmin())  # the cost is infinite if the pruned model overflows
         if not math.isfinite(found[best]):
             raise cost_model.cause(sets[best])
         order.append(candidates[best])

@@ -1,4 +1,4 @@
-"""Leave-one-out: drop the blocks that cost least on their own."""
+"""Leave-one-out: drop the blocks that cost least when dropped alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeaveOneOut(Criterion):
-    """The block whose absence alone costs the least loss first."""
+    """Drop the block first that raises the loss least when it is dropped alone."""
 
     name = "leave-one-out"
     title = "Leave-one-out loss"
@@ -44,7 +44,8 @@ def leave_one_out(
 ) -> dict[Block, float]:
     """The mean cost (nats a token) of dropping each block alone, on all of the cost model's windows.
 
-    It is infinite for a block without which the model overflows. Raises ``ModelError`` where it does so without any.
+    The cost is infinite for a block without which the model overflows. Raises ``ModelError`` if the model overflows
+    without any one of the blocks.
     """
     costs = cost_model.costs([PruneSet([block]) for block in blocks], cost_model.window_count, progress)
     if len(costs) and not np.isfinite(costs).all(axis=1).any():

@@ -1,27 +1,26 @@
-"""An anytime search for the prune set that costs least.
+"""An anytime search for the prune set with the lowest cost.
 
     found = search(cost_model, blocks, lambda drop: len(drop) >= 8, seeds=[ranking.drop for ranking in rankings])
     found.drop, found.cost
 
-Prune sets are judged by what they cost on calibration text; the cost model says whether that is the loss, KL(dense ||
-pruned) or their sum. Trying one takes seconds, so most are not tried: what a block adds to the cost of a set seldom is
-much less than what it added to an earlier, smaller one. With that as an optimistic estimate, candidates are tried from
-the most promising on until what was found beats the estimates of all others (lazy evaluation, as Minoux 1978 does for
-greedy choice; estimates are lowered, since it is no strict rule here). The stages:
+Prune sets are judged by their cost on calibration text; the cost model says whether that is the loss, KL(dense ||
+pruned) or their sum. Trying a set takes seconds, so most sets are not tried. The cost that a block adds to a set is
+seldom much less than the cost it added to an earlier, smaller set, so the earlier cost serves as an optimistic
+estimate. Candidates are tried in order of their estimates until the best result beats all remaining estimates (lazy
+evaluation, as in Minoux 1978 for greedy choice; the rule is not strict here, so estimates are lowered). The stages:
 
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
-2. *Greedy*: grow a set block by block from nothing, always by the block that costs least, or resume from a cheaper set
-   of that size where one is known, as from a search for a smaller budget.
-3. *Swaps*: put one dropped block back and drop another instead, as long as that helps.
-4. *Beam*: grow again, keeping the few best of each size, which finds a set whose value shows only two blocks later;
-   then swaps on what that found. Where sets were not yet tried on all windows, this comes again with twice as many,
-   and then with lower estimates, in the end without any, so that time that is left is used to look further.
-5. *Finals*: the best few are measured again, on all windows and in the exact number type, and the best of them is the
-   answer.
+2. *Greedy*: start with no block dropped and always add the block that costs least. If a cheaper set of the same size
+   is known, for example from a search for a smaller budget, continue from that.
+3. *Swaps*: put one dropped block back and drop another instead, as long as that lowers the cost.
+4. *Beam*: grow again, keeping the few best sets of each size, which finds sets that pay off only two blocks later;
+   then swap blocks of the result. While sets were not yet tried on all windows, this stage repeats with twice as many
+   windows. It then repeats with lower estimates, and finally without estimates, to use the time that is left.
+5. *Finals*: the best few sets are measured again on all windows in the exact number type, and the best is the result.
 
-On how many windows sets are tried follows from how fast the machine turns out to be, so that the greedy stage is done
-in less than half of the time. Sets that are tried together share the layers before they differ
-(:mod:`entviz.evaluation.many`). The search can be stopped at any time: every report carries the best set so far.
+The number of windows depends on the measured speed of the machine, so that the greedy stage takes less than half of
+the time. Sets that are tried together share all layers before the first difference (:mod:`entviz.evaluation.many`).
+The search can be stopped at any time: every report carries the best set so far.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ from entviz.progress import Progress, silent
 _BEAM = 3
 _FINALISTS = 3
 _TOGETHER = 4  # candidates tried at a time, which share layers; more would be tried in vain
-# How much of what a block added to the last set it was tried with counts in the estimate, round by round; in a last
-# round everything is tried.
+# The estimate for a block is this fraction of the cost it added to the last set it was tried with. There is one
+# fraction for each round; in the last round everything is tried.
 _COUNTED = (0.75, 0.4, -1e9)
 _OVERFLOWS = 1e9  # nats, what a set costs without which the model overflows: more than any other
 _TRIES_A_STEP = 8  # about how many candidates a step of the greedy stage tries
@@ -54,10 +53,10 @@ class SearchResult:
 
     Attributes:
         drop: the prune set.
-        cost: its mean cost (nats a token) over the windows it was tried on; over all of them once the search has ended.
-        stage: what the search was doing when it found it: seeds, greedy, swaps or beam.
-        evaluated: prune sets times windows that were run for it.
-        seconds: how long it took.
+        cost: its mean cost (nats a token) over the windows it was tried on; over all windows once the search has ended.
+        stage: the stage that found it: seeds, greedy, swaps or beam.
+        evaluated: the number of runs so far, counted as prune sets times windows.
+        seconds: how long the search took.
     """
 
     drop: PruneSet
@@ -68,7 +67,7 @@ class SearchResult:
 
 
 class _OutOfTime(Exception):
-    """The time given is used up; what was found stands."""
+    """The time limit is reached; the best result so far is valid."""
 
 
 class _Search:
@@ -99,7 +98,7 @@ class _Search:
 
     @property
     def evaluated(self) -> int:
-        """Prune sets times windows that were run in this search."""
+        """The number of runs in this search, counted as prune sets times windows."""
         return self.cost_model.tried.evaluated - self.run_before
 
     @property
@@ -113,10 +112,10 @@ class _Search:
             raise _OutOfTime
 
     def try_sets(self, drops: Sequence[PruneSet]) -> list[tuple[float, PruneSet]]:
-        """The sets with their costs, cheapest first; those that are enough are remembered if they are good."""
+        """The sets with their costs, cheapest first. The best sets that drop enough are remembered."""
         drops = list(dict.fromkeys(drops))
         costs = self.cost_model.costs(drops, self.windows, self.report).mean(axis=1)
-        # An infinite cost would make differences of costs no numbers.
+        # With an infinite cost, differences between costs would be NaN.
         self.cost |= {drop: min(float(cost), _OVERFLOWS) for drop, cost in zip(drops, costs, strict=True)}
         known = {found.drop for found in self.ranked}
         self.ranked += [
@@ -130,7 +129,7 @@ class _Search:
     def cheapest(
         self, bases: Sequence[PruneSet], keep: int, below: float = math.inf
     ) -> list[tuple[float, PruneSet]]:
-        """About the ``keep`` cheapest sets of one block more than one of ``bases``, as far as they are below a cost."""
+        """About the ``keep`` cheapest sets that add one block to a set in ``bases`` and cost less than ``below``."""
         left = {
             base | PruneSet([block]): (base, block)
             for base in bases
@@ -144,7 +143,7 @@ class _Search:
         }
 
         def estimates(child: PruneSet) -> tuple[float, float]:
-            """The least that it may cost, and what it would cost if the block added what it added last."""
+            """An optimistic estimate of the cost, and the cost if the block adds as much as it added last time."""
             base, block = left[child]
             added = self.added[block]
             least = min(added, self.counted * abs(added))
@@ -172,12 +171,12 @@ class _Search:
         self.seed = self.ranked[0].drop
 
     def _first(self) -> PruneSet:
-        """The last blocks, as many as are enough."""
+        """The smallest number of last blocks that drops enough."""
         sets = (PruneSet(self.blocks[-count:]) for count in range(1, len(self.blocks) + 1))
         return next(filter(self.enough, sets), PruneSet(self.blocks))
 
     def try_each(self) -> None:
-        """What each block costs alone; the time that takes tells how many windows there is time for."""
+        """Measure the cost of each block alone; the time this takes decides how many windows there is time for."""
         alone = [PruneSet([block]) for block in self.blocks]
         self.try_sets([PruneSet(), *alone])
         self.added = {
@@ -193,28 +192,28 @@ class _Search:
         self.judge_by(windows)
 
     def judge_by(self, windows: int) -> None:
-        """Try sets on so many windows from now on."""
+        """Try sets on ``windows`` windows from now on."""
         remembered = self.ranked
-        # Costs on different windows do not compare, so what is remembered is measured again.
+        # Costs on different windows cannot be compared, so the remembered sets are measured again.
         self.windows, self.cost, self.ranked = windows, self._known(windows), []
         self.try_sets([PruneSet(), *filter(self.enough, self.cost), *(found.drop for found in remembered)])
         stages = {found.drop: found.stage for found in remembered}
         self.ranked = [replace(found, stage=stages.get(found.drop, found.stage)) for found in self.ranked]
 
     def grow(self, stage: str, width: int) -> None:
-        """Grow sets block by block, keeping the ``width`` best of each size, however they were found."""
+        """Grow sets block by block, keeping the ``width`` best sets of each size, from any stage."""
         self.stage = stage
         beam, size = [PruneSet()], 0
         while beam:
             grown = [drop for _, drop in self.cheapest(beam, width)]
             size += 1
-            # Others of this size were found by swaps, or by a search for a smaller budget.
+            # Swaps, or a search for a smaller budget, may have found other sets of this size.
             others = [drop for drop in self.cost if self._size(drop) == size and not self.enough(drop)]
             best = heapq.nsmallest(width, {*grown, *others}, key=lambda drop: self.cost[drop])
             beam = [drop for drop in best if not self.enough(drop)]
 
     def _known(self, windows: int) -> dict[PruneSet, float]:
-        """The costs of sets of these blocks on this number of windows, those that an earlier search ran included."""
+        """The known costs of sets of these blocks on this number of windows, including those of earlier searches."""
         known = self.cost_model.known(windows).items()
         return {
             drop: min(cost, _OVERFLOWS)
@@ -226,19 +225,19 @@ class _Search:
         return sum(block in drop for block in self.blocks)
 
     def swaps(self) -> None:
-        """Swap blocks of the best set until no promising swap helps."""
+        """Swap blocks of the best set until no promising swap lowers the cost."""
         self.stage = "swaps"
         while self.best is not None:
             before = self.best
             inside = [block for block in self.blocks if block in before.drop]
-            # Among blocks of different sizes the smaller set may be large enough already.
+            # If blocks differ in size, the set with one block less may already drop enough.
             smaller = [drop for _, drop in self.try_sets([before.drop - PruneSet([one]) for one in inside])]
             self.cheapest(smaller, 1, below=before.cost)
             if self.best.drop == before.drop:
                 return
 
     def finals(self, exact: CostModel) -> SearchResult:
-        """The best of the finalists and the best seed on all windows, one after the other while there is time."""
+        """Measure the finalists and the best seed on all windows, while time remains, and return the best."""
         if self.best is None:
             raise RuntimeError("the search has not looked at its seeds yet")
         finalists = list(self.ranked)
@@ -270,23 +269,23 @@ def search(
     exact: CostModel | None = None,
     progress: Progress = silent,
 ) -> SearchResult:
-    """Search for the set of some of ``blocks`` with the lowest cost in ``cost_model`` that drops enough of the model.
+    """Search for the subset of ``blocks`` with the lowest cost in ``cost_model`` that drops enough of the model.
 
     Args:
-        enough: tells whether a set does; never of the empty set, and always of a larger set where of a smaller one.
-        seeds: sets to start from; the result costs no more than the best of those that are enough, as far as there is
+        enough: whether a set drops enough. It is false for the empty set; if it is true for a set, it is true for every
+            larger set that contains it.
+        seeds: sets to start from. The result costs no more than the best seed that drops enough, provided that there is
             time to measure both at the end.
-        seconds: stop about then; the seeds are finished in any case.
-        exact: where the best few are measured at the end, if not in ``cost_model``, which may then be of a faster
-            number type.
-        progress: gets the best :class:`SearchResult` so far; raising ``Cancelled`` from it ends the search without a
-            result, but the last report's partial result stands.
+        seconds: the approximate time limit; the seeds are always finished.
+        exact: the cost model for the final measurement, if not ``cost_model``, which can then use a faster number type.
+        progress: receives the best :class:`SearchResult` so far. Raising ``Cancelled`` from it ends the search without
+            a result, but the partial result of the last report is valid.
 
     Returns:
         the best set found, with its cost on all windows.
 
     Raises:
-        ModelError: where the model overflows without the best set found, and so without every other.
+        ModelError: if the model overflows without the best set found, and so without every other set.
     """
     state = _Search(cost_model, blocks, enough, seconds, progress)
     try:

@@ -1,4 +1,4 @@
-"""What a criterion answers: blocks in the order in which it would drop them, and a prune set."""
+"""The result of a criterion: blocks in the order in which it would drop them, and a prune set."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Ranking:
     """Blocks in the order in which a criterion would drop them.
 
     Attributes:
-        criterion: its name.
-        order: the blocks that may be dropped, the first to go first. A search orders only those it chose.
+        criterion: the criterion's name.
+        order: the blocks that may be dropped, in the order of dropping. A search lists only the blocks it chose.
         drop: the prune set for the budget.
         scores: a row for each block of the level, by depth. Columns: block, kind, index, score (what the criterion
-            ranks by; not a number where it ranks sets rather than blocks, infinite where the model overflows without
-            the block), protected.
+            ranks by; NaN if it ranks sets instead of blocks, infinite if the model overflows without the block),
+            protected.
         notes: sentences about how the text was read.
     """
 
@@ -39,12 +39,12 @@ class Ranking:
 
     @property
     def overflowing(self) -> list[str]:
-        """The blocks without which the model overflows, so that they are ranked last."""
+        """The blocks without which the model overflows; they are ranked last."""
         return [str(block) for block in self.scores.loc[np.isinf(self.scores["score"]), "block"]]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: criterion, order, drop (in order of rank), scores by block (None if there is none), notes, and
-        overflowing, the blocks without which the model overflows, where there are such.
+        """Plain data: criterion, order, drop (in order of rank), scores by block (None for a block without a finite
+        score), notes, and overflowing: the blocks without which the model overflows, if there are any.
         """
         scores = zip(self.scores["block"], self.scores["score"], strict=True)
         return {
@@ -69,8 +69,8 @@ def score_table(
 ) -> pd.DataFrame:
     """The table of a :class:`Ranking`: a row for each block of the level.
 
-    ``protect`` says how many layers at the start and at the end may not be dropped, and ``before`` how many at the
-    start may not for another reason. Raises ``OptionError`` for negative numbers.
+    ``protect`` says how many layers at the start and at the end may not be dropped; ``before`` is another number of
+    layers at the start that may not be dropped. Raises ``OptionError`` for negative numbers.
     """
     first, last = protect
     if first < 0 or last < 0:
@@ -109,7 +109,7 @@ def ranking_in_order(
 ) -> Ranking:
     """A ranking whose order is already known.
 
-    Raises ``OptionError`` for a budget that is not possible, and ``BlockError`` for one that leaves nothing.
+    Raises ``OptionError`` for a budget that is not possible, and ``BlockError`` for one that leaves no block.
     """
     if not 0 <= budget <= len(order):
         raise OptionError(f"A budget of {budget} blocks is not possible: {len(order)} may be dropped here.")

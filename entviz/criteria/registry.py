@@ -1,4 +1,4 @@
-"""The criteria by name. A new one is a line here."""
+"""The registry of criteria by name. A new criterion adds one line here."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def criterion(name: str, **options: Any) -> Criterion:
 
 
 def level_of(criterion: Criterion, level: str | None) -> str:
-    """The level to rank at: the one asked for, or else the criterion's own.
+    """The level to rank at: the given level, or the criterion's own if none is given.
 
-    Raises ``BlockError`` for an unknown level, and ``OptionError`` for one at which the criterion makes no sense.
+    Raises ``BlockError`` for an unknown level, and ``OptionError`` for a level that the criterion does not support.
     """
     wanted = criterion.level if level is None else level
     kinds_of(wanted)

@@ -1,4 +1,4 @@
-"""Search: try prune sets and keep what changes the model's predictions least."""
+"""Search: try prune sets and keep the one that changes the model's predictions least."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from entviz.criteria.candidates import Candidates
     from entviz.criteria.ranking import Ranking
 
-# The search minimizes the sum of what the text loses and how far the predictions are from the dense model's. Each
-# alone rests on few tokens and a search finds their accidents. On held-out text, sets of attentions of SmolLM2 135M
-# that it found by either one did worse than those by the sum.
+# The search minimizes the sum of the loss and the divergence of predictions from the dense model's. Each alone is
+# measured on few tokens, and a search overfits to them. On held-out text, sets of attentions of SmolLM2 135M found by
+# either one alone did worse than sets found by the sum.
 _COST = "both"
 
 
 @dataclass(frozen=True)
 class Search(Criterion):
-    """An anytime search, :mod:`entviz.criteria.prune_set_search`, that starts from what other criteria choose.
+    """An anytime search that starts from the sets that other criteria choose (:mod:`entviz.criteria.prune_set_search`).
 
     Args:
-        seconds: how long it may take for a budget.
+        seconds: how long it may take for each budget.
 
     Raises:
-        OptionError: for a time that is not a number from 0 on.
+        OptionError: for a time that is negative or not finite.
     """
 
     seconds: float = 120.0
@@ -67,7 +67,8 @@ class Search(Criterion):
         def report(done: int, total: int, partial: object = None, /) -> None:
             progress(done, total, ranking(partial) if isinstance(partial, SearchResult) else None)
 
-        # Races are won by large differences, which a faster number type shows too; the finals run in the one asked for.
+        # Most comparisons are decided by large differences, which a faster number type shows too. The final measurement
+        # uses the requested number type.
         loaded, dtype = calibration.loaded, calibration.dtype
         fast = resolved(AUTO, loaded.device) if dtype == "float32" else dtype
         found = search(
@@ -84,13 +85,13 @@ class Search(Criterion):
     def _seeds(
         self, calibration: Calibration, candidates: Candidates, progress: Progress
     ) -> Sequence[PruneSet]:
-        """What criteria that an analysis answers choose, each also with its own protection."""
+        """The sets chosen by the criteria that need only an analysis, each also with the criterion's own protection."""
         from entviz.analysis import measurable
 
         def not_yet(_done: int, _total: int, _partial: object = None, /) -> None:
             progress(0, int(self.seconds * 10))  # so that measuring for the seeds can be stopped, too
 
-        # A seed is a help and no condition: windows that are too short for an estimator do without its seed.
+        # Seeds are optional: if windows are too short for an estimator, the search starts without its seed.
         entropies = measurable(default_entropies(), calibration.windows.input_length)
         criteria: list[ByAnalysis] = [*map(EntroDrop, entropies), Cosine()]
         analysis = calibration.analysis_of([criterion.metric for criterion in criteria], not_yet)
