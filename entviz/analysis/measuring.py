@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from entviz.analysis.massive import Kept, MassiveCount, massive_tokens
 from entviz.analysis.result import Analysis
 from entviz.analysis.tables import block_table, site_table
 from entviz.blocks import KINDS, Block, PruneSet, all_blocks, check_levels, site_names
@@ -21,8 +22,11 @@ from entviz.estimators import METRICS, Entropy, Importance, Metric, default_metr
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import notes_on
-from entviz.progress import Progress, silent
+from entviz.progress import Progress, part, silent
 from entviz.text.windows import Windows
+from entviz.words.massive import left_out
+
+_SHARE = 0.4  # of the time, for the pass that finds massive tokens
 
 
 def analyze(
@@ -32,6 +36,7 @@ def analyze(
     levels: Sequence[str] = KINDS,
     *,
     drop: PruneSet | None = None,
+    without_massive: bool = False,
     dense: Analysis | None = None,
     cache: StateCache | None = None,
     progress: Progress = silent,
@@ -46,13 +51,18 @@ def analyze(
             (``knn(k=5)``), or metric objects. By default all metrics that do not take much longer than the model.
         levels: any of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
         drop: the blocks to drop.
-        dense: an analysis of the dense model on the same windows. If it has these metrics and levels, everything before
-            the first dropped block is taken from it instead of being measured again.
+        without_massive: measure every metric, entropy or importance, without the tokens that have massive activations
+            in the dense model; :mod:`entviz.analysis.massive` states the rule. If no token has, the numbers are those
+            of all tokens.
+        dense: an analysis of the dense model on the same windows. The massive tokens are taken from it if it has
+            counted them. If it has these metrics and levels for the same tokens, everything before the first dropped
+            block is taken from it instead of being measured again.
         cache: hidden states to start from, shared between calls; see :class:`entviz.decoder.states.StateCache`. With
             it and ``dense``, dropping a block in layer i of L costs (L - i) / L of an analysis.
 
     Raises:
-        OptionError: for an unknown metric or option, or too few tokens in a window for an estimator.
+        OptionError: for an unknown metric or option, or too few tokens in a window for an estimator, also
+            if too few are left without the massive ones.
         BlockError: for an unknown level, a dropped block that the model does not have, or if no block would be left.
         ModelError: if hidden states are not finite; the message says why.
     """
@@ -67,19 +77,35 @@ def analyze(
     layers = loaded.anatomy.layers
     blocks = all_blocks(layers, levels)
     first = min(drop.attention | drop.mlp, default=0)
-    if dense is None or not first or not _covers(dense, windows, chosen, levels):
+    if dense is None or not first or not _covers(dense, windows, chosen, levels, without_massive):
         first = 0
-    values = _Values(loaded, drop, chosen.values())
+    massive = kept = None
+    if without_massive:
+        massive = dense.massive if dense is not None and _same_windows(dense, windows) else None
+        if massive is None:
+            massive = massive_tokens(loaded, windows, progress=part(progress, 0, _SHARE))
+            progress = part(progress, _SHARE, 1)
+        kept = Kept(massive, len(windows), windows.input_length)
+        kept.check(chosen.values())
+    values = _Values(loaded, drop, chosen.values(), kept)
     if first and dense is not None:
         values.take_from(dense, first)
+    inside = levels != ("layer",)
+    # Of all sites of the dense model: which tokens are massive depends on nothing else.
+    count = MassiveCount(loaded) if inside and not drop and massive is None else None
     size = windows_per_batch(loaded.anatomy, windows.input_length)
     total = len(windows) * (layers - first)
     progress(0, total)
     with torch.inference_mode():
         for done, token_ids in batches(windows.inputs, size):
-            inside = levels != ("layer",)
+            values.begin(done, count)
             for layer in _pass(values, loaded, token_ids, drop, first, cache, done=done, inside=inside):
                 progress(done * (layers - first) + (layer + 1 - first) * len(token_ids), total)
+            if count is not None:
+                count.end_batch(token_ids, done)
+    said = notes_on(loaded, windows)
+    if without_massive and massive is not None:
+        said = (*said, left_out(massive, len(windows)))
     return Analysis(
         model=loaded.name,
         layers=layers,
@@ -88,8 +114,10 @@ def analyze(
         sites=site_table(layers, values.entropies, values.of_sites),
         blocks=block_table(blocks, values.entropies, values.importances, chosen),
         seconds=time.perf_counter() - started,
-        notes=notes_on(loaded, windows),
+        notes=said,
         drop=drop,
+        massive=massive if count is None else count.table,
+        without_massive=without_massive,
     )
 
 
@@ -101,10 +129,21 @@ def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
     return tuple(metric for metric in metrics if metric_of(metric).minimum_tokens <= tokens)
 
 
-def _covers(dense: Analysis, windows: Windows, metrics: Mapping[str, Metric], levels: Sequence[str]) -> bool:
-    """Whether a dense analysis covers these metrics and levels, on windows of the same number and length."""
+def _same_windows(dense: Analysis, windows: Windows) -> bool:
+    """Whether an analysis is of as many windows of the same length."""
+    return (dense.windows, dense.window_length) == (len(windows), windows.length)
+
+
+def _covers(
+    dense: Analysis,
+    windows: Windows,
+    metrics: Mapping[str, Metric],
+    levels: Sequence[str],
+    without_massive: bool,
+) -> bool:
+    """Whether a dense analysis covers these metrics and levels, for the same tokens of windows like these."""
     measured = set(zip(dense.blocks["kind"], dense.blocks["metric"], strict=True))
-    same = (dense.windows, dense.window_length, dense.drop) == (len(windows), windows.length, PruneSet())
+    same = not dense.drop and dense.without_massive == without_massive and _same_windows(dense, windows)
     return same and measured >= {(level, metric) for level in levels for metric in metrics}
 
 
@@ -159,21 +198,38 @@ def _pass(
 class _Values:
     """The values measured on each window: entropies by site and metric, importances by block and metric."""
 
-    def __init__(self, loaded: LoadedModel, drop: PruneSet, metrics: Iterable[Metric]) -> None:
-        self._loaded, self._drop = loaded, drop
+    def __init__(
+        self, loaded: LoadedModel, drop: PruneSet, metrics: Iterable[Metric], kept: Kept | None
+    ) -> None:
+        self._loaded, self._drop, self._kept = loaded, drop, kept
+        self._done = 0
+        self._count: MassiveCount | None = None
         metrics = tuple(metrics)
         self.of_sites = {one.spec: one for one in metrics if isinstance(one, Entropy)}
         self.of_blocks = {one.spec: one for one in metrics if isinstance(one, Importance)}
         self.entropies: dict[tuple[str, str], list[float]] = {}
         self.importances: dict[tuple[str, str], list[float]] = {}
 
+    def begin(self, done: int, count: MassiveCount | None) -> None:
+        """Windows from number ``done`` on come now, and ``count`` looks at them too."""
+        self._done, self._count = done, count
+
     def site(self, token_ids: Tensor, site: str, states: Tensor) -> None:
         """Measure the hidden states at a site."""
+        parts = self._parts(states)
         for spec, measure in self.of_sites.items():
-            found = measure(states).tolist()
+            found = _joined([(places, measure(kept).tolist()) for places, kept in parts])
             if not all_finite(found):
                 self._fail(token_ids, spec, site, states)
             self.entropies.setdefault((site, spec), []).extend(found)
+        if self._count is not None:
+            self._count.site(token_ids, site, states)
+
+    def _parts(self, states: Tensor) -> list[tuple[list[int], Tensor]]:
+        """The states to measure, with the places of the windows that they are of."""
+        if self._kept is None:
+            return [(list(range(len(states))), states)]
+        return list(self._kept.parts(states, self._done))
 
     def same(self, site: str, before: str, done: int, windows: int) -> None:
         """Copy the values of site ``before`` to ``site``, whose stream is the same.
@@ -189,13 +245,26 @@ class _Values:
     ) -> None:
         """Measure how a layer and its blocks change the stream. A block that leaves it unchanged has importance 0."""
         for spec, measure in self.of_blocks.items():
-            found = {kind: values.tolist() for kind, values in measure(before, middle, after).items()}
+            found = self._importances(measure, before, middle, after)
             idle = {"attn": middle is before, "mlp": after is middle, "layer": after is before}
             for kind, values in found.items():
                 if not all_finite(values):
                     self._fail(token_ids, spec, f"layer.{layer}", before, after)
                 values = [0.0] * len(values) if idle[kind] else values
                 self.importances.setdefault((f"{kind}.{layer}", spec), []).extend(values)
+
+    def _importances(
+        self, measure: Importance, before: Tensor, middle: Tensor | None, after: Tensor
+    ) -> dict[str, list[float]]:
+        found: dict[str, list[tuple[list[int], list[float]]]] = {}
+        befores, afters = self._parts(before), self._parts(after)
+        middles = (
+            [states for _, states in self._parts(middle)] if middle is not None else [None] * len(befores)
+        )
+        for (places, x), y, (_, z) in zip(befores, middles, afters, strict=True):
+            for kind, values in measure(x, y, z).items():
+                found.setdefault(kind, []).append((places, values.tolist()))
+        return {kind: _joined(parts) for kind, parts in found.items()}
 
     def take_from(self, dense: Analysis, first: int) -> None:
         """Take the values of all sites and blocks before layer ``first`` from a dense analysis."""
@@ -215,6 +284,12 @@ class _Values:
             f"'{metric}' is not a finite number at {site}, where hidden states reach {largest:.2g}: it is measured in "
             "float32, which cannot hold their squares. Leave this metric out."
         )
+
+
+def _joined(parts: Sequence[tuple[list[int], list[float]]]) -> list[float]:
+    """The values of windows by their places, in order."""
+    by_place = {place: value for places, values in parts for place, value in zip(places, values, strict=True)}
+    return [by_place[place] for place in sorted(by_place)]
 
 
 def _rows(table: pd.DataFrame, name: str) -> Iterator[tuple[str, str, list[float]]]:

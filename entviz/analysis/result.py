@@ -29,6 +29,12 @@ class Analysis:
         seconds: how long the measurement took.
         notes: sentences about how the text was read. A beginning token is measured like any other token.
         drop: the blocks that were dropped.
+        massive: the tokens with massive activations in the dense model, a row for each; see
+            :mod:`entviz.analysis.massive`. Columns: window and position (both from 0; what begins a window counts),
+            token_id, text (empty without a tokenizer), ratio (its norm over the median of its window's, the largest of
+            all sites), first and last (the sites between which it is massive). None where they were not counted: in
+            a pruned model with all its tokens, without the sites between attention and MLP, and in earlier versions.
+        without_massive: whether these tokens were left out.
     """
 
     model: str
@@ -40,6 +46,8 @@ class Analysis:
     seconds: float
     notes: tuple[str, ...] = ()
     drop: PruneSet = field(default_factory=PruneSet)
+    massive: pd.DataFrame | None = None
+    without_massive: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -62,12 +70,18 @@ class Analysis:
         return int(curve["depth"].iloc[int(curve["value"].to_numpy().argmin())]) - 1
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: model, windows, window_length, drop, notes, and sites and blocks with per-window values."""
+        """Plain data: model, windows, window_length, drop, notes, and sites and blocks with per-window values.
+
+        Also without_massive where that is so, and the massive tokens where there are such.
+        """
+        massive = [] if self.massive is None else self.massive.to_dict("records")
         return {
             "model": self.model,
             "windows": self.windows,
             "window_length": self.window_length,
             **({"drop": str(self.drop)} if self.drop else {}),
+            **({"without_massive": True} if self.without_massive else {}),
+            **({"massive": massive} if massive else {}),
             **noted(self.notes),
             "sites": records(self.sites, "site"),
             "blocks": records(self.blocks, "block"),

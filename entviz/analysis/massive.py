@@ -1,0 +1,172 @@
+"""Tokens with massive activations, and hidden states without them.
+
+    tokens = massive_tokens(loaded, windows)         # one pass through the model; a row for each massive token
+    kept = Kept(tokens, len(windows), windows.input_length)
+    for windows_of_part, states_of_part in kept.parts(states, first=0): ...
+
+The rule. At a site, a token is massive if the norm of its hidden state is above 10 times the median norm of its
+window's tokens there. A token that is massive at any site of the dense model is left out at all sites, and in the
+pruned model too: the steps of a curve, and the difference of two curves, then say what blocks do to the same tokens.
+Left out only where it is massive, a token would come and go between two sites, and the curve would step there though
+no block did anything to the others. The token still goes through the model, and the others attend to it.
+
+Which tokens these are is known once a text has gone through all layers, so measuring without them takes a pass before,
+in which only norms are taken (none where an analysis has counted them). To keep the states of all sites
+until then instead would save that pass, and take (2 L + 1) times the memory.
+
+Source: Sun et al. 2024, "Massive Activations in Large Language Models" (arXiv 2402.17762). They call an activation
+massive that is above 100 and about 1000 times the median of a hidden state's magnitudes; these few dimensions make
+nearly all of such a state's norm, which needs no bound on a magnitude and so no scale of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from entviz.blocks import PruneSet
+from entviz.decoder.batching import batches, windows_per_batch
+from entviz.errors import OptionError
+from entviz.estimators import Metric
+from entviz.finite import all_finite, cause
+from entviz.progress import Progress, silent
+from entviz.text.spelling import spell
+from entviz.words.massive import RATIO
+
+if TYPE_CHECKING:
+    from entviz.models.loaded import LoadedModel
+    from entviz.text.windows import Windows
+
+_COLUMNS: Final = ("window", "position", "token_id", "text", "ratio", "first", "last")
+
+
+def norm_ratios(states: Tensor) -> Tensor:
+    """How many times the median norm of its window each token's norm is.
+
+    Args:
+        states: hidden states at a site, shape (windows, tokens, width), any floating-point type.
+
+    Returns:
+        float64 (windows, tokens), without unit. The median of an even number of norms is the lower of the middle two;
+        where it is 0 so is every ratio, and no token is massive. Not finite where a state is not.
+    """
+    norms = torch.linalg.vector_norm(states, dim=2, dtype=torch.float32)
+    if not all_finite(norms):  # float32 cannot hold the squares of the largest numbers that it holds
+        norms = torch.linalg.vector_norm(states, dim=2, dtype=torch.float64)
+    norms = norms.double()
+    medians = norms.median(dim=1, keepdim=True).values
+    return torch.where(medians == 0, 0.0, norms / medians)
+
+
+class MassiveCount:
+    """Counts massive tokens as hidden states pass. Memory is that of one batch's token ids, and a row a token found."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        self._rows: list[tuple[Any, ...]] = []
+        self._found: dict[tuple[int, int], tuple[float, str, str]] = {}
+
+    def site(self, token_ids: Tensor, site: str, states: Tensor) -> None:
+        """Look at one site of a batch; sites come in order of depth. Raises ``ModelError`` for states not finite."""
+        ratios = norm_ratios(states)
+        if not all_finite(ratios):
+            raise cause(self._loaded, token_ids, PruneSet())
+        for window, position in (ratios > RATIO).nonzero().tolist():
+            ratio = float(ratios[window, position])
+            before, first, _ = self._found.get((window, position), (0.0, site, site))
+            self._found[window, position] = (max(ratio, before), first, site)
+
+    def end_batch(self, token_ids: Tensor, done: int) -> None:
+        """A batch has passed all sites; ``done`` windows came before it."""
+        tokenizer = self._loaded.optional_tokenizer
+        for (window, position), found in sorted(self._found.items()):
+            token_id = int(token_ids[window, position])
+            text = "" if tokenizer is None else "".join(spell(tokenizer, [token_id]))
+            self._rows.append((done + window, position, token_id, text, *found))
+        self._found.clear()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each massive token; see :attr:`entviz.analysis.Analysis.massive`."""
+        return pd.DataFrame(self._rows, columns=list(_COLUMNS))
+
+
+def massive_tokens(loaded: LoadedModel, windows: Windows, *, progress: Progress = silent) -> pd.DataFrame:
+    """The massive tokens of the dense model, found in one pass that takes norms alone.
+
+    Returns:
+        A row for each, as :attr:`entviz.analysis.Analysis.massive` has it.
+
+    Raises:
+        ModelError: where hidden states are not finite, saying why.
+    """
+    anatomy, count = loaded.anatomy, MassiveCount(loaded)
+    total = len(windows) * anatomy.layers
+    progress(0, total)
+    with torch.inference_mode():
+        for done, token_ids in batches(windows.inputs, windows_per_batch(anatomy, windows.input_length)):
+            hidden, calls = anatomy.begin(token_ids.to(loaded.device))
+            count.site(token_ids, "embed", hidden)
+            for i in range(anatomy.layers):
+                middle, hidden = anatomy.split_layers[i].trace(hidden, calls[i])
+                count.site(token_ids, f"attn.{i}", middle)
+                count.site(token_ids, f"layer.{i}", hidden)
+                progress(done * anatomy.layers + (i + 1) * len(token_ids), total)
+            count.end_batch(token_ids, done)
+    return count.table
+
+
+class Kept:
+    """The tokens of each window that are measured.
+
+    Args:
+        massive: the tokens left out, as :attr:`entviz.analysis.Analysis.massive` has them.
+        windows, tokens: how many windows of how many tokens there are.
+    """
+
+    def __init__(self, massive: pd.DataFrame, windows: int, tokens: int) -> None:
+        self._windows, self._tokens = windows, tokens
+        self._gone: dict[int, set[int]] = {}
+        for window, position in zip(massive["window"], massive["position"], strict=True):
+            self._gone.setdefault(int(window), set()).add(int(position))
+
+    def check(self, metrics: Iterable[Metric]) -> None:
+        """Raise ``OptionError`` where a window keeps fewer tokens than a metric needs."""
+        if not self._gone:
+            return
+        window = max(self._gone, key=lambda each: len(self._gone[each]))
+        kept = self._tokens - len(self._gone[window])
+        for metric in metrics:
+            if kept < metric.minimum_tokens:
+                raise OptionError(
+                    f"The {metric.spec} estimator needs at least {metric.minimum_tokens} tokens in a window, and "
+                    f"window {window + 1} of {self._windows} has {kept} without its massive tokens: {metric.remedy}, "
+                    "or measure with all tokens."
+                )
+
+    def parts(self, states: Tensor, first: int) -> Iterator[tuple[list[int], Tensor]]:
+        """The hidden states of what is kept, of windows that keep equally many tokens together.
+
+        Args:
+            states: shape (windows, tokens, width), of windows from number ``first`` on.
+
+        Yields:
+            The places of some of these windows, and their states (windows of the part, kept tokens, width).
+        """
+        by_count: dict[int, list[int]] = {}
+        for place in range(len(states)):
+            by_count.setdefault(len(self._gone.get(first + place, ())), []).append(place)
+        for gone, places in by_count.items():
+            if not gone:
+                yield places, states if len(places) == len(states) else states[places]
+                continue
+            columns = [
+                [token for token in range(self._tokens) if token not in self._gone[first + place]]
+                for place in places
+            ]
+            rows = torch.tensor(places, device=states.device).unsqueeze(1)
+            yield places, states[rows, torch.tensor(columns, device=states.device)]
