@@ -21,7 +21,7 @@ nearly all of such a state's norm, which needs no bound on a magnitude and so no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -170,3 +170,14 @@ class Kept:
             ]
             rows = torch.tensor(places, device=states.device).unsqueeze(1)
             yield places, states[rows, torch.tensor(columns, device=states.device)]
+
+
+def parts_of(states: Tensor, kept: Kept | None, first: int) -> list[tuple[list[int], Tensor]]:
+    """The states to measure, with the places of their windows, as :meth:`Kept.parts` has them; None keeps all."""
+    return [(list(range(len(states))), states)] if kept is None else list(kept.parts(states, first))
+
+
+def joined(parts: Sequence[tuple[list[int], list[float]]]) -> list[float]:
+    """The values of windows in order, from those of parts with the places of their windows."""
+    by_place = {place: value for places, values in parts for place, value in zip(places, values, strict=True)}
+    return [by_place[place] for place in sorted(by_place)]

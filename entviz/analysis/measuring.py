@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from entviz.analysis.massive import Kept, MassiveCount, massive_tokens
+from entviz.analysis.massive import Kept, MassiveCount, joined, massive_tokens, parts_of
 from entviz.analysis.result import Analysis
 from entviz.analysis.tables import block_table, site_table
 from entviz.blocks import KINDS, Block, PruneSet, all_blocks, check_levels, site_names
@@ -218,7 +218,7 @@ class _Values:
         """Measure the hidden states at a site."""
         parts = self._parts(states)
         for spec, measure in self.of_sites.items():
-            found = _joined([(places, measure(kept).tolist()) for places, kept in parts])
+            found = joined([(places, measure(kept).tolist()) for places, kept in parts])
             if not all_finite(found):
                 self._fail(token_ids, spec, site, states)
             self.entropies.setdefault((site, spec), []).extend(found)
@@ -226,10 +226,7 @@ class _Values:
             self._count.site(token_ids, site, states)
 
     def _parts(self, states: Tensor) -> list[tuple[list[int], Tensor]]:
-        """The states to measure, with the places of the windows that they are of."""
-        if self._kept is None:
-            return [(list(range(len(states))), states)]
-        return list(self._kept.parts(states, self._done))
+        return parts_of(states, self._kept, self._done)
 
     def same(self, site: str, before: str, done: int, windows: int) -> None:
         """Copy the values of site ``before`` to ``site``, whose stream is the same.
@@ -264,7 +261,7 @@ class _Values:
         for (places, x), y, (_, z) in zip(befores, middles, afters, strict=True):
             for kind, values in measure(x, y, z).items():
                 found.setdefault(kind, []).append((places, values.tolist()))
-        return {kind: _joined(parts) for kind, parts in found.items()}
+        return {kind: joined(parts) for kind, parts in found.items()}
 
     def take_from(self, dense: Analysis, first: int) -> None:
         """Take the values of all sites and blocks before layer ``first`` from a dense analysis."""
@@ -284,12 +281,6 @@ class _Values:
             f"'{metric}' is not a finite number at {site}, where hidden states reach {largest:.2g}: it is measured in "
             "float32, which cannot hold their squares. Leave this metric out."
         )
-
-
-def _joined(parts: Sequence[tuple[list[int], list[float]]]) -> list[float]:
-    """The values of windows by their places, in order."""
-    by_place = {place: value for places, values in parts for place, value in zip(places, values, strict=True)}
-    return [by_place[place] for place in sorted(by_place)]
 
 
 def _rows(table: pd.DataFrame, name: str) -> Iterator[tuple[str, str, list[float]]]:

@@ -21,6 +21,7 @@ from entviz.cli.shared import (
     words,
 )
 from entviz.estimators import METRICS, default_metrics
+from entviz.words.massive import massive_ones
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -44,6 +45,12 @@ def add(commands: Any) -> None:
         metavar="BLOCKS",
         help="measure the pruned model: attn.5,layer.7 or @recipe.json (default: the dense model)",
     )
+    command.add_argument(
+        "--without-massive",
+        action="store_true",
+        help="measure without tokens that have massive activations: those whose norm is above 10 times the median norm "
+        "of their window's tokens at some site (default: all tokens)",
+    )
     add_report(command)
     add_keeping(command)
 
@@ -55,7 +62,12 @@ def run(options: argparse.Namespace) -> None:
     metrics, levels = metric_options.applied(options, words(options.metric)), words(options.level)
     drop = read_drop(options)
     sample, notes = read_sample(options)
-    study = AnalyzePruned(sample, metrics, levels, drop) if drop else Analyze(sample, metrics, levels)
+    massive: dict[str, Any] = {"without_massive": options.without_massive}
+    study = (
+        AnalyzePruned(sample, metrics, levels, drop, **massive)
+        if drop
+        else Analyze(sample, metrics, levels, **massive)
+    )
     with runner_for(options) as runner, progress_bar("analyze") as progress:
         outcome = runner.run_now(study, progress)
     analysis = outcome.result
@@ -75,4 +87,6 @@ def _print(analysis: Analysis, where: str) -> None:
         print_table("Entropy at each site (nats)", analysis.sites, "site")
         for metric in dict.fromkeys(analysis.sites["metric"]):
             print(f"Turning point by {metric}: layer {analysis.turning_point(metric)}.")
+        if analysis.massive is not None and len(analysis.massive) and not analysis.without_massive:
+            print(f"{massive_ones(analysis.massive, analysis.windows)} --without-massive measures without.")
     print_table("Entropy increase (nats); for cosine, importance = 1 - similarity", analysis.blocks, "block")

@@ -15,6 +15,7 @@ from entviz.figures import costs, depth, reading, tables, tokens
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
+from entviz.words.massive import RULE as MASSIVE_RULE
 from entviz.words.metrics import metric_title
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def of_analysis(
     entropies = [metric for metric in metrics if metric in analysis.entropies]
     if entropies:
         sections.append(Section("Sites", table=tables.site_table(analysis, entropies)))
+    if analysis.massive is not None and len(analysis.massive):
+        heading = "Tokens left out" if analysis.without_massive else "Tokens with massive activations"
+        sections.append(Section(heading, MASSIVE_RULE, table=analysis.massive))
     again = command(
         about,
         "analyze",
@@ -57,6 +61,7 @@ def of_analysis(
             "--windows": analysis.windows,
             "--window-length": analysis.window_length,
             "--drop": str(analysis.drop),
+            "--without-massive": analysis.without_massive,
         },
     )
     subtitle = measured_on(about, analysis.windows, analysis.window_length, analysis.notes)

@@ -25,6 +25,7 @@ class Analyze(TextStudy["Analysis"]):
     Attributes:
         metrics: as they are written, see :mod:`entviz.estimators`; by default those that pages share.
         levels: kinds of block. These and the metrics are put into one order, as it makes no difference.
+        without_massive: measure without tokens that have massive activations; see :mod:`entviz.analysis.massive`.
 
     Raises:
         OptionError: for an unknown metric.
@@ -33,6 +34,7 @@ class Analyze(TextStudy["Analysis"]):
 
     metrics: tuple[str, ...] = field(default_factory=default_metrics)
     levels: tuple[str, ...] = KINDS
+    without_massive: bool = field(default=False, kw_only=True)
 
     kind = "analysis"
     title = "Analysis"
@@ -43,13 +45,38 @@ class Analyze(TextStudy["Analysis"]):
         object.__setattr__(self, "metrics", specs_in_order(self.metrics))
         object.__setattr__(self, "levels", in_order_of_kind(self.levels))
 
+    @property
+    def slot(self) -> str:
+        """A page shows both: one does not supersede the other."""
+        return f"{self.kind} without massive tokens" if self.without_massive else self.kind
+
     def options(self) -> dict[str, Any]:
-        return self.sample.options() | {"metrics": list(self.metrics), "levels": list(self.levels)}
+        # With all tokens it is no option, as before there was one.
+        massive = {"without_massive": True} if self.without_massive else {}
+        return self.sample.options() | {"metrics": list(self.metrics), "levels": list(self.levels)} | massive
 
     def compute(self, material: Material, progress: Progress) -> Analysis:
         from entviz.analysis import analyze
 
-        return analyze(material.loaded, material.windows, self.metrics, self.levels, progress=progress)
+        return analyze(
+            material.loaded,
+            material.windows,
+            self.metrics,
+            self.levels,
+            without_massive=self.without_massive,
+            dense=self._with_all_tokens(material),
+            progress=progress,
+        )
+
+    def _with_all_tokens(self, material: Material) -> Analysis | None:
+        """An analysis that names the massive tokens, where one is needed and known."""
+        if not self.without_massive:
+            return None
+        for metrics in dict.fromkeys((self.metrics, default_metrics())):
+            study = Analyze(self.sample, metrics)
+            if (found := material.results.get(study, material.windows.fingerprint)) is not None:
+                return found
+        return None
 
     def summarize(self, result: Analysis) -> dict[str, Any]:
         metrics = dict.fromkeys(result.sites["metric"])
@@ -59,7 +86,8 @@ class Analyze(TextStudy["Analysis"]):
     def found(cls, run: Run) -> str:
         turning = run.summary.get("turning_point") or {}
         layers = ", ".join(f"{name} {layer}" for name, layer in turning.items())
-        return f"entropy lowest after layer: {layers}" if layers else ""
+        without = ", without massive tokens" if run.options.get("without_massive") else ""
+        return f"entropy lowest after layer: {layers}{without}" if layers else ""
 
     @classmethod
     def report(
@@ -79,6 +107,7 @@ class Analyze(TextStudy["Analysis"]):
         return {
             "metrics": tuple(name for name in METRICS if name in names),
             "level": tuple(run.options["levels"]),
+            "without_massive": run.options.get("without_massive", False),
         }
 
     @classmethod

@@ -38,7 +38,8 @@ class AnalyzePruned(Analyze):
     @property
     def dense(self) -> Analyze:
         """The analysis of the dense model to start from, if it is known."""
-        return Analyze(self.sample, self.metrics if self.along is None else self.along, self.levels)
+        metrics = self.metrics if self.along is None else self.along
+        return Analyze(self.sample, metrics, self.levels, without_massive=self.without_massive)
 
     def options(self) -> dict[str, Any]:
         return super().options() | {"drop": str(self.drop)}
@@ -49,7 +50,10 @@ class AnalyzePruned(Analyze):
         specs = [spec for spec in cls.measured(run) if is_entropy(spec)]
         specs.sort(key=lambda spec: (base(spec) in default_metrics(), spec in METRICS))
         # The criterion whose entropy is chosen by hand; its package is no part of what computes this.
-        return {"prune.criterion": "entrodrop", "prune.estimator": base(specs[0])} if specs else {}
+        massive = {"without_massive": run.options.get("without_massive", False)}
+        if not specs:
+            return massive
+        return {"prune.criterion": "entrodrop", "prune.estimator": base(specs[0])} | massive
 
     @classmethod
     def found_by_page(cls, run: Run) -> bool:
@@ -69,7 +73,9 @@ class AnalyzePruned(Analyze):
             self.metrics,
             self.levels,
             drop=self.drop,
-            dense=material.results.get(self.dense, material.windows.fingerprint),
+            without_massive=self.without_massive,
+            dense=material.results.get(self.dense, material.windows.fingerprint)
+            or self._with_all_tokens(material),
             cache=material.states,
             progress=progress,
         )

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RATIO: Final = 10  # a massive token's norm is above so many times the median of its window's
+RULE: Final = (
+    f"A token is massive if at some site of the dense model its hidden state's norm is above {RATIO} times the median "
+    "norm of its window's tokens there (after Sun et al. 2024, arXiv 2402.17762)."
+)
 _NAMED: Final = 4  # tokens that a sentence names
 
 
@@ -42,6 +46,13 @@ def repr_of(text: str) -> str:
 def how_large(massive: pd.DataFrame) -> str:
     """Their largest norm: "up to 985 × the median norm"."""
     return f"up to {float(massive['ratio'].max()):,.0f} × the median norm"
+
+
+def massive_ones(massive: pd.DataFrame, windows: int) -> str:
+    """A sentence that stands beside numbers that were measured with them; ``massive`` has some."""
+    who = named(massive, windows)
+    verb = "have" if len(massive) > 1 else "has"
+    return f"{who[0].upper()}{who[1:]} {verb} massive activations, {how_large(massive)}."
 
 
 def left_out(massive: pd.DataFrame, windows: int) -> str:

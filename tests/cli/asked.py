@@ -53,6 +53,19 @@ SAME = {
             AnalyzePruned(request(at), ("bucket",), drop=PruneSet.parse("attn.1,mlp.2")), "tests"
         ),
     ),
+    "analyze without massive tokens": (
+        "analysis",
+        ("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--without-massive"),
+        lambda here, at: here.ask(Analyze(request(at), ("bucket",), without_massive=True), "tests"),
+    ),
+    "analyze the pruned model without them": (
+        "pruned analysis",
+        ("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--drop", "mlp.2", "--without-massive"),
+        lambda here, at: here.ask(
+            AnalyzePruned(request(at), ("bucket",), drop=PruneSet.parse("mlp.2"), without_massive=True),
+            "tests",
+        ),
+    ),
     "evaluate": (
         "evaluation",
         ("evaluate", "--text", TEXT, *CUT, "--drop", "mlp.2,attn.1"),

@@ -25,6 +25,7 @@ COMPARE = ("compare", "--text", TEXT, "--window-length", "40", "--criteria", "en
 
 ASKED = {
     "analyze": ("analyze", "--text", TEXT, *CUT),
+    "without massive tokens": ("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--without-massive"),
     "other weights": ("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--dtype", "bfloat16"),
     "evaluate": ("evaluate", "--text", TEXT, *CUT, "--drop", "attn.1,layer.2"),
     "evaluate in bfloat16": ("evaluate", "--text", TEXT, *CUT, "--dtype", "bfloat16"),
