@@ -1,15 +1,15 @@
-"""What is measured of hidden states: one metric a file, one registry.
+"""Metrics of hidden states: one file for each metric, one registry.
 
     from entviz.estimators import METRICS, cosine_importance, estimator, metric_of
 
     knn = estimator("knn", k=5)
     knn(states)                              # (windows, tokens, width) -> float64 (windows,), in nats
     metric_of("knn(k=5)") == knn             # a metric with its options as text: spec.py
-    METRICS["knn"].options()                 # what can be set of it
+    METRICS["knn"].options()                 # its options
     cosine_importance(before, after)         # float64 (windows,)
 
-A new metric is a file beside these with one frozen dataclass that extends ``Entropy`` or ``Importance``, and its line
-in ``METRICS`` of ``registry.py``. Importing the package does not import torch.
+A new metric is a file in this package with one frozen dataclass that extends ``Entropy`` or ``Importance``, and a line
+in ``METRICS`` in ``registry.py``. Importing the package does not import torch.
 """
 
 from entviz.estimators.cosine import block_importances, cosine_importance

@@ -19,18 +19,18 @@ class Bucket(Entropy):
 
     Every dimension gets ``buckets`` equal-width buckets from its smallest to its largest value in the window. With
     p_b the share of the window's tokens in bucket b, H is the sum over dimensions of -sum_b p_b log p_b: the
-    entropy that the dimensions would have together if they were independent. The largest value falls in the last
-    bucket. A constant dimension has entropy 0, and so has one whose range is so small that ``buckets / range``
-    overflows float32.
+    joint entropy of the dimensions if they were independent. The largest value falls in the last bucket. A constant
+    dimension has entropy 0, and so does a dimension whose range is so small that ``buckets / range`` overflows
+    float32.
 
     Source: Yang et al. 2025, "Entropy-Based Block Pruning for Efficient Large Language Models"
     (arXiv 2504.03794), section 3.2, bucket-based estimation; the plug-in estimate of Shannon entropy.
 
     Args:
-        buckets: how many buckets a dimension gets, from 2 to 4096.
+        buckets: the number of buckets in each dimension, from 2 to 4096.
 
     Raises:
-        OptionError: ``buckets`` is not such a number.
+        OptionError: ``buckets`` is out of range or not a whole number.
 
     Example:
         >>> import torch

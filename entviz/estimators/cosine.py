@@ -1,4 +1,4 @@
-"""Cosine importance: how far a block turns the hidden states."""
+"""Cosine importance: how much a block changes the direction of the hidden states."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class CosineImportance(Importance):
 
 
 def cosine_importance(before: Tensor, after: Tensor) -> Tensor:
-    """One minus the mean cosine similarity of what enters a block and what leaves it.
+    """One minus the mean cosine similarity of a block's input and output.
 
-    A state of norm 0 has no direction and counts as at right angles to everything.
+    A state of norm 0 has no direction; its cosine similarity with every state is taken as 0.
 
     Source: He et al. 2024, "What Matters in Transformers? Not All Attention is Needed" (arXiv 2406.15786),
     equation 1; also the Block Influence of Men et al. 2024, "ShortGPT" (arXiv 2403.03853), equation 1.
@@ -54,7 +54,7 @@ def cosine_importance(before: Tensor, after: Tensor) -> Tensor:
         or an infinity has importance NaN.
 
     Raises:
-        OptionError: the states are not such tensors, differ in shape, or hold no tokens.
+        OptionError: the states have the wrong number of dimensions or type, differ in shape, or hold no tokens.
 
     Example:
         >>> import torch
@@ -67,15 +67,16 @@ def cosine_importance(before: Tensor, after: Tensor) -> Tensor:
 
 
 def block_importances(before: Tensor, middle: Tensor | None, after: Tensor) -> dict[str, Tensor]:
-    """``cosine_importance`` of a layer and of its two blocks, each site read once.
+    """``cosine_importance`` of a layer and of its two blocks. Each site is read only once.
 
     Args:
         before: hidden states before the layer, shape (windows, tokens, width), any floating-point type.
-        middle: hidden states between its attention and its MLP, of the same shape; None to do without.
+        middle: hidden states between its attention and its MLP, of the same shape; or None.
         after: hidden states after it, of the same shape.
 
     Returns:
-        Importance of ``attn``, ``mlp`` and ``layer``, of ``layer`` alone without ``middle``; each float64 (windows,).
+        Importance of ``attn``, ``mlp`` and ``layer``, or only of ``layer`` if ``middle`` is None; each float64
+        (windows,).
 
     Raises:
         OptionError: as ``cosine_importance`` does.
@@ -94,7 +95,7 @@ def block_importances(before: Tensor, middle: Tensor | None, after: Tensor) -> d
 
 
 def _mean_cosines(*sites: Tensor) -> list[Tensor]:
-    """Mean cosine over tokens: of x, y: [xy]; of x, y, z: [xy, yz, xz]. Each float64 (windows,)."""
+    """Mean cosines over tokens: [xy] for two sites x, y; [xy, yz, xz] for three. Each is float64 (windows,)."""
     from entviz import kernels
     from entviz.estimators.states import windows_of_states
 

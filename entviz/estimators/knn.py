@@ -24,13 +24,13 @@ class NearestNeighbours(Entropy):
     so that H(cX) = H(X) + d log c. It is a differential entropy: it can be negative.
 
     Source: Kozachenko and Leonenko 1987, "Sample estimate of the entropy of a random vector", with log n - log k
-    in the place of digamma(n) - digamma(k), as in Yang et al. 2025 (arXiv 2504.03794), section 3.2.
+    instead of digamma(n) - digamma(k), as in Yang et al. 2025 (arXiv 2504.03794), section 3.2.
 
     Args:
-        k: which neighbour, from 1 to 65536.
+        k: the rank of the neighbour, from 1 to 65536.
 
     Raises:
-        OptionError: ``k`` is not such a number.
+        OptionError: ``k`` is out of range or not a whole number.
 
     Example:
         >>> import torch
@@ -51,7 +51,7 @@ class NearestNeighbours(Entropy):
 
     @property
     def minimum_tokens(self) -> int:
-        """One token more than k, for a token is not its own neighbour."""
+        """k + 1, because a token is not its own neighbour."""
         return self.k + 1
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -70,16 +70,16 @@ def kth_distance(states: Tensor, k: int) -> Tensor:
 
     Args:
         states: float32, shape (windows, tokens, width).
-        k: which neighbour, from 1 and below the number of tokens.
+        k: the rank of the neighbour, at least 1 and less than the number of tokens.
 
     Returns:
-        float64, shape (windows, tokens); NaN where the window holds a state that is not finite. As exact as float32
-        states are, also where tokens are very near to one another.
+        float64, shape (windows, tokens); NaN if the window holds a state that is not finite. Distances have the
+        accuracy of the float32 states, even between tokens that are very close to each other.
     """
     squares, doubtful = _kth_squared_distance(states, k)
     radii = squares.double().sqrt_()
     if bool(doubtful.any()):
-        # Most often what the tokens have in common is large, in a few dimensions: without it little is left to cancel.
+        # Tokens usually share large values in a few dimensions. Subtracting these leaves little that can cancel.
         chosen = doubtful.any(dim=1).nonzero().flatten()
         centred = states[chosen] - states[chosen].double().mean(dim=1, keepdim=True).float()
         squares, doubtful = _kth_squared_distance(centred, k)
@@ -90,7 +90,7 @@ def kth_distance(states: Tensor, k: int) -> Tensor:
 
 
 def _kth_squared_distance(states: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The squares, float32 (windows, tokens), and whether each has lost digits to cancellation, bool."""
+    """The squared distances, float32 (windows, tokens), and whether each has lost digits to cancellation, bool."""
     from entviz import kernels
     from entviz.estimators.states import CANCELLATION, gram
 
@@ -118,11 +118,11 @@ def kth_squared_distance_by_torch(products: Tensor, k: int) -> Tensor:
 
 
 def _measure_differences(states: Tensor, k: int, radii: Tensor, doubtful: Tensor) -> None:
-    """Replace doubtful radii by ones measured from coordinate differences, which is exact and slow.
+    """Recompute doubtful radii from coordinate differences, which is accurate and slow.
 
     Args:
         states: float32, shape (windows, tokens, width).
-        k: which neighbour, from 1.
+        k: the rank of the neighbour, at least 1.
         radii: float64, shape (windows, tokens); changed in place.
         doubtful: bool, shape (windows, tokens).
     """

@@ -50,10 +50,10 @@ class MatrixEntropy(Entropy):
 
 
 def effective_rank(states: Tensor) -> Tensor:
-    """How many directions a window's tokens take up, as a real number.
+    """The effective number of directions that a window's tokens occupy, as a real number.
 
-    The exponential of the Shannon entropy of the singular values of X, normalized to add up to 1. (Singular values,
-    where ``MatrixEntropy`` normalizes their squares; exp of that one is a rank too, a lower one.)
+    This is the exponential of the Shannon entropy of the singular values of X, normalized to add up to 1.
+    ``MatrixEntropy`` normalizes the squares of the singular values instead; its exponential is a rank too, and lower.
 
     Source: Roy and Vetterli 2007, "The effective rank: a measure of effective dimensionality", definition 1.
 
@@ -65,7 +65,7 @@ def effective_rank(states: Tensor) -> Tensor:
         infinity has rank NaN.
 
     Raises:
-        OptionError: the states are not such a tensor, or hold no tokens.
+        OptionError: the states have the wrong number of dimensions or type, or hold no tokens.
 
     Example:
         >>> import torch
@@ -86,8 +86,8 @@ def _gram_eigenvalues(states: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
     finite = states.isfinite().all(dim=2).all(dim=1)
-    # Scaling changes no share and keeps the squares far from overflow; the smaller of the two products has all
-    # the eigenvalues that are not zero.
+    # Scaling does not change the shares and keeps the squares far from overflow. The smaller of the two products has
+    # all non-zero eigenvalues.
     precise = torch.where(finite[:, None, None], states, 0).double()
     precise = precise / precise.abs().amax(dim=(1, 2), keepdim=True).clamp(
         min=torch.finfo(torch.float64).tiny
@@ -98,7 +98,7 @@ def _gram_eigenvalues(states: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _entropy_of_shares(amounts: Tensor) -> Tensor:
-    """Shannon entropy in nats of non-negative amounts (windows, n) as shares of their sum; 0 where all are zero."""
+    """Shannon entropy in nats of non-negative amounts (windows, n) as shares of their sum; 0 if all are zero."""
     import torch
 
     total = amounts.sum(dim=1, keepdim=True)

@@ -1,9 +1,9 @@
-"""What a metric is: something that is measured of hidden states, with all that others need to know of it.
+"""The metric interface: a measurement of hidden states, and everything that the rest of entviz needs to know about it.
 
 A metric is a frozen dataclass that extends :class:`Entropy` or :class:`Importance`: its fields are its options, its
-class attributes describe it. To add one, write such a class in a file of its own and put it into ``METRICS`` of
-``registry.py``: the command line, the pages, criteria, comparisons and reports list what is there. Files of metrics
-import torch inside their functions, so that listing metrics does not take the seconds that importing torch takes.
+class attributes describe it. To add a metric, write such a class in a file of its own and add it to ``METRICS`` in
+``registry.py``. The command line, the pages, criteria, comparisons and reports list what the registry holds. The files
+of metrics import torch inside their functions, because importing torch takes seconds and listing metrics should not.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric(ABC):
-    """Something that is measured of hidden states, with its options.
+    """A measurement of hidden states, with its options.
 
     Attributes:
-        name: as it is written.
-        title: its name for a reader; ``word`` is the same in the middle of a sentence.
-        about: a sentence for people on what it says; ``{k}`` in it stands for the option ``k``.
-        source: where it was published.
-        unit: of its values.
+        name: its name in the shell, in links and in keys.
+        title: its name for a reader; ``word`` is its name in the middle of a sentence.
+        about: a sentence for readers that explains it; ``{k}`` in it stands for the option ``k``.
+        source: the paper that published it.
+        unit: the unit of its values.
         kind: ``entropy`` of a site, or ``importance`` of a block.
-        axis_title: what stands at the axis of a chart of its values.
-        optional: why it is measured only where it is asked for; empty where it is measured by default, along with the
-            others in one forward pass, which is what the analysis that pages share holds.
+        axis_title: the title of a chart axis of its values.
+        optional: why it is measured only on request; empty if it is measured by default. The analysis that pages share
+            holds all default metrics, measured in one forward pass.
         shown: whether the Explore page shows it at first.
-        minimum_tokens: how many tokens a window needs; ``remedy`` is what to do where it has fewer.
+        minimum_tokens: the number of tokens that a window needs; ``remedy`` says what to do if it has fewer.
 
     Raises:
         OptionError: for a value of an option that is out of bounds.
@@ -58,7 +58,7 @@ class Metric(ABC):
 
     @property
     def minimum_tokens(self) -> int:
-        """How many tokens a window needs."""
+        """The number of tokens that a window needs."""
         return 1
 
     @classmethod
@@ -68,7 +68,7 @@ class Metric(ABC):
 
     @property
     def changed(self) -> dict[str, str]:
-        """The options that have not their usual value, as they are written."""
+        """The options whose values are not the defaults, as text."""
         return {
             each.name: written(value)
             for each in self.options()
@@ -77,19 +77,19 @@ class Metric(ABC):
 
     @property
     def spec(self) -> str:
-        """Its name with the options that have not their usual value: ``knn(k=5)``; see ``spec.py``."""
+        """Its name with the options whose values are not the defaults: ``knn(k=5)``; see ``spec.py``."""
         inner = ",".join(f"{name}={value}" for name, value in self.changed.items())
         return f"{self.name}({inner})" if inner else self.name
 
     @property
     def description(self) -> str:
-        """``about`` with the options as they are, and the source."""
+        """``about`` with the values of the options, and the source."""
         values = {each.name: written(getattr(self, each.name)) for each in self.options()}
         return f"{self.about.format(**values)} {self.source}."
 
     def titled(self, noun: str | None = None, *, sentence: bool = False) -> str:
-        """Its title with the options that have not their usual value: ``KNN, k = 5``; with a noun, which may be empty,
-        ``KNN entropy (k = 5)``. ``sentence`` says that it stands in the middle of one.
+        """Its title with the options whose values are not the defaults: ``KNN, k = 5``, or with a noun, which may be
+        empty, ``KNN entropy (k = 5)``. ``sentence`` gives the form for the middle of a sentence.
         """
         title = " ".join(filter(None, (self.word if sentence else self.title, noun)))
         options = ", ".join(f"{name} = {value}" for name, value in self.changed.items())
@@ -98,7 +98,7 @@ class Metric(ABC):
         return f"{title}, {options}" if noun is None else f"{title} ({options})"
 
     def check_tokens(self, tokens: int) -> None:
-        """Raise OptionError if windows of so many tokens are too short."""
+        """Raise OptionError if windows of ``tokens`` tokens are too short."""
         if tokens < self.minimum_tokens:
             raise OptionError(
                 f"The {self.spec} estimator needs at least {self.minimum_tokens} tokens in a window; "
@@ -108,7 +108,7 @@ class Metric(ABC):
 
 @dataclass(frozen=True)
 class Entropy(Metric):
-    """A metric of the hidden states at one site. Of a block, the increase from the site before it to the one after."""
+    """A metric of the hidden states at one site. A block's value is the increase from its input to its output."""
 
     kind = "entropy"
     unit = "nats"
@@ -125,16 +125,16 @@ class Entropy(Metric):
             float64, shape (windows,), in nats. A window that holds NaN or an infinity has entropy NaN.
 
         Raises:
-            OptionError: the states are not such a tensor, or too short.
+            OptionError: the states have the wrong number of dimensions or type, or too few tokens.
         """
 
 
 @dataclass(frozen=True)
 class Importance(Metric):
-    """A metric of what a block does to the hidden states that enter it: the lower, the less.
+    """A metric of how much a block changes its input: the lower the value, the smaller the change.
 
     Attributes:
-        complement: what 1 minus it is; empty where that means nothing.
+        complement: the name of 1 minus the value; empty if that has no meaning.
     """
 
     kind = "importance"
@@ -146,13 +146,13 @@ class Importance(Metric):
 
         Args:
             before: hidden states before the layer, shape (windows, tokens, width), any floating-point type.
-            middle: hidden states between its attention and its MLP, of the same shape; None to do without.
+            middle: hidden states between its attention and its MLP, of the same shape; or None.
             after: hidden states after it, of the same shape.
 
         Returns:
-            Importance of ``attn``, ``mlp`` and ``layer``, of ``layer`` alone without ``middle``; each float64
+            Importance of ``attn``, ``mlp`` and ``layer``, or only of ``layer`` if ``middle`` is None; each float64
             (windows,). A window that holds NaN or an infinity has importance NaN.
 
         Raises:
-            OptionError: the states are not such tensors, or differ in shape.
+            OptionError: the states have the wrong number of dimensions or type, or differ in shape.
         """

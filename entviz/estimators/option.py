@@ -21,12 +21,13 @@ _MOST_CHARACTERS = (
 
 @dataclass(frozen=True)
 class Option:
-    """What can be set of a metric.
+    """An option of a metric.
 
     Attributes:
         name: the field's name.
-        default: its usual value, whose type is the option's: int for whole numbers, float for numbers.
-        low, high: the bounds. A whole number may be either; a number lies above ``low`` and may be ``high``.
+        default: the default value. Its type is the option's type: int for whole numbers, float for real numbers.
+        low, high: the bounds. A whole number may equal either; a real number must be above ``low`` and may equal
+            ``high``.
         purpose: what it sets, for a help text.
     """
 
@@ -56,12 +57,12 @@ class Option:
             number = value if isinstance(value, int) else math.nan
         else:
             number = value if isinstance(value, int | float) else math.nan
-        # Nothing is true of NaN, so it is refused too.
+        # Every comparison with NaN is false, so NaN is refused too.
         if not (self.low <= number if self.whole else self.low < number) or not number <= self.high:
             raise OptionError(f"{self.name} must be {self.bounds}, not {_shown(value)}.")
 
     def read(self, text: str) -> int | float | str:
-        """The number that is written, or the text itself if it is no number, which ``check`` then refuses."""
+        """The number that the text gives, or the text itself if it is not a number; ``check`` then refuses it."""
         text = text.strip()
         if len(text) > _MOST_CHARACTERS or not text.isascii() or not _NUMBER.fullmatch(text):
             return text
@@ -83,7 +84,7 @@ def options_of(cls: Any) -> tuple[Option, ...]:
 
 
 def written(value: float) -> str:
-    """A number as it stands in a spec: the shortest that reads back the same."""
+    """A number as text in a spec: the shortest text that reads back as the same number."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 

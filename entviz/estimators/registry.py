@@ -1,4 +1,4 @@
-"""The metrics by name. A new one is a line here."""
+"""The registry of metrics by name. A new metric adds one line here."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def entropies() -> tuple[str, ...]:
 
 
 def default_metrics() -> tuple[str, ...]:
-    """The names of the metrics that are measured unless others are asked for; pages share an analysis of these."""
+    """The names of the metrics that are measured by default; pages share an analysis of these."""
     return tuple(name for name, kind in METRICS.items() if not kind.optional)
 
 
 def default_entropies() -> tuple[str, ...]:
-    """Those of them that are entropies."""
+    """The names of the default metrics that are entropies."""
     return tuple(name for name in default_metrics() if issubclass(METRICS[name], Entropy))
 
 
@@ -38,7 +38,7 @@ def metric(name: str, **options: Any) -> Metric:
     """The metric of that name with its options.
 
     Raises:
-        OptionError: there is no such metric, it has no such option, or the option's value cannot be used.
+        OptionError: there is no metric of that name, it has no such option, or the option's value is out of bounds.
     """
     kind = METRICS[name]
     known = [each.name for each in kind.options()]
@@ -53,7 +53,7 @@ def estimator(name: str, **options: Any) -> Entropy:
     """The entropy of that name with its options (``buckets`` of bucket, ``k`` of knn, ``alpha`` of renyi).
 
     Raises:
-        OptionError: as :func:`metric` does, and for a metric that is not an entropy.
+        OptionError: for the reasons given for :func:`metric`, and for a metric that is not an entropy.
 
     Example:
         >>> from entviz.estimators import estimator
@@ -67,6 +67,6 @@ def estimator(name: str, **options: Any) -> Entropy:
 
 
 def no_entropy(name: str, choices: Iterable[str] | None = None) -> OptionError:
-    """The error for a name that is not an entropy's."""
+    """The error for a name that is not the name of an entropy."""
     names = ", ".join(entropies() if choices is None else choices)
     return OptionError(f"'{name[:60]}' is not an entropy: choose from {names}.")

@@ -1,4 +1,4 @@
-"""Renyi entropy: how much tokens resemble one another under a Gaussian kernel."""
+"""Renyi entropy: how similar tokens are to each other under a Gaussian kernel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Renyi(Entropy):
     """Kernel estimate of Renyi's entropy of order alpha.
 
     Every dimension is standardized (unbiased deviation + 1e-10). With D the distances of all n^2 pairs of tokens,
-    each with itself too, and sigma their median, K = exp(-D^2 / (2 sigma^2)), nowhere below 1e-10, and
+    including each token with itself, and sigma their median, K = exp(-D^2 / (2 sigma^2)), clamped below at 1e-10, and
 
         H = log(mean(K^(alpha - 1))) / (1 - alpha)
 
@@ -33,7 +33,7 @@ class Renyi(Entropy):
         alpha: the order, above 0 and at most 10.
 
     Raises:
-        OptionError: ``alpha`` is not such a number.
+        OptionError: ``alpha`` is out of range or not a number.
 
     Example:
         >>> import torch
@@ -54,7 +54,7 @@ class Renyi(Entropy):
 
     @property
     def minimum_tokens(self) -> int:
-        """Two, for a deviation."""
+        """2, because a standard deviation needs two tokens."""
         return 2
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class Renyi(Entropy):
             states = standardized_by_torch(states)
             products = gram(states)
             entropies, medians = renyi_by_torch(squared_distances(products), float(self.alpha))
-        # Where most pairs are far nearer than tokens are to the origin, the subtraction has left few digits of them.
+        # If most pairs of tokens are far closer to each other than to the origin, the subtraction has lost most digits.
         doubtful = medians <= 2 * CANCELLATION * products.diagonal(dim1=1, dim2=2).mean(dim=1)
         for window in doubtful.nonzero().flatten().tolist():
             here = states[window].unsqueeze(0)
@@ -89,8 +89,10 @@ class Renyi(Entropy):
 
 
 def standardized_by_torch(states: Tensor) -> Tensor:
-    """Every dimension of every window with mean 0 and deviation 1. float32 (windows, tokens, width), both."""
-    # The mean is taken of differences from one token: those of a constant dimension are exactly zero.
+    """Scale every dimension of every window to mean 0 and deviation 1. Input and output: float32 (windows, tokens,
+    width).
+    """
+    # The mean is taken over differences from one token, which are exactly zero in a constant dimension.
     shifted = states - states[:, :1]
     shifted = shifted - shifted.mean(dim=1, keepdim=True)
     deviation = (shifted.square().sum(dim=1, keepdim=True) / (states.shape[1] - 1)).sqrt_()

@@ -1,11 +1,11 @@
-"""A metric with its options as a piece of text: ``knn(k=5)``, ``renyi(alpha=2)``.
+"""A metric with its options as text: ``knn(k=5)``, ``renyi(alpha=2)``.
 
     metric_of("knn(k=5)")          # NearestNeighbours(k=5)
-    canonical("knn( k = 25 )")     # "knn": what has its usual value is left out
+    canonical("knn( k = 25 )")     # "knn": options with their default value are left out
     split("bucket,knn(k=5)")       # ("bucket", "knn(k=5)")
 
-A spec stands wherever a metric's name does: in tables, links, reports and keys of stored results. There it is
-canonical, so that the same measurement has one key.
+Specs name metrics in tables, links, reports and keys of stored results. There they are canonical, so that the same
+measurement always has the same key.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _SHOWN_CHARACTERS = 60
 
 
 def metric_of(spec: str | Metric) -> Metric:
-    """The metric that a spec describes; a metric describes itself.
+    """The metric that a spec describes. A metric object is returned as it is.
 
     Raises:
-        OptionError: there is no such metric, the spec cannot be read, or an option's value cannot be used.
+        OptionError: there is no metric of that name, the spec cannot be read, or an option's value is out of bounds.
 
     Example:
         >>> from entviz.estimators.spec import metric_of
@@ -57,7 +57,7 @@ def metric_of(spec: str | Metric) -> Metric:
 
 
 def entropy_of(spec: str | Metric) -> Entropy:
-    """The entropy that a spec describes; raises ``OptionError`` as :func:`metric_of` does, and for other metrics."""
+    """The entropy that a spec describes; raises ``OptionError`` like :func:`metric_of`, and for other metrics."""
     if isinstance(spec, str) and base(spec) not in METRICS:
         raise no_entropy(spec)
     found = metric_of(spec)
@@ -67,7 +67,7 @@ def entropy_of(spec: str | Metric) -> Entropy:
 
 
 def canonical(spec: str | Metric) -> str:
-    """The same spec as it stands in keys and tables; raises as :func:`metric_of` does."""
+    """The spec in the form used in keys and tables; raises ``OptionError`` like :func:`metric_of`."""
     return metric_of(spec).spec
 
 
@@ -77,18 +77,18 @@ def base(spec: str) -> str:
 
 
 def is_entropy(spec: str) -> bool:
-    """Whether a spec is an entropy's. False for what is no metric at all."""
+    """Whether a spec describes an entropy. False for a text that is not a spec."""
     kind = METRICS.get(base(spec))
     return kind is not None and issubclass(kind, Entropy)
 
 
 def split(text: str) -> tuple[str, ...]:
-    """Comma-separated words; commas between parentheses separate nothing."""
+    """The parts of a comma-separated text; commas inside parentheses do not separate."""
     return tuple(word.strip() for word in _COMMA.split(text) if word.strip())
 
 
 def with_defaults(specs: Iterable[str]) -> tuple[str, ...]:
-    """The metrics that a page measures together where it needs these: the usual ones, these in place of the plain.
+    """The metrics that a page measures together if it needs ``specs``: these, and the default metrics of other names.
 
     Example:
         >>> from entviz.estimators.spec import with_defaults
@@ -101,7 +101,7 @@ def with_defaults(specs: Iterable[str]) -> tuple[str, ...]:
 
 
 def specs_in_order(specs: Sequence[str | Metric]) -> tuple[str, ...]:
-    """Canonical specs without repetition and in one order, so that the same choice is the same work."""
+    """Canonical specs without repetition in a fixed order, so that the same choice is measured only once."""
     usual = default_metrics()
 
     def place(spec: str) -> tuple[int, str]:

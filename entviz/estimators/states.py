@@ -1,4 +1,4 @@
-"""What every estimator asks of its input, and the two products of it that several of them need."""
+"""The check of every estimator's input, and the two matrix products that several estimators need."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from torch import Tensor
 
 from entviz.errors import OptionError
 
-# A squared distance below this share of the two squared norms (which then are nearly equal) has lost too many of
-# float32's digits to the subtraction in |x|^2 + |y|^2 - 2<x, y>, and has to be
-# measured again.
+# A squared distance below this share of the two squared norms (which are then nearly equal) has lost too many of
+# float32's digits in the subtraction |x|^2 + |y|^2 - 2<x, y>, and has to be computed again.
 CANCELLATION = 1e-3
 
 
 def windows_of_states(states: Tensor) -> Tensor:
-    """Check hidden states and give them in the form that estimators compute on.
+    """Check hidden states and return them in the form that estimators compute on.
 
     Args:
         states: hidden states, shape (windows, tokens, width), of any floating-point type and memory layout.
 
     Returns:
-        The same numbers as float32, contiguous, without a gradient, on the same device. Nothing is copied
-        where the states are all that already.
+        The same numbers as float32, contiguous, without a gradient, on the same device. States that already have this
+        form are not copied.
 
     Raises:
-        OptionError: the tensor is not three-dimensional floating point, or a window holds nothing.
+        OptionError: the tensor is not three-dimensional floating point, or a window holds no tokens.
     """
     if states.dim() != 3 or not states.is_floating_point():
         raise OptionError(
@@ -43,8 +42,8 @@ def gram(states: Tensor) -> Tensor:
         states: float32, shape (windows, tokens, width).
 
     Returns:
-        float32, shape (windows, tokens, tokens). Always made in full float32: neither autocast nor a
-        reduced matrix-product precision (TF32, bf16) that the process has set can coarsen it.
+        float32, shape (windows, tokens, tokens). It is always computed in full float32: neither autocast nor a reduced
+        matrix-product precision (TF32, bf16) set in the process affects it.
     """
     result = upper_gram(states)
     for strip in _strips(states):
@@ -53,9 +52,9 @@ def gram(states: Tensor) -> Tensor:
 
 
 def upper_gram(states: Tensor) -> Tensor:
-    """``gram`` on and above the diagonals; what is below them may be anything.
+    """``gram`` on and above the diagonals; values below the diagonals are undefined.
 
-    Pairs of later tokens with earlier ones are those of earlier with later: nearly half of the work is saved.
+    The matrix is symmetric, so this saves nearly half of the work.
     """
     result = states.new_empty(states.shape[0], states.shape[1], states.shape[1])
     for strip in _strips(states):
@@ -64,7 +63,7 @@ def upper_gram(states: Tensor) -> Tensor:
 
 
 def _strips(states: Tensor) -> list[slice]:
-    """Neighbouring tokens that are multiplied with all later ones at once: few enough strips that each is worth it."""
+    """Ranges of neighbouring tokens, each multiplied with all later tokens at once; few enough to be efficient."""
     tokens = states.shape[1]
     count = max(1, min(8, tokens // 32)) if states.device.type == "cpu" else 1
     return [slice(tokens * part // count, tokens * (part + 1) // count) for part in range(count)]
@@ -80,16 +79,16 @@ def _products(rows: Tensor, columns: Tensor) -> Tensor:
 def squared_distances(products: Tensor) -> Tensor:
     """Squared Euclidean distances of all pairs of tokens: |x - y|^2 = <x, x> + <y, y> - 2 <x, y>.
 
-    The subtraction loses digits where tokens are far nearer to each other than to the origin; a caller that minds has
-    to look at those pairs again.
+    The subtraction loses digits if tokens are far closer to each other than to the origin. A caller that needs those
+    digits has to compute such pairs again.
 
     Args:
         products: the Gram matrices, float32, shape (windows, tokens, tokens).
 
     Returns:
-        float32, same shape, nowhere negative, zero on the diagonal, NaN where a state is not finite.
+        float32, same shape, never negative, zero on the diagonal, NaN if a state is not finite.
     """
     norms = products.diagonal(dim1=1, dim2=2)
     distances = (products * -2).add_(norms.unsqueeze(2)).add_(norms.unsqueeze(1)).clamp_(min=0)
-    distances.diagonal(dim1=1, dim2=2).copy_(norms - norms)  # 0, or NaN where the state is not finite
+    distances.diagonal(dim1=1, dim2=2).copy_(norms - norms)  # 0, or NaN if the state is not finite
     return distances

@@ -1,4 +1,4 @@
-"""Which model a name stands for now, told from its files without reading or loading them."""
+"""Identify the model that a name currently refers to from its files, without reading or loading them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _READ = (".safetensors", ".json", ".gguf", ".txt", ".model", ".jinja", ".tiktoke
 
 
 def model_identity(name: str) -> str | None:
-    """A hash of the names, sizes and times of a model's files; None where the files are not on this machine.
+    """A hash of the names, sizes and times of a model's files; None if the files are not on this machine.
 
-    As long as it stays the same, loading the name gives the same model.
+    As long as the hash is the same, loading the name gives the same model.
     """
     try:
         files = _files(name)
@@ -63,7 +63,7 @@ def _of_a_directory(directory: Path) -> list[Path]:
 
 
 def _of_the_hub(hub_id: str) -> list[Path]:
-    """The files of an earlier download. The hub itself is not asked: this must take no time."""
+    """The files of an earlier download. The hub itself is not contacted, because this has to be fast."""
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(hub_id, "config.json")  # raises a ValueError where this is no hub id

@@ -1,4 +1,4 @@
-"""Giving memory back after a while without requests."""
+"""Release memory after a period without requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 class IdleTimer:
-    """Calls ``action`` on a thread of its own when ``seconds`` have passed since the last :meth:`restart`."""
+    """Calls ``action`` on its own thread when ``seconds`` have passed since the last :meth:`restart`."""
 
     def __init__(self, seconds: float, action: Callable[[], None]) -> None:
         self.seconds = seconds
@@ -18,7 +18,7 @@ class IdleTimer:
         self._timer: threading.Timer | None = None
 
     def restart(self) -> None:
-        """Start the time over."""
+        """Start the waiting time again."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -27,7 +27,7 @@ class IdleTimer:
             self._timer.start()
 
     def stop(self) -> None:
-        """Call nothing any more, until restarted."""
+        """Stop the timer until it is restarted."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -35,7 +35,7 @@ class IdleTimer:
 
 
 def give_memory_back() -> None:
-    """Return what is free inside the process to the system, where its allocator can (glibc)."""
+    """Return the process's free memory to the system, if its allocator can (glibc)."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)

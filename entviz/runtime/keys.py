@@ -1,4 +1,4 @@
-"""Under which key a study's result is found before its model is loaded."""
+"""The key under which a study's result is found before its model is loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from entviz.studies.study import StoredStudy
 
 
 def asked_key(study: StoredStudy[Any]) -> tuple[str, str | None]:
-    """The key under which a result is found without its model, and the model's identity where it is on this machine."""
+    """The key under which a result is found without its model, and the model's identity if it is on this machine."""
     identity = model_identity(study.model)
     options = stored_options(study)
     key = request_key(

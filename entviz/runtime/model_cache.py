@@ -1,4 +1,4 @@
-"""The models in memory: few at a time, each loaded once however many sessions ask for it."""
+"""The models in memory: a few at a time, each loaded only once for all sessions."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class ModelCache:
     """Loaded models by name and by how they are loaded.
 
     Args:
-        kept: how many stay in memory; the least recently used is let go before another is loaded.
-        memory_bytes: what they may take together, where there is more than one; half of the machine's by default.
+        kept: how many models stay in memory; the least recently used is removed before another is loaded.
+        memory_bytes: the memory that several models may use together; by default half of the machine's memory. A single
+            model may use more.
     """
 
     def __init__(self, kept: int = 2, memory_bytes: int | None = None) -> None:
@@ -35,7 +36,7 @@ class ModelCache:
         self.memory_bytes = psutil.virtual_memory().total // 2 if memory_bytes is None else memory_bytes
         self._lock = threading.Lock()
         self._models: OrderedDict[_Key, tuple[str | None, LoadedModel]] = OrderedDict()
-        # Of models being loaded, and how many threads are at each.
+        # For each model that is being loaded: its lock, and the number of threads that hold or wait for it.
         self._gates: dict[_Key, tuple[threading.Lock, int]] = {}
 
     def find(self, name: str, loading: Loading = PAGES) -> LoadedModel | None:
@@ -51,15 +52,15 @@ class ModelCache:
     def get(self, name: str, progress: Progress = silent, loading: Loading = PAGES) -> LoadedModel:
         """A model, loaded now if it is not in memory or its files have changed.
 
-        Raises ``ModelError`` where it cannot be loaded, and ``Cancelled`` where ``progress``, which is called now and
-        then, says so. Takes as long as loading takes, downloads included.
+        Raises ``ModelError`` if it cannot be loaded, and ``Cancelled`` if ``progress`` raises it, which is called from
+        time to time. This takes as long as loading the model, including downloads.
         """
         key = (name, loading)
         with self._one_at_a_time(key, progress):
             return self.find(name, loading) or self._load(key, progress)
 
     def put(self, name: str, loaded: LoadedModel, loading: Loading = PAGES) -> None:
-        """Keep a model; the least recently used go where all together take too much."""
+        """Keep a model; the least recently used are removed while all together use too much memory."""
         with self._lock:
             self._models[name, loading] = (model_identity(name), loaded)
             while len(self._models) > 1 and self._bytes() > self.memory_bytes:
@@ -67,7 +68,7 @@ class ModelCache:
 
     @contextmanager
     def _one_at_a_time(self, key: _Key, progress: Progress) -> Iterator[None]:
-        """The gate of a model. It is there as long as anybody waits at it, also where loading fails for the first."""
+        """The lock of a model. It exists as long as a thread waits for it, even if loading fails in another thread."""
         with self._lock:
             gate, waiting = self._gates.get(key, (threading.Lock(), 0))
             self._gates[key] = (gate, waiting + 1)

@@ -16,9 +16,9 @@ _runtime: Runtime | None = None
 
 
 def runtime() -> Runtime:
-    """The process's runtime, made when first asked for.
+    """The process's runtime, created at the first call.
 
-    Raises ``OptionError`` where a limit in the environment is not a whole number above 0.
+    Raises ``OptionError`` if a limit in the environment is not a whole number above 0.
     """
     global _runtime
     with _ONE:

@@ -1,8 +1,8 @@
-"""Where studies are computed, in a job of the queue as in a shell: load the model, read the text, compute, keep.
+"""Compute studies, both in jobs of the queue and in a shell: load the model, read the text, compute, store.
 
 runner = Runner(open_store(), ModelCache())
-runner.answer(study, turn)                    # in a job: what is known is found
-runner.run_now(study, progress).result        # in a shell: always computed, then kept
+runner.answer(study, turn)                    # in a job: a stored result is reused
+runner.run_now(study, progress).result        # in a shell: always computed, then stored
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Begun(Generic[T]):
     """A study whose model is loaded and whose text is read.
 
     Attributes:
-        study: with all that was left to the model or the text.
+        study: the study, with everything filled in that depends on the model or the text.
         loaded: the model.
-        windows: what goes through it.
-        identity: of the model's files before they were read; None if they are not on this machine.
+        windows: the model's input.
+        identity: the identity of the model's files before they were read; None if they are not on this machine.
     """
 
     study: Study[T]
@@ -52,7 +52,7 @@ class Begun(Generic[T]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """A study that was answered: as it was settled, the model, what went through it, and the result."""
+    """A finished study: the study as computed, the model, its input, and the result."""
 
     study: Study[T]
     loaded: LoadedModel
@@ -61,12 +61,12 @@ class Outcome(Generic[T]):
 
 
 class Runner:
-    """Computes studies: each method may take long, and raises ``EntvizError``.
+    """Computes studies. Each method can take long, and raises ``EntvizError``.
 
     Args:
-        store: where results are kept; None for nowhere.
+        store: the store of results; None to store nothing.
         models: the models in memory.
-        states_bytes: what hidden states that studies start from may take; None for what suits the machine.
+        states_bytes: the memory for hidden states that studies start from; None to choose it for the machine.
     """
 
     def __init__(self, store: Store | None, models: ModelCache, states_bytes: int | None = None) -> None:
@@ -77,7 +77,7 @@ class Runner:
         self._making = threading.Lock()
 
     def answer(self, study: Study[T], turn: Turn, request: str | None = None) -> T:
-        """A study's result, found or computed. It is found later under the key ``request``, if one is given."""
+        """A study's result, stored or computed. If a key ``request`` is given, it is later found under that key too."""
         begun = self._begin(study, turn, turn.aside)
         results = StudyResults(self._store, begun.loaded)
         result = self._result(begun, results, turn, self.states, turn.aside)
@@ -90,9 +90,9 @@ class Runner:
         return self._begin(study, silent, nullcontext)
 
     def run_now(self, study: Study[T] | Begun[T], progress: Progress = silent) -> Outcome[T]:
-        """Compute a study, whatever is known of it, and keep the result.
+        """Compute a study, even if its result is stored, and store the result.
 
-        A model's relative path is kept as the absolute one, which means the same in every directory.
+        A relative path of a model is stored as an absolute path, which means the same in every directory.
         """
         begun = study if isinstance(study, Begun) else self.begin(study)
         begun = replace(begun, study=begun.study.with_model(placed(begun.study.model)))
@@ -117,7 +117,7 @@ class Runner:
         aside: Callable[[], AbstractContextManager[None]],
         loading: Loading = PAGES,
     ) -> LoadedModel:
-        """A model, loaded if it is not in memory. Others can compute meanwhile, as it may have to be downloaded."""
+        """A model, loaded if it is not in memory. Others can compute meanwhile, because a download may take long."""
         loaded = self._models.find(name, loading)
         if loaded is None:
             with aside():
@@ -135,7 +135,7 @@ class Runner:
             return self._states
 
     def forget_states(self) -> None:
-        """Give their memory back."""
+        """Free the memory of all hidden states."""
         if self._states is not None:
             self._states.clear()
 
@@ -156,7 +156,7 @@ class Runner:
         states: StateCache | None,
         aside: Callable[[], AbstractContextManager[None]],
     ) -> T:
-        """The result of a study without a basis, which is kept unless a shell keeps it in its own way."""
+        """The result of a study without a basis. It is stored here, unless :meth:`run_now` stores it itself."""
         study, windows = begun.study, begun.windows
         known: T | None = None
         if isinstance(study, StoredStudy):
@@ -177,7 +177,7 @@ class Runner:
         return result
 
     def _keep(self, begun: Begun[T], results: StudyResults, result: T) -> None:
-        """Keep what a shell computed. Where its files have not changed meanwhile, a page finds it without a model."""
+        """Store a result computed in a shell. If the model's files have not changed, a page finds it directly."""
         study = begun.study
         if not isinstance(study, StoredStudy) or self._store is None:
             return
@@ -192,7 +192,7 @@ class Runner:
 
 
 def placed(model: str) -> str:
-    """A model's name as it means the same in every directory: a path is made absolute."""
+    """A model's name in a form that means the same in every directory: a path is made absolute."""
     from entviz.models import CATALOG
 
     path = Path(model)

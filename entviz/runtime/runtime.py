@@ -1,4 +1,4 @@
-"""What a page hands a study to: a job at once, from the store or through the queue."""
+"""The runtime that gives a page a job for a study immediately, from the store or through the queue."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ _PIECE_BYTES = 70  # what a short text takes in memory, roughly
 
 
 class Runtime:
-    """Loads models, computes studies in jobs, and remembers both. All methods return at once and never raise.
+    """Loads models, computes studies in jobs, and keeps both. All methods return immediately and never raise.
 
-    ``session`` says who asks. A page that shows an unfinished job must ``touch(session)`` it every few seconds, or
-    ask again, which does the same; a job that no session asks after is cancelled. Bad input gives a failed job.
+    ``session`` identifies the browser session. A page that shows an unfinished job must ``touch(session)`` it every few
+    seconds, or ask again, which does the same. A job for which no session does so is cancelled. Invalid input gives a
+    failed job.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class Runtime:
         self._spelled = Memory(_SPELLED_BYTES)
 
     def ask(self, study: Study[T], session: str, *, slot: str | EllipsisType | None = ...) -> Job[T]:
-        """The result of a study. What the session asked for before in the same slot it then no longer waits for.
+        """A job for a study. The session then no longer waits for its earlier job in the same slot.
 
         Args:
-            slot: the study's own, if left out; None supersedes nothing.
+            slot: the study's own slot by default; None supersedes no job.
         """
         try:
             basis = study.basis
@@ -94,9 +95,9 @@ class Runtime:
         return identity is not None and self.store.answer(key) is not None
 
     def spell(self, model: str, token_ids: Sequence[Sequence[int]], session: str) -> Job[list[list[str]]]:
-        """Each token of several sequences as the piece of text that it stands for.
+        """The text of each token of several sequences.
 
-        Kept in memory only: it is quickly made again, and no result that anyone would look up.
+        It is kept only in memory, because it is quickly made again and no user looks it up as a result.
         """
         rows = [[int(token_id) for token_id in row] for row in token_ids]
         digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -128,16 +129,16 @@ class Runtime:
         return None
 
     def earlier_analysis(self, model: str) -> Analysis | None:
-        """The newest analysis of any text with this model, which tells how fast it is here; reads the store only."""
+        """The newest analysis of any text with this model, which shows its speed here. Reads the store only."""
         for run in self.store.runs(kind="analysis", model=model, limit=20):
-            # What a command ran need not have been on this device, or in this number type.
+            # A command may have used another device or another number type.
             found: Analysis | None = self.store.get(run.key) if "shell" not in run.options else None
             if found is not None:
                 return found
         return None
 
     def plan(self, sample: TextSample, level: str, session: str) -> Job[Plan]:
-        """How long leaving out every block, and every pair, takes here. It is timed again, and kept in no store."""
+        """How long measuring every block, and every pair, takes on this machine. It is timed anew and not stored."""
         try:
             key = f"{asked_key(MeasurePairs(sample, level))[0]} plan"
         except EntvizError as error:
@@ -152,7 +153,7 @@ class Runtime:
         return self._submit(key, time_it, session, "plan", URGENT)
 
     def prepare(self, model: str, session: str) -> Job[None]:
-        """Load a model in the background, so that the first answer that needs it comes sooner."""
+        """Load a model in the background, so that the first result that needs it is available sooner."""
         key = f"prepare {model_identity(model)} {model}"
         if self.models.find(model) is not None:
             return Job.answered(key, None)
@@ -163,12 +164,12 @@ class Runtime:
         return self._submit(key, load, session, None, BACKGROUND)
 
     def forget(self, *keys: str) -> None:
-        """Delete stored runs for good. A study of them that is asked again is computed, and listed, again."""
+        """Delete stored runs permanently. If the same study is requested again, it is computed and listed again."""
         self.store.remove(*keys)
         self.worker.forget_finished()  # these still hold the results
 
     def leave(self, session: str) -> None:
-        """The session is gone: what only it waited for is cancelled."""
+        """The session has ended. Jobs for which only this session waited are cancelled."""
         self.worker.leave(session)
 
     def close(self) -> None:
@@ -180,7 +181,7 @@ class Runtime:
     def _submit(
         self, key: str, work: Callable[[Turn], T], session: str, slot: str | None, priority: int
     ) -> Job[T]:
-        """A job. Anyone who asks for the same ``key`` shares it."""
+        """A job, shared by all requests for the same ``key``."""
 
         def restarting(turn: Turn) -> T:
             try:

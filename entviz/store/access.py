@@ -1,13 +1,13 @@
-"""The database, and what stands in for it while it cannot be used.
+"""The database, and the database in memory that replaces it while it cannot be used.
 
     access = Access(None, room=lambda connection, most: None)
-    access.read(lambda connection: connection.scalar(query))    # from the database, and from what is held in memory
+    access.read(lambda connection: connection.scalar(query))    # from the database and from the one in memory
     access.write(lambda connection: connection.execute(insert(...)))
-    access.fault                                                # why it cannot be used now, or None
+    access.fault                                                # why the database cannot be used now, or None
 
 While the disk is full, or a server cannot be reached, writes go to a database in memory. After a pause the next call
-tries again; once that works, what was held is written, and the database in memory goes. Nothing here raises for what a
-database does.
+tries the real database again. Once that works, the held rows are written to it and the database in memory is removed.
+No method raises an error because of the database.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Access:
 
     Args:
         url: see ``database.address``.
-        make_room: called with a connection and a number of bytes after each write, to keep to them.
-        most_bytes: what may lie in the database.
-        retry_seconds: how long to leave a database alone that has failed.
-        announce: is given a sentence when the database cannot be used, when it can again, and when it was mended.
+        make_room: called after each write with a connection and ``most_bytes``, to keep the database below that size.
+        most_bytes: the largest size of the database's content.
+        retry_seconds: how long to wait after a failure before the database is tried again.
+        announce: called with a sentence when the database cannot be used, can be used again, or was repaired.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class Access:
 
     @property
     def holds(self) -> int:
-        """How many results are in memory only."""
+        """The number of results that are only in memory."""
         return len(self._held_keys())
 
     @property
     def readable(self) -> bool:
-        """Whether the database itself is open; what is in it can be read even if nothing can be written."""
+        """Whether the database itself is open. It can then be read, even if it cannot be written."""
         return self._opened is not None
 
     def read(self, action: Callable[[Connection], T]) -> list[T]:
-        """What ``action`` returns from the database and from what is held, each if it is there."""
+        """The values that ``action`` returns for the database and for the one in memory, for each that is open."""
         found = []
         opened = self._usable(writing=False)
         for again in (False, True):
@@ -94,8 +94,9 @@ class Access:
         return found if held is None else [*found, held]
 
     def write(self, action: Callable[[Connection], None]) -> None:
-        """Do ``action``, which may be done twice, in a transaction of its own; in memory where the database cannot
-        be written. Raises ``UnicodeError`` where a text has characters that no database takes.
+        """Run ``action`` in its own transaction; in memory if the database cannot be written. It may run twice.
+
+        Raises ``UnicodeError`` if a text has characters that databases cannot store.
         """
         if self._write(action, room=True):
             return
@@ -107,12 +108,12 @@ class Access:
                 self._make_room(connection, min(self._most, HELD_BYTES))
 
     def change(self, action: Callable[[Connection], Any]) -> None:
-        """Do ``action``, which changes or removes what is there, in the database and in what is held."""
+        """Run ``action``, which changes or removes rows, in the database and in the one in memory."""
         self._in_memory(action)
         self._write(action, room=False)
 
     def close(self) -> None:
-        """Try a last time to write what is held, and close; the database is opened again when needed."""
+        """Try once more to write the held rows, and close. The database is opened again when needed."""
         with self._trying:
             if self._held is not None and self.holds:
                 self._try()
@@ -123,7 +124,7 @@ class Access:
     # Inside
 
     def _write(self, action: Callable[[Connection], Any], *, room: bool) -> bool:
-        """Whether it was done in the database, or never can be."""
+        """Whether ``action`` was done in the database, or can never be done there."""
         opened = self._usable(writing=True)
         again, failure = False, None
         for _ in range(4):
@@ -139,8 +140,8 @@ class Access:
                     return True
                 opened = self._usable(writing=True)  # it went into a file that was set aside just now
             except IntegrityError as error:
-                # Another thread or process has written the same first: all of it, or only the same text, which a
-                # second try then finds.
+                # Another thread or process wrote the same rows first: either all of them, or only the same text, which
+                # a second try then finds.
                 failure = error
             except Exception as error:
                 if is_of_value(error):
@@ -155,11 +156,11 @@ class Access:
         return False
 
     def _usable(self, *, writing: bool) -> Opened | None:
-        """The database as far as it can be used now; opened or tried again where it is time to."""
+        """The database, or None if it cannot be used now. It is opened, or tried again, if it is time to do so."""
         opened = self._opened
         if self.fault is None and opened is not None and not opened.replaced:
             return opened
-        # Anyone who meets a fault that another is looking into goes on without waiting.
+        # A thread that finds a fault does not wait if another thread is already handling it.
         if self._trying.acquire(blocking=self.fault is None):
             try:
                 if self._opened is not None and self._opened.replaced:
@@ -173,9 +174,9 @@ class Access:
         return None if writing and self.fault is not None else self._opened
 
     def _after(self, failed: Opened, error: Exception, *, keep: bool, again: bool) -> Opened | None:
-        """The database to try again with after an error, mended perhaps; None where it is of no use for now.
+        """The database to try again after an error, repaired if necessary; None if it cannot be used for now.
 
-        With ``keep`` it stays open to be read from; with ``again`` it has just been looked through.
+        With ``keep`` it stays open for reading; with ``again`` it has just been checked.
         """
         with self._trying:
             if self._opened is failed:  # else another thread has met the same
@@ -191,7 +192,7 @@ class Access:
             return self._opened if self.fault is None else None
 
     def _try(self, suspect: Opened | None = None) -> None:
-        """Open what is not open, and write what is held. Who calls this holds the lock."""
+        """Open the database if it is not open, and write the held rows. The caller holds the lock."""
         begun = time.monotonic()
         try:
             if self._opened is None or self._opened.refusal is not None:
@@ -221,7 +222,7 @@ class Access:
         except Exception:  # noqa: BLE001 - an address that is none, which the error is about
             where = Address(None, "the database")
         fault = explain(error, where.place, where.url)
-        # A page waits while it is tried, so what takes long to fail is tried less often.
+        # A page waits during each try, so a database that takes long to fail is tried less often.
         self._next = time.monotonic() + self._retry * max(1.0, took / 2)
         if fault != self.fault:
             self.fault = fault
@@ -233,7 +234,7 @@ class Access:
         self._opened = None
 
     def _write_held(self, engine: Engine) -> None:
-        """Write what is held into the database, a run at a time, and let go of it."""
+        """Write the held rows into the database, one run at a time, and remove them from memory."""
         while keys := self._held_keys():
             for key in keys:
                 rows = self._in_memory(partial(_with_its_text, key=key)) or {}
@@ -269,7 +270,7 @@ class Access:
 
 
 def remove_runs(connection: Connection, keys: list[str]) -> None:
-    """Remove results, what leads to them, and the texts that no other result has."""
+    """Remove results, the requests that lead to them, and the texts that no other result has."""
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
         connection.execute(delete(requests).where(requests.c.run_key.in_(some)))
@@ -278,7 +279,7 @@ def remove_runs(connection: Connection, keys: list[str]) -> None:
 
 
 def _with_its_text(connection: Connection, key: str) -> dict[Table, list[dict[str, Any]]]:
-    """The rows of a run, in the order in which they can be written."""
+    """The rows of a run, in an order in which they can be written."""
     text_key = select(runs.c.text_key).where(runs.c.key == key).scalar_subquery()
     queries = {
         texts: select(texts).where(texts.c.key == text_key),
@@ -291,7 +292,7 @@ def _with_its_text(connection: Connection, key: str) -> dict[Table, list[dict[st
 
 
 def _insert(connection: Connection, rows: Mapping[Table, list[dict[str, Any]]]) -> None:
-    """Write the rows that are not there yet, and no link to a run that is not."""
+    """Write the rows that are not in the database yet, except requests for a run that is not in the database."""
     for table, some in rows.items():
         for row in some:
             there = exists().where(table.c.key == row["key"])

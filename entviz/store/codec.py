@@ -1,10 +1,10 @@
-"""Results as bytes and back: a NumPy archive with a JSON header. Nothing in it can run code when it is read.
+"""Convert results to bytes and back: a NumPy archive with a JSON header. Reading it cannot run code.
 
     data, size = pack("evaluation", evaluation)
     unpack("evaluation", data, result_type)
 
-Any dataclass can be packed that is made of numbers, texts, lists, mappings by text, arrays, tables, blocks and prune
-sets.
+Any dataclass can be packed that consists of numbers, texts, lists, mappings with text keys, arrays, tables, blocks and
+prune sets.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _HEADER = "header"
 
 
 class UnreadableError(Exception):
-    """These bytes are not a result of that kind."""
+    """The bytes are not a result of the given kind."""
 
 
 def pack(kind: str, result: Any) -> tuple[bytes, int]:
-    """The result as bytes, and roughly how many bytes it takes in memory.
+    """The result as bytes, and its approximate size in memory in bytes.
 
-    Raises ``TypeError`` where something in it cannot be packed.
+    Raises ``TypeError`` if something in it cannot be packed.
     """
     arrays: dict[str, np.ndarray] = {}
     header = json.dumps({"kind": kind, "fields": _fields(result, arrays)}).encode()
@@ -45,11 +45,11 @@ def pack(kind: str, result: Any) -> tuple[bytes, int]:
 
 
 def unpack(kind: str, data: bytes, types: ResultTypes) -> tuple[Any, int]:
-    """The result that was packed, and roughly how many bytes it takes in memory.
+    """The result that was packed, and its approximate size in memory in bytes.
 
-    ``types`` tells the classes of results: what was packed cannot name any.
+    ``types`` gives the classes of results, because the packed bytes cannot name a class.
 
-    Raises ``UnreadableError`` where the bytes are damaged, or of another kind or an older form of the result.
+    Raises ``UnreadableError`` if the bytes are damaged, or hold another kind or an older form of result.
     """
     try:
         header, arrays, size = _opened(kind, data)
@@ -59,12 +59,12 @@ def unpack(kind: str, data: bytes, types: ResultTypes) -> tuple[Any, int]:
         fields = {key: _restored(value, arrays) for key, value in header["fields"].items()}
         return found(**fields), size
     except Exception as error:
-        # Damaged bytes fail in the archive, the arrays, the header, the blocks or the class, each in its own way.
+        # Damaged bytes can fail in the archive, the arrays, the header, the blocks or the class, each differently.
         raise UnreadableError(str(error)) from error
 
 
 def is_intact(kind: str, data: bytes) -> bool:
-    """Whether the bytes are those that were packed, as the archive's checksums tell, whatever version packed them."""
+    """Whether the archive's checksums are correct. This works for archives of every version."""
     try:
         _opened(kind, data)
     except Exception:  # noqa: BLE001 - as in unpack
@@ -73,11 +73,11 @@ def is_intact(kind: str, data: bytes) -> bool:
 
 
 def _opened(kind: str, data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray], int]:
-    """The header, the arrays by name, and the bytes that they take."""
+    """The header, the arrays by name, and the size of the arrays in bytes."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(member.file_size for member in archive.infolist()) > LARGEST:
             raise UnreadableError("it is too large")
-        # Each is read to its end, where its checksum is compared; np.load may stop before.
+        # Each is read to its end, because its checksum is compared there; np.load may stop before that.
         arrays = {
             name.removesuffix(".npy"): np.lib.format.read_array(
                 io.BytesIO(archive.read(name)), allow_pickle=False
@@ -100,7 +100,7 @@ def _fields(result: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """``value`` as JSON, its arrays put aside. What JSON does not have is a list of its type's name and its content."""
+    """``value`` as JSON, without its arrays. Types that JSON lacks become a list of the type's name and the content."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):

@@ -1,8 +1,8 @@
-"""Opening the database that results are kept in.
+"""Open the database of results.
 
-``ENTVIZ_DATABASE`` names any database that SQLAlchemy can open; without it, it is a SQLite file in the cache
-directory. Where that file is spoilt it is set aside and what can be read is copied (``mending.py``). A database that
-was named is never touched so.
+``ENTVIZ_DATABASE`` names any database that SQLAlchemy can open. Without it, the database is a SQLite file in the cache
+directory. If that file is damaged, it is set aside and everything readable in it is copied (``mending.py``). A database
+that the user named is never changed in this way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from entviz.store.schema import metadata
 FILE = "runs.sqlite"
 _BUSY_SECONDS = 10.0  # how long one process waits for another's write
 _CONNECT_SECONDS = 10  # how long a server may take to answer
-# How a transaction makes others wait that begin in the same way, by dialect; the number is ours and means nothing.
+# The statement by which a transaction makes others with the same statement wait, by dialect. The number is arbitrary.
 _ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(20250403794)"}
 
 
@@ -47,12 +47,12 @@ class Opened:
     """An engine with the tables in place.
 
     Attributes:
-        engine: to be disposed of by anyone who has it.
-        path: of entviz's own file; None for a database that was named.
-        identity: of that file when it was opened, so that one in its place is told from it.
-        notice: what had to be mended, as a sentence; empty if nothing had.
-        refusal: why the file can only be read, as what was raised when it was opened to be written; None where it
-            can be written.
+        engine: the engine; its owner has to dispose of it.
+        path: the path of entviz's own file; None for a database that the user named.
+        identity: the identity of that file when it was opened, to notice if another file replaces it.
+        notice: a sentence that says what was repaired; empty if nothing was.
+        refusal: the error raised when the file was opened for writing, if it can only be read; None if it can be
+            written.
     """
 
     engine: Engine
@@ -63,26 +63,26 @@ class Opened:
 
     @property
     def replaced(self) -> bool:
-        """Whether the file was set aside or removed since, so that what is written would not be found again."""
+        """Whether the file was set aside or removed after it was opened, so that new rows would be lost."""
         if self.path is None:
             return False
-        # What can only be read is read as if nobody wrote to it.
+        # A file that can only be read is opened as if no process writes to it.
         return identity(self.path, content=self.refusal is not None) != self.identity
 
 
 @dataclass(frozen=True)
 class Address:
-    """Which database: the one with this URL, or entviz's own file. ``place`` names it without a password."""
+    """The address of a database: a URL, or entviz's own file. ``place`` names it without a password."""
 
     url: URL | None
     place: str
 
 
 def address(named: str | None = None) -> Address:
-    """The address that was named, or else the one in ``ENTVIZ_DATABASE``, or else of the file in the cache directory.
+    """The given address, otherwise the one in ``ENTVIZ_DATABASE``, otherwise that of the file in the cache directory.
 
-    Raises ``FaultError`` if it is no address. What the parser says is not repeated, as that may be a part of a
-    password.
+    Raises ``FaultError`` if the address is not valid. The parser's message is not repeated, because it may contain part
+    of a password.
     """
     named = named or os.environ.get("ENTVIZ_DATABASE")
     if not named:
@@ -108,10 +108,10 @@ def open_database(named: str | None = None, *, suspect: Identity | None = None) 
 
     Args:
         named: its URL; see :func:`address`.
-        suspect: the identity of entviz's own file, if using it has just failed as if it were spoilt. All of it is
-            then looked through, which takes a while, unless another process has replaced it meanwhile.
+        suspect: the identity of entviz's own file, if using it has just failed as if it were damaged. The whole file is
+            then checked, which takes a while, unless another process has replaced it in the meantime.
 
-    Raises whatever SQLAlchemy, the driver or the system does; ``faults.explain`` says it in words.
+    Raises the errors of SQLAlchemy, the driver or the system; ``faults.explain`` explains them.
     """
     where = address(named)
     if where.url is not None:
@@ -136,7 +136,7 @@ def open_database(named: str | None = None, *, suspect: Identity | None = None) 
 
 
 def _open_file(path: Path, suspect: Identity | None) -> Opened:
-    """Entviz's own file, which is made, or mended, where it has to be."""
+    """Entviz's own file, created or repaired if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with mending.alone(path) as locked:
         notice = mending.go_on(path) if locked else ""
@@ -154,15 +154,15 @@ def _open_file(path: Path, suspect: Identity | None) -> Opened:
 
 
 def in_memory() -> Engine:
-    """A database in memory, of one connection: anyone who uses it sees to it that nobody else does meanwhile."""
+    """A database in memory with a single connection. The caller has to make sure that only one thread uses it."""
     options = {"check_same_thread": False}
     return _ready(create_engine("sqlite://", poolclass=StaticPool, connect_args=options))
 
 
 def identity(path: Path, *, content: bool = False) -> Identity | None:
-    """What tells a file from another one in its place, and with ``content`` from itself before it was written to.
+    """The identity of a file, which changes if another file replaces it; with ``content``, also if it is written to.
 
-    None if there is none.
+    None if there is no file.
     """
     try:
         status = path.stat()
@@ -186,7 +186,7 @@ def _engine_of(url: URL) -> Engine:
 
 
 def _engine_of_file(path: Path, mode: str = "mode=rw", settings: tuple[str, ...] = _SETTINGS) -> Engine:
-    """An engine whose connections never create the file, so that none does while it is being replaced."""
+    """An engine whose connections never create the file, so that none is created while it is being replaced."""
     place = f"file:{quote(str(path))}?{mode}"
 
     def connect() -> sqlite3.Connection:
@@ -198,7 +198,7 @@ def _engine_of_file(path: Path, mode: str = "mode=rw", settings: tuple[str, ...]
 
 
 def _ready(engine: Engine) -> Engine:
-    """The engine, with the tables that are missing created; raises as :func:`_checked` does."""
+    """The engine, after creating missing tables; raises the errors of :func:`_checked`."""
     try:
         _create_tables(engine)
     except BaseException:
@@ -208,7 +208,7 @@ def _ready(engine: Engine) -> Engine:
 
 
 def _checked(engine: Engine) -> Engine:
-    """The engine. Raises ``DamageError`` where a table is not as it should be."""
+    """The engine. Raises ``DamageError`` if a table lacks columns."""
     try:
         inspector = inspect(engine)
         for table in metadata.sorted_tables:
@@ -226,9 +226,9 @@ def _checked(engine: Engine) -> Engine:
 
 
 def _create_tables(engine: Engine) -> None:
-    """Create the tables that are missing, all or none, and one process at a time.
+    """Create the missing tables, all or none, in one process at a time.
 
-    Looking and then creating would fail for all but the first of several processes that start together.
+    Without this, all but the first of several processes that start together would fail.
     """
     if set(metadata.tables) <= set(inspect(engine).get_table_names()):
         return
@@ -248,8 +248,8 @@ def _prepare_sqlite(connection: Any, _record: Any, settings: tuple[str, ...] = _
 def _set(cursor: Any, setting: str) -> None:
     """Set one of SQLite's settings, waiting for others that are opening the same file.
 
-    Turning a new file's journal into a write-ahead log needs the file alone, and where two connections want that at
-    once SQLite gives up on one of them without the wait that ``busy_timeout`` asks for.
+    Changing a new file's journal to a write-ahead log needs exclusive access. If two connections try this at the same
+    time, SQLite fails in one of them without waiting for ``busy_timeout``.
     """
     until = time.monotonic() + _BUSY_SECONDS
     while True:

@@ -1,10 +1,10 @@
-"""Why a database cannot be used, told by the type of its error and said in words.
+"""Explain why a database cannot be used, from the type of its error.
 
     fault = explain(error, place)
     print(f"The runs cannot be listed because {fault}")
 
-SQLite answers a full disk, a quota, a limit on file sizes and a share without locks alike, with "disk I/O error". None
-of them is damage: only the result codes CORRUPT and NOTADB are (https://www.sqlite.org/rescode.html).
+SQLite reports "disk I/O error" for a full disk, a quota, a limit on file sizes, and a network share without locks. None
+of these means damage: only the result codes CORRUPT and NOTADB do (https://www.sqlite.org/rescode.html).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 
 _PROBE_BYTES = 262_144  # enough to meet a full disk where SQLite met one
 _ELSEWHERE = "or set ENTVIZ_CACHE to a folder that can be written"
-# What pip installs a driver by, where that is not the name it is imported by.
+# The names under which pip installs drivers, if they differ from the names under which they are imported.
 _PACKAGES = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",
@@ -51,7 +51,7 @@ NO_ADDRESS = Fault(
 
 
 class FaultError(Exception):
-    """A database cannot be used, for a reason that is known already."""
+    """A database cannot be used, for a known reason."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -59,16 +59,16 @@ class FaultError(Exception):
 
 
 class DamageError(Exception):
-    """A file is no database of entviz's: spoilt, or with other tables."""
+    """A file is not a database of entviz: it is damaged, or has other tables."""
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether SQLite says that the file itself is spoilt, rather than busy, full or not ours to write."""
+    """Whether SQLite says that the file itself is damaged, instead of locked, full or not writable."""
     return isinstance(error, DamageError) or _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_doubtful(error: BaseException) -> bool:
-    """Whether the file may be spoilt: what is in a row is not what was written, say, invalid JSON or UTF-8."""
+    """Whether the file may be damaged: for example, a row holds invalid JSON or UTF-8."""
     cause = _cause(error)
     return isinstance(cause, ValueError) or (
         isinstance(cause, sqlite3.Error) and _code(cause) in (None, sqlite3.SQLITE_ERROR)
@@ -76,19 +76,19 @@ def is_doubtful(error: BaseException) -> bool:
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether another program has the file for itself."""
+    """Whether another program has locked the file."""
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 def is_of_value(error: BaseException) -> bool:
-    """Whether a database refuses what it was given, so that it would refuse it again: a NUL in a text, say."""
+    """Whether a database refuses a value and would refuse it again, for example a text with a NUL character."""
     return isinstance(error, DataError | ValueError) or _code(error) == sqlite3.SQLITE_TOOBIG
 
 
 def explain(error: BaseException, place: str, url: URL | None = None) -> Fault:
     """What is wrong with the database at ``place``, a path or an address without a password.
 
-    With ``url`` it is one that a person named; nothing secret in it is ever in the words.
+    ``url`` is its address if the user named it; the explanation never contains a secret from it.
     """
     cause = _cause(error)
     if isinstance(error, FaultError):
@@ -119,7 +119,7 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _code(error: BaseException) -> int | None:
-    """SQLite's primary result code, the low byte of what it says."""
+    """SQLite's primary result code, the low byte of the extended code."""
     code: int | None = getattr(_cause(error), "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
@@ -133,7 +133,7 @@ def _of_sqlite(error: sqlite3.Error, place: str, url: URL | None) -> Fault:
         return Fault(f"{place} is damaged or no database", f"move it away, {elsewhere}")
     if code == sqlite3.SQLITE_FULL:
         return Fault(f"the disk of {place} is full", f"free some room, {elsewhere}")
-    # SQLite does not say which of the system's errors it met; writing a little beside the file meets it again.
+    # SQLite does not report the system's error. Writing a little beside the file causes the same error again.
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         met = _probed(Path(place)) if Path(place).is_absolute() else None
         if met is not None:
@@ -177,7 +177,7 @@ def _probed(path: Path) -> OSError | None:
 
 
 def _quoted(error: BaseException, url: URL | None) -> str:
-    """The first line of a driver's error, with nothing secret in it."""
+    """The first line of a driver's error, without secrets."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     for secret in _secrets(url):
         for written in (secret, quote(secret), quote_plus(secret), repr(secret)[1:-1]):
@@ -186,7 +186,7 @@ def _quoted(error: BaseException, url: URL | None) -> str:
 
 
 def _secrets(url: URL | None) -> list[str]:
-    """The password, and whatever the address has after its question mark."""
+    """The password, and everything after the question mark of the address."""
     if url is None:
         return []
     values = [value for several in url.normalized_query.values() for value in several]

@@ -1,4 +1,4 @@
-"""The names under which results are kept: hashes of everything that a result depends on."""
+"""The keys under which results are stored: hashes of everything that a result depends on."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from entviz.version import __version__
 
 @cache
 def program() -> str:
-    """What computes: the versions of entviz, torch and transformers."""
+    """The program that computes: the versions of entviz, torch and transformers."""
     names = [f"entviz {__version__}"]
     for package in ("torch", "transformers"):
         try:
@@ -29,18 +29,18 @@ def result_key(kind: str, *, code: str, model: str, tokens: str, options: Mappin
         kind: analysis, evaluation ...
         code: a hash of the source that computes it; see :mod:`entviz.store.source`.
         model: the model's fingerprint.
-        tokens: the fingerprint of the token ids that go through it.
-        options: whatever else the result depends on, as plain data.
+        tokens: the fingerprint of the token ids of the model's input.
+        options: everything else that the result depends on, as plain data.
     """
     return _hash("result", program(), code, kind, model, tokens, dict(options))
 
 
 def request_key(kind: str, *, code: str, model: str, text: str, options: Mapping[str, Any]) -> str:
-    """The key of a request for a result, from what is known before a model is loaded or a text is tokenized.
+    """The key of a request for a result, which is known before a model is loaded or a text is tokenized.
 
     Args:
-        code: as of :func:`result_key`.
-        model: what identifies the model's files.
+        code: as for :func:`result_key`.
+        model: the identity of the model's files.
         text: the text itself.
     """
     return _hash("request", program(), code, kind, model, text, dict(options))

@@ -1,4 +1,4 @@
-"""The newest results, ready to be handed out, as long as they do not take too much memory."""
+"""The most recently used results, in a bounded amount of memory."""
 
 import threading
 from typing import Any
@@ -7,7 +7,7 @@ from cachetools import LRUCache
 
 
 class Memory:
-    """Values by key; the least recently used are forgotten when together they take more than ``capacity`` bytes."""
+    """Values by key. The least recently used are removed when all together take more than ``capacity`` bytes."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -25,18 +25,18 @@ class Memory:
             return self._values.get(key, (None, 0))[0]
 
     def put(self, key: str, value: Any, size: int) -> None:
-        """Keep a value of ``size`` bytes, unless it alone is too large."""
+        """Keep a value of ``size`` bytes, unless it is larger than the capacity."""
         with self._lock:
             self._values.pop(key, None)
             if size <= self.capacity:
                 self._values[key] = (value, size)
 
     def forget(self, key: str) -> None:
-        """Let go of a value, if it is here."""
+        """Remove a value, if it is here."""
         with self._lock:
             self._values.pop(key, None)
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Remove all values."""
         with self._lock:
             self._values.clear()

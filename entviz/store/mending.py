@@ -1,14 +1,14 @@
-"""A damaged file of results is set aside, and every result in it that can be read is copied into a new file.
+"""Repair a damaged file of results: set it aside, and copy every readable result into a new file.
 
-    with alone(path) as locked:              # one process at a time; False if no lock can be had
-        go_on(path)                          # what a process that was killed had begun
-        check(path)                          # raises DamageError where the file is spoilt
+    with alone(path) as locked:              # one process at a time; False if the file cannot be locked
+        go_on(path)                          # finish the repair of a process that was killed
+        check(path)                          # raises DamageError if the file is damaged
         print(mend(path))                    # 39 of 40 results were saved ...
 
-Nothing is ever deleted here. The damaged file is renamed to ``runs.sqlite.damaged-TIME`` with what belongs to it, then
-copied row by row to ``runs.sqlite.saving-TIME``, which takes its place once it is whole. Killed at any point, the next
-process goes on: copying again adds what is not there yet. At most ``MOST`` damaged files lie beside the good one; with
-as many, nothing is mended until their owner has moved them away.
+Nothing is ever deleted here. The damaged file is renamed to ``runs.sqlite.damaged-TIME`` together with its log files.
+It is then copied row by row to ``runs.sqlite.saving-TIME``, which takes its place once it is complete. If the process
+is killed at any point, the next process continues: copying again adds the rows that are still missing. At most ``MOST``
+damaged files are kept beside the good one. With that many, nothing is repaired until the user has moved them away.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _TIME = r"\d{8}T\d{6}\.\d{6}Z"
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Hold the lock beside a file. Yields False where there can be none, as in a folder that is read-only.
+    """Hold the lock beside a file. Yields False if no lock is possible, for example in a read-only folder.
 
-    Raises ``FaultError`` where another process has held it for a minute.
+    Raises ``FaultError`` if another process has held it for a minute.
     """
     lock = FileLock(f"{path}.lock", timeout=_WAIT_SECONDS)
     try:
@@ -57,9 +57,9 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 def check(path: Path) -> None:
-    """Look through all of a file.
+    """Check a whole file.
 
-    Raises ``DamageError`` where it is spoilt, and what SQLite does where it cannot be read.
+    Raises ``DamageError`` if it is damaged, and SQLite's error if it cannot be read.
     """
     with closing(reading(path)) as connection:
         try:
@@ -79,10 +79,10 @@ def check(path: Path) -> None:
 
 
 def mend(path: Path) -> str:
-    """Set a damaged file aside and put what can be read of it in its place; returns a sentence that says so.
+    """Set a damaged file aside and replace it by a copy of its readable rows; returns a sentence that says so.
 
-    Raises ``FaultError`` where too many were set aside before, and what SQLite and the system raise where the copy
-    cannot be written; :func:`go_on` then goes on with it.
+    Raises ``FaultError`` if too many files were set aside before, and the error of SQLite or the system if the copy
+    cannot be written; :func:`go_on` can then continue it.
     """
     if len(set_aside(path)) >= MOST:
         raise FaultError(
@@ -92,7 +92,7 @@ def mend(path: Path) -> str:
 
 
 def go_on(path: Path) -> str:
-    """Go on with what a killed process had begun; returns a sentence that says so, empty where there was nothing."""
+    """Finish a repair that a killed process had begun; returns a sentence that says so, or empty if there was none."""
     notice = ""
     for saving in _named(path, f"saving-({_TIME})"):
         notice = _mend(path, saving.name.rpartition("-")[2])
@@ -120,7 +120,7 @@ def _mend(path: Path, stamp: str) -> str:
     for suffix in _SUFFIXES:
         if (belonging := Path(f"{path}{suffix}")).exists():
             belonging.rename(f"{sources[-1]}{suffix}")
-    # Only now: what another process writes before the renaming is in the file, and what it writes after, it writes
+    # Only now, because rows that another process writes before the renaming are in the file, and it writes later rows
     # again (``Access.write``).
     counts = [_copy(source, saving) for source in sources if source.exists()]
     saved, total = (sum(count) for count in zip(*counts, strict=True)) if counts else (0, 0)
@@ -130,7 +130,7 @@ def _mend(path: Path, stamp: str) -> str:
 
 
 def _copy(source: Path, saving: Path) -> tuple[int, int]:
-    """Copy what can be read; returns how many results were, and how many there are."""
+    """Copy all readable rows; returns how many results were readable, and how many there are."""
     size = sum(each.stat().st_size for each in (source, Path(f"{source}-wal")) if each.exists())
     with closing(sqlite3.connect(saving)) as target, closing(reading(source)) as connection:
         try:

@@ -1,4 +1,4 @@
-"""The store: results by key, first in memory, then in the database, both bounded."""
+"""The store: results by key, first in memory, then in the database. Both are bounded."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _USED_PRECISION = 60.0  # seconds; reading again within a minute is not worth a 
 
 @dataclass(frozen=True)
 class Run:
-    """What a stored result is of.
+    """The description of a stored result.
 
     Attributes:
         kind: analysis, evaluation, ...
-        model: the name the model was asked for by.
-        fingerprint: of its config and weights.
-        description: a few words about the text.
-        options: what was asked for besides, as plain data.
+        model: the name of the model, as the user gave it.
+        fingerprint: the fingerprint of its config and weights.
+        description: a short description of the text.
+        options: all other options of the study, as plain data.
         summary: the result's main numbers, as plain data.
         key, created, bytes, program: set by the store. ``created`` is in seconds since 1970, UTC.
     """
@@ -73,15 +73,16 @@ class Store:
 
     Args:
         types: the class of each kind of result; see :func:`entviz.store.codec.unpack`.
-        url: of the database; None for ``ENTVIZ_DATABASE``, or else a SQLite file in the cache directory.
-        memory_bytes: what results in memory may take.
-        disk_bytes: what results and texts in the database may take; the least recently used are removed. None for
-            ``ENTVIZ_STORE_MB`` megabytes, or else 500 MB.
-        retry_seconds: how long to leave a database alone that has failed.
-        announce: is given a sentence when the database cannot be used, when it can again, and when it was mended.
+        url: the URL of the database; None for ``ENTVIZ_DATABASE``, or a SQLite file in the cache directory if that is
+            not set.
+        memory_bytes: the largest total size of results in memory.
+        disk_bytes: the largest total size of results and texts in the database; the least recently used are removed.
+            None for ``ENTVIZ_STORE_MB`` megabytes, or 500 MB if that is not set.
+        retry_seconds: how long to wait after a failure before the database is tried again.
+        announce: called with a sentence when the database cannot be used, can be used again, or was repaired.
 
     Raises:
-        OptionError: where ``ENTVIZ_STORE_MB`` is not a whole number above 0.
+        OptionError: if ``ENTVIZ_STORE_MB`` is not a whole number above 0.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Store:
         retry_seconds: float = RETRY_SECONDS,
         announce: Callable[[str], None] = log.warning,
     ) -> None:
-        # Every program that writes keeps to the bound, as each makes room down to its own.
+        # The database stays within the bound, because every program that writes makes room down to its own bound.
         self.disk_bytes = limit("ENTVIZ_STORE_MB", 500) * 10**6 if disk_bytes is None else disk_bytes
         self._types = types
         self._memory = Memory(memory_bytes)
@@ -105,7 +106,7 @@ class Store:
 
     @property
     def trouble(self) -> str | None:
-        """Why results are in memory only, and what to do, as a sentence; None where they are in the database."""
+        """Why results are in memory only, and what to do, as a sentence; None if they are in the database."""
         fault = self._access.fault
         return (
             None
@@ -115,7 +116,7 @@ class Store:
 
     @property
     def unreadable(self) -> str | None:
-        """Why what was kept before cannot be listed now, and what to do, as a sentence; None where it can."""
+        """Why stored runs cannot be listed now, and what to do, as a sentence; None if they can."""
         fault = self._access.fault
         return (
             None
@@ -125,21 +126,21 @@ class Store:
 
     @property
     def notices(self) -> list[str]:
-        """What had to be mended since the program began, as sentences."""
+        """All repairs since the program started, as sentences."""
         return list(self._access.notices)
 
     @property
     def held(self) -> int:
-        """How many results are in memory only."""
+        """The number of results that are only in memory."""
         return self._access.holds
 
     def get(self, key: str) -> Any:
-        """The result kept under a key, or None."""
+        """The result stored under a key, or None."""
         result = self._memory.get(key)
         return result if result is not None else self._read(key)
 
     def answer(self, request: str) -> Any:
-        """The result that a request led to before, or None."""
+        """The stored result of a request, or None."""
         key = self._requests.get(request)
         if key is None:
             query = select(requests.c.run_key).where(requests.c.key == request)
@@ -150,7 +151,7 @@ class Store:
         return self.get(key)
 
     def put(self, key: str, run: Run, result: Any, *, text: str | None = None) -> None:
-        """Keep a result under a key. ``text`` is what was measured, so that the run can be opened again."""
+        """Store a result under a key. ``text`` is the measured text, so that the run can be opened again."""
         try:
             data, size = pack(run.kind, result)
         except TypeError:
@@ -182,7 +183,7 @@ class Store:
             if kept is not None and self._is_readable(kept.kind, kept.result):
                 return
             if text is not None:
-                # In one statement, as another process may keep the same text, or remove it, just now.
+                # In one statement, because another process may store or remove the same text at the same time.
                 content = select(literal(text_key), literal(text, Text), literal(len(text.encode())))
                 missing = content.where(~exists().where(texts.c.key == text_key))
                 connection.execute(insert(texts).from_select(["key", "text", "bytes"], missing))
@@ -194,7 +195,7 @@ class Store:
         self._access.write(write)
 
     def link(self, request: str, key: str) -> None:
-        """Remember that a request leads to the result under a key."""
+        """Store that a request leads to the result under a key."""
         self._requests.put(request, key, _REQUEST_BYTES)
 
         def write(connection: Connection) -> None:
@@ -216,12 +217,12 @@ class Store:
         """Stored runs, the newest first.
 
         Args:
-            kind: only this one, or one of these.
-            without: none of these kinds.
-            model: only this one.
-            contains: only runs whose model, description or text contains this, whatever the case.
-            drop: only runs in which at least these blocks were dropped; with an empty set, the dense model's.
-            limit: at most so many.
+            kind: only runs of this kind, or of one of these kinds.
+            without: no runs of these kinds.
+            model: only runs of this model.
+            contains: only runs whose model, description or text contains this text, ignoring case.
+            drop: only runs in which at least these blocks were dropped; for an empty set, only runs of the dense model.
+            limit: the largest number of runs to return.
         """
         query = select(*_LISTED).order_by(runs.c.created.desc()).limit(limit)
         if kind is not None:
@@ -247,7 +248,7 @@ class Store:
         return sorted(merged.values(), key=lambda run: run.created, reverse=True)[:limit]
 
     def models(self) -> list[str]:
-        """The names of the models that there are runs of, in order."""
+        """The names of all models with stored runs, in alphabetical order."""
         query = select(runs.c.model).distinct()
         return sorted(set().union(*self._access.read(lambda connection: list(connection.scalars(query)))))
 
@@ -266,11 +267,11 @@ class Store:
         self._access.change(lambda connection: remove_runs(connection, list(keys)))
 
     def forget_memory(self) -> None:
-        """Let go of what is in memory and in the database too."""
+        """Remove from memory all results that are also in the database."""
         self._memory.clear()
 
     def close(self) -> None:
-        """Close the database, once what is in memory only was tried to be written; it is opened again when needed."""
+        """Try to write the results that are only in memory, and close the database. It is opened again when needed."""
         self._access.close()
 
     # Inside
@@ -301,7 +302,7 @@ class Store:
         return True
 
     def _first(self, action: Callable[[Connection], T | None]) -> T | None:
-        """What ``action`` finds in the database, or else among what is in memory only."""
+        """The row that ``action`` finds in the database, otherwise the row it finds in the database in memory."""
         return next((found for found in self._access.read(action) if found is not None), None)
 
 
@@ -334,7 +335,7 @@ def _text_key(text: str) -> str:
 
 
 def _drops(drop: PruneSet) -> ColumnElement[bool]:
-    """Whether a run's prune set has all blocks of ``drop``; it is kept in canonical form, ``attn.5,layer.7``."""
+    """Whether a run's prune set has all blocks of ``drop``; it is stored in canonical form, ``attn.5,layer.7``."""
     dropped = runs.c.options["drop"].as_string()
     if not drop:
         return dropped == ""
@@ -353,7 +354,7 @@ def _drops(drop: PruneSet) -> ColumnElement[bool]:
 
 
 def _finite(value: Any) -> Any:
-    """Plain data for a JSON column: what JSON has no number for becomes null, as some databases insist."""
+    """Plain data for a JSON column. Numbers that are not finite become null, because some databases refuse them."""
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

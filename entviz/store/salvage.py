@@ -1,9 +1,9 @@
-"""Reading what can be read of a damaged SQLite file, row by row.
+"""Read all readable rows of a damaged SQLite file.
 
     saved, total = copy(source, target, most_rows=10**6)
 
-A row is found by walking its table and each of its indexes, from both ends, until damage stops the walk; then each row
-is read by itself. It is copied only if it is what was written: a result's archive has checksums, a text its hash.
+Rows are found by walking the table and each of its indexes from both ends until damage stops the walk. Each row is then
+read separately. It is copied only if its content is intact: a result's archive has checksums, and a text has a hash.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 _GAP = 100_000  # between rows that were found, how many more are tried
 _AT_ONCE = 50  # rows in one transaction
-# What a row of another version may lack, by what stands in for it.
+# Columns that a row of another version may lack, with the values that replace them.
 _INSTEAD: Mapping[str, Any] = {
     **dict.fromkeys(("model", "fingerprint", "description", "program"), ""),
     **dict.fromkeys(("options", "summary"), "{}"),
@@ -36,17 +36,17 @@ _INSTEAD: Mapping[str, Any] = {
 
 
 def copy(source: sqlite3.Connection, target: sqlite3.Connection, *, most_rows: int) -> tuple[int, int]:
-    """Copy all rows that can be read and are not in ``target``, which has the tables.
+    """Copy all readable rows that are not in ``target`` yet, which already has the tables.
 
     Args:
-        most_rows: at most so many are looked for, as a damaged tree may go round in a circle.
+        most_rows: the largest number of rows to look for, because a damaged tree can contain a cycle.
 
     Returns:
-        How many results could be read, and how many there are.
+        The number of results that could be read, and the number of results in the file.
 
     Raises:
-        sqlite3.Error: where not even the list of tables can be read, for another reason than damage, or where the
-            copy cannot be written.
+        sqlite3.Error: if the list of tables cannot be read for another reason than damage, or the copy cannot be
+            written.
     """
     counts: dict[str, tuple[int, int]] = {}
     for table in (texts, runs, requests):
@@ -63,7 +63,7 @@ def copy(source: sqlite3.Connection, target: sqlite3.Connection, *, most_rows: i
                 target.commit()
         target.commit()
         counts[table.name] = saved, max(saved, total)
-    # A text or a run that was lost is no longer pointed to.
+    # References to lost texts and lost runs are removed.
     target.execute(
         "UPDATE entviz_runs SET text_key = NULL WHERE text_key NOT IN (SELECT key FROM entviz_texts)"
     )
@@ -73,14 +73,14 @@ def copy(source: sqlite3.Connection, target: sqlite3.Connection, *, most_rows: i
 
 
 def all_rows(connection: sqlite3.Connection, table: Table, *, without: str) -> Iterator[Row]:
-    """Every row of a table that is not damaged, leaving one column out."""
+    """Every row of an undamaged table, without one column."""
     names = [column.name for column in table.columns if column.name != without]
     for values in connection.execute(f"SELECT {', '.join(names)} FROM {table.name}"):  # noqa: S608
         yield dict(zip(names, values, strict=True))
 
 
 def is_sound(table: Table, row: Row) -> bool:
-    """Whether the values are of the types that the table has, and are what was written where that can be told."""
+    """Whether the values have the table's types, and are intact as far as checksums and hashes can tell."""
     for name, value in row.items():
         kind = table.c[name].type
         if value is None:
@@ -127,7 +127,7 @@ def _readable(source: sqlite3.Connection, table: Table, rowids: list[int]) -> It
 
 
 def _rowids(source: sqlite3.Connection, table: Table, most: int) -> tuple[list[int], int]:
-    """The numbers of the rows that there may be, in order, and how many there are."""
+    """The numbers of the rows that may exist, in order, and their count."""
     walks = [("NOT INDEXED", "rowid")]
     for _, index, *_ in source.execute(f"PRAGMA index_list({table.name})").fetchall():
         quoted = '"' + str(index).replace('"', '""') + '"'
@@ -159,7 +159,7 @@ def _rowids(source: sqlite3.Connection, table: Table, most: int) -> tuple[list[i
 
 
 def _stops(error: sqlite3.Error) -> bool:
-    """Whether an error is about more than the row that was read: a full disk, a lock, an interrupted read."""
+    """Whether an error concerns more than the row that was read: a full disk, a lock, an interrupted read."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and not is_damage(error) and code & 0xFF != sqlite3.SQLITE_ERROR
 

@@ -1,10 +1,10 @@
-"""The source that computes a result, as a hash: a result is stored under it, as a version number changes too seldom.
+"""A hash of the source that computes a result. It is part of the result's key; a version number changes too seldom.
 
-    digest(["entviz.analysis"])     # of this module and all that it imports of entviz, directly or not
+    digest(["entviz.analysis"])     # of this module and all modules of entviz that it imports, directly or indirectly
 
-What computes nothing is left out: comments, docstrings, the sentences of errors, and packages that say of themselves
-``MAKES_NO_NUMBERS = True``. A correction changes the digest of what it corrects and of what imports that; a change of a
-lesson, a chart or a sentence changes none.
+The hash leaves out everything that computes nothing: comments, docstrings, the sentences of errors, and packages that
+contain ``MAKES_NO_NUMBERS = True``. A correction changes the hash of the corrected module and of the modules that
+import it; a change of a lesson, a chart or a sentence changes no hash.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def digest(modules: Iterable[str]) -> str:
 
 
 def imported(modules: Iterable[str]) -> set[str]:
-    """``modules`` and every module of entviz that they import, anywhere in their source, directly or not."""
+    """``modules`` and every module of entviz that they import, anywhere in their source, directly or indirectly."""
     return _imported(frozenset(modules), ROOT)
 
 
@@ -61,7 +61,7 @@ def _is_words_alone(module: str, root: Path) -> bool:
 
 
 def _paths(module: str, root: Path) -> list[Path]:
-    """The files of a module: a package that imports when it is asked says in a stub what it imports."""
+    """The files of a module. A package that imports lazily lists its imports in a stub."""
     place = root.joinpath(*module.split("."))
     return [
         path
@@ -77,7 +77,7 @@ def _imports(path: Path, root: Path) -> frozenset[str]:
 
 
 def imports_in(tree: ast.AST, package: str = "", root: Path = ROOT) -> Iterator[str]:
-    """The modules of entviz that some source imports; ``package`` is what relative imports begin at."""
+    """The modules of entviz that a source imports; ``package`` is the package that relative imports start from."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [name.name for name in node.names]

@@ -1,11 +1,12 @@
-"""Studies: questions that can be asked of a model, as plain data. One file each, one registry.
+"""Studies: questions about a model, as plain data. One file for each kind, one registry.
 
     sample = TextSample("smollm2-135m", text, windows=4, window_length=128)
     study = Evaluate(sample, PruneSet.parse("attn.5,layer.7"))
     runtime().ask(study, session)          # on a page: a job
     runner.run_now(study, progress)        # in a shell: the result
 
-Each says how it is computed, stored, listed, opened on a page and reported. Looking at one needs no torch.
+Each kind defines how it is computed, stored, listed, opened on a page and reported. Reading a study does not import
+torch.
 """
 
 from entviz.studies.analysis import Analyze

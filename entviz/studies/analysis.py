@@ -23,8 +23,8 @@ class Analyze(TextStudy["Analysis"]):
     """Measure entropies and importances.
 
     Attributes:
-        metrics: as they are written, see :mod:`entviz.estimators`; by default those that pages share.
-        levels: kinds of block. These and the metrics are put into one order, as it makes no difference.
+        metrics: specs of metrics, see :mod:`entviz.estimators`; by default the metrics that all pages share.
+        levels: kinds of block. Levels and metrics are sorted, because their order does not change the result.
         without_massive: measure without tokens that have massive activations; see :mod:`entviz.analysis.massive`.
 
     Raises:
@@ -116,13 +116,13 @@ class Analyze(TextStudy["Analysis"]):
 
     @classmethod
     def found_by_page(cls, run: Run) -> bool:
-        """Pages measure the usual metrics along, each with one set of options, and every kind of block."""
+        """Pages always measure the default metrics, each with one set of options, for every kind of block."""
         specs, levels = cls.measured(run), tuple(run.options["levels"])
         names = set(map(base, specs))
         return len(names) == len(specs) and names >= set(default_metrics()) and levels == KINDS
 
 
 def known_analysis(material: Material, sample: TextSample, tokens: str) -> Analysis | None:
-    """The analysis that pages share, where it is known. ``tokens`` is the fingerprint of what the sample reads."""
+    """The analysis that pages share, or None if it is not stored. ``tokens`` is the fingerprint of the windows."""
     found: Analysis | None = material.results.get(Analyze(sample), tokens)
     return found

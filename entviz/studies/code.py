@@ -1,4 +1,4 @@
-"""The source that computes a study's result, as a hash that the result is stored under."""
+"""A hash of the source that computes a study's result. It is part of the key of the stored result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from entviz.store.source import digest, imports_in
 if TYPE_CHECKING:
     from entviz.studies.study import Study
 
-# A study imports what computes inside these, since looking at a study must not import torch.
+# A study imports the modules that compute inside these methods, because reading a study must not import torch.
 _COMPUTING = ("compute", "read")
 _LOADS = "entviz.models.loading"  # every study is of a model that was loaded
 
@@ -25,7 +25,7 @@ def code_of(study: Study[Any]) -> str:
 
 @cache
 def entry_modules(types: tuple[type, ...]) -> frozenset[str]:
-    """The modules of entviz that the types import where they read and compute."""
+    """The modules of entviz that the types import in the methods that read and compute."""
     found = {_LOADS}
     for one in (base for each in types for base in each.__mro__):
         for name in _COMPUTING:

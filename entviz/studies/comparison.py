@@ -1,4 +1,4 @@
-"""Criteria by budgets, each measured on text that it has not seen."""
+"""Criteria by budgets, each measured on text that was not used to choose."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ MOST_MEASURED = 24  # windows; more would take long and tell little more
 
 
 def texts_key(texts: Sequence[str]) -> str:
-    """A short hash of texts that are measured on, empty if there are none; ``measure_on`` in a run's options."""
+    """A short hash of the texts measured on, empty if there are none. A run's options store it as ``measure_on``."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] if texts else ""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How a shell cuts the texts, where it does so otherwise than pages.
+    """How a command splits the texts, if it differs from the pages.
 
     Attributes:
-        measured: what is measured on; None for the windows of the study's own sample that follow those chosen by.
-        choose: how many windows the criteria choose by; None for the first half of the sample's, or for all where
+        measured: the text to measure on; None for the sample's windows that follow the calibration windows.
+        choose: the number of calibration windows; None for the first half of the sample, or for the whole sample if
             another text is measured on.
-        search: how many windows of the sample the search chooses by; None for four times as many as the others.
+        search: the number of calibration windows for the search; None for four times as many as for other criteria.
     """
 
     measured: TextSample | None = None
@@ -49,18 +49,18 @@ class Cut:
 class Compare(TextStudy["Comparison"]):
     """Compare criteria on a text. The partial result is the comparison of the rows so far.
 
-    Each part that is finished is stored, so one that was stopped or killed resumes where it was.
+    Each finished part is stored, so a comparison that was stopped or killed resumes at the same point.
 
     Attributes:
-        sample: the text; its windows are what the criteria choose by.
-        measure_on: texts to measure on, each cut into whole windows; empty for the windows that follow the sample's in
-            its own text. Where it has fewer than twice the windows asked for, the first half of those it has choose
-            and the second half measure.
-        task: multiple-choice items that every prune set answers too.
-        limit: only so many of them.
-        dtype: the number type to evaluate in, or ``auto`` for the fastest here.
-        cut: how the texts are cut, if it is not as on the pages. ``measure_on`` follows from it.
-        unlike_pages: what the cut has made otherwise than a page does, in words by what it is of.
+        sample: the calibration text, whose windows the criteria choose by.
+        measure_on: texts to measure on, each cut into whole windows; empty for the windows that follow the sample's
+            windows in the same text. If that text has fewer than twice the requested windows, the criteria choose by
+            the first half of its windows and are measured on the second half.
+        task: a multiple-choice task to evaluate every prune set on as well.
+        limit: the number of its items to use.
+        dtype: the number type to evaluate in, or ``auto`` for the fastest on this device.
+        cut: how the texts are split, if it differs from the pages. ``measure_on`` follows from it.
+        unlike_pages: the differences from a page that the split causes, as pairs of a topic and a description.
     """
 
     criteria: tuple[str, ...]
@@ -85,7 +85,7 @@ class Compare(TextStudy["Comparison"]):
     page = Page("compare", "Criteria")
 
     def __post_init__(self) -> None:
-        # Canonical, since they are part of the key.
+        # Canonical, because they are part of the key.
         object.__setattr__(self, "criteria", tuple(map(canonical, self.criteria)))
 
     def options(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class Compare(TextStudy["Comparison"]):
         return replace(found, unlike_pages=found._unlike_pages(loaded, windows))
 
     def _unlike_pages(self, loaded: LoadedModel, windows: Split) -> tuple[tuple[str, str], ...]:
-        """What went through the model otherwise than a page would have it; empty where the same did."""
+        """How the windows differ from those that a page would use; empty if they are the same."""
         measured = self.cut.measured if self.cut is not None else None
         if measured is not None and measured.ids is not None:
             return (("measured", f"token ids of {measured.ids.name}"),)
@@ -168,7 +168,7 @@ class Compare(TextStudy["Comparison"]):
 
         def report(done: int, total: int, partial: object = None, /) -> None:
             if isinstance(partial, Comparison) and not partial.finished and len(partial.rows):
-                # A page can show it without loading the model, after a restart say.
+                # A page can then show it without loading the model, for example after a restart.
                 results.put_unfinished(self, split.fingerprint, partial)
             progress(done, total, partial)
 

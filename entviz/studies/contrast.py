@@ -1,4 +1,4 @@
-"""Two prune sets side by side: what each block costs in its set."""
+"""Two prune sets side by side: what each block costs within its set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ContrastBlocks(TextStudy["Contrast"]):
-    """What each block costs within the prune set ``a`` and within ``b``."""
+    """Measure what each block costs within prune set ``a`` and within prune set ``b``."""
 
     a: PruneSet
     b: PruneSet

@@ -1,4 +1,4 @@
-"""What a prune set costs on a text."""
+"""The cost of a prune set on a text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Evaluate(TextStudy["Evaluation"]):
 
     Attributes:
         drop: the prune set.
-        dtype: the number type to evaluate in, or ``auto`` for the fastest here.
+        dtype: the number type to evaluate in, or ``auto`` for the fastest on this device.
     """
 
     drop: PruneSet

@@ -1,4 +1,4 @@
-"""A pruned model written to disk, with what its prune set was measured to cost."""
+"""A pruned model written to disk, with the measured cost of its prune set."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export(Study["Exported"]):
-    """A pruned model to write. Each asking writes again: nothing of it is stored but the evaluation.
+    """Write a pruned model. Every run writes it again; only the evaluation is stored.
 
     Attributes:
-        sample: the model, and the text on which the prune set is measured for the model card, if it is.
+        sample: the model, and the text on which the prune set is measured for the model card, if there is one.
         drop: the prune set.
         format: one of ``entviz.export.FORMATS``.
         target: the directory to write.
-        text_title: what to call the text.
-        criterion: how the blocks were chosen, in the person's words; empty where they did not say.
+        text_title: the title of the text.
+        criterion: how the blocks were chosen, in the user's words; empty if the user did not say.
         dtype: the number type of the weights.
-        replace: whether an earlier export there may go.
-        bounded: whether the exports beside it may take no more than the server allows.
+        replace: whether an earlier export in the directory may be replaced.
+        bounded: whether the server's limit on the total size of exports applies.
     """
 
     sample: TextSample | ModelAlone
@@ -48,11 +48,11 @@ class Export(Study["Exported"]):
 
     @property
     def evaluation(self) -> Evaluate | None:
-        """What measures the prune set; known already where another page showed it."""
+        """The study that evaluates the prune set. Its result may already be stored, from another page."""
         return Evaluate(self.sample, self.drop, self.dtype) if isinstance(self.sample, TextSample) else None
 
     def check(self) -> None:
-        """Raise ``ExportError`` where the format has no such model, or the directory may not be written."""
+        """Raise ``ExportError`` if the format cannot hold this model, or the directory may not be written."""
         from entviz.export.place import check_target
         from entviz.export.registry import FORMATS
 

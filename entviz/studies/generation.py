@@ -24,8 +24,8 @@ class Generate(StoredStudy["Generation"]):
 
     Attributes:
         drop: the prune set.
-        max_new_tokens: at most this many.
-        cached: whether keys and values are kept from token to token; the tokens are the same, the speeds are not.
+        max_new_tokens: the largest number of tokens to write.
+        cached: whether keys and values are cached between tokens. The tokens are the same, only the speeds differ.
     """
 
     sample: Prompt

@@ -1,4 +1,4 @@
-"""What dropping two blocks costs beyond the sum of the two, for every pair."""
+"""The cost of dropping two blocks beyond the sum of their single costs, for every pair."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasurePairs(TextStudy["Interactions"]):
-    """Measure the damage of every pair of blocks. The partial result is that of the pairs so far.
+    """Measure the damage of every pair of blocks. The partial result holds the pairs so far.
 
     Attributes:
         level: layer, attn, mlp or attn+mlp.
-        blocks: the blocks to pair; None for all of the level.
+        blocks: the blocks to pair; None for all blocks of the level.
         dtype: the number type to run in.
 
     Raises:

@@ -23,8 +23,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def listing(runs: Iterable[Run]) -> pd.DataFrame:
-    """A row a run. Columns: when (UTC), kind, model, text, windows, tokens (in a window), dropped, found, and the
-    numbers of an evaluation or a task by themselves: perplexity, dense_perplexity, kl, top1_agreement, accuracy.
+    """One row for each run. Columns: when (UTC), kind, model, text, windows, tokens (in a window), dropped, found, and
+    one column for each number of an evaluation or a task: perplexity, dense_perplexity, kl, top1_agreement, accuracy.
     """
     rows = []
     for run in runs:
@@ -47,24 +47,24 @@ def listing(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def dropped(run: Run) -> str:
-    """The prune set that a run was about or found, empty for the dense model and if there is none."""
+    """The prune set that a run measured or chose; empty for the dense model, or if the run has none."""
     study = study_of(run.kind)
     return "" if study is None else study.dropped(run)
 
 
 def text_of(run: Run) -> str:
-    """What a run measured: a text's first words, and whether they were read without what the tokenizer puts first."""
+    """The text that a run measured: its first words, and whether it was read without its beginning token."""
     return without_cut(run.description) + ("" if run.options.get("begin", True) else ", without bos")
 
 
 def found(run: Run) -> str:
-    """A run's main numbers in a line."""
+    """A run's main numbers in one line."""
     study = study_of(run.kind)
     return "" if study is None else study.found(run)
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """CSV in which no cell is a formula to a spreadsheet, whatever a model or a text is called.
+    """CSV in which a spreadsheet finds no formula, whatever the name of a model or a text.
 
     A text that begins with one of = + - @, a tab or a carriage return gets an apostrophe before it (OWASP, "CSV
     Injection").

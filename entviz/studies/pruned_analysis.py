@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class AnalyzePruned(Analyze):
     """Measure the stream of a pruned model.
 
-    Where the same is known of the dense model, what lies before the first dropped block is taken from there.
+    If the same analysis of the dense model is stored, the values before the first dropped block are taken from it.
 
     Attributes:
-        drop: the blocks to do without.
-        along: the metrics of the dense analysis to take that from; None for the same metrics. The result does not
-            depend on it.
+        drop: the blocks to drop.
+        along: the metrics of the dense analysis to take those values from; None for the same metrics. The result does
+            not depend on it.
     """
 
     drop: PruneSet = field(default_factory=PruneSet)
@@ -37,7 +37,7 @@ class AnalyzePruned(Analyze):
 
     @property
     def dense(self) -> Analyze:
-        """The analysis of the dense model to start from, if it is known."""
+        """The study of the dense model whose result, if it is stored, this analysis starts from."""
         metrics = self.metrics if self.along is None else self.along
         return Analyze(self.sample, metrics, self.levels, without_massive=self.without_massive)
 
@@ -46,10 +46,11 @@ class AnalyzePruned(Analyze):
 
     @classmethod
     def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
-        """The page shows one entropy: of several, one that is not measured by default, or with other options."""
+        """The page shows one entropy. Metrics that are not defaults, or have other options, are preferred."""
         specs = [spec for spec in cls.measured(run) if is_entropy(spec)]
         specs.sort(key=lambda spec: (base(spec) in default_metrics(), spec in METRICS))
-        # The criterion whose entropy is chosen by hand; its package is no part of what computes this.
+        # The name of the criterion with a choice of entropy. Its package does not compute this result and is not
+        # imported.
         massive = {"without_massive": run.options.get("without_massive", False)}
         if not specs:
             return massive
@@ -57,11 +58,11 @@ class AnalyzePruned(Analyze):
 
     @classmethod
     def found_by_page(cls, run: Run) -> bool:
-        """The page measures one entropy, and takes it from an analysis of the usual metrics where there is one."""
+        """The page measures one entropy, and takes it from an analysis of the default metrics if there is one."""
         specs = cls.measured(run)
         if len(specs) == 1 and is_entropy(specs[0]):
             return tuple(run.options["levels"]) == KINDS
-        # Beside the usual metrics, that is of the one in view alone.
+        # That analysis holds the default metrics and the entropy that the page shows.
         return super().found_by_page(run) and len(specs) <= len(default_metrics()) + 1
 
     def compute(self, material: Material, progress: Progress) -> Analysis:

@@ -1,4 +1,4 @@
-"""Blocks in the order in which a criterion drops them, and a prune set for a budget."""
+"""Rank blocks in the order in which a criterion drops them, with a prune set for a budget."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RankingOptions:
-    """What blocks are ranked by: the arguments of :func:`entviz.criteria.rank` by their names.
+    """The options of a ranking: the arguments of :func:`entviz.criteria.rank` by name.
 
-    ``budget`` is a number of blocks, for which another study may know the order already, or a budget as it is written.
-    ``along`` are metrics that are measured in the same pass where an analysis gives the ranking.
+    ``budget`` is a number of blocks, for which another study may already know the order, or a budget as text.
+    ``along`` holds the metrics that are measured in the same pass if the ranking comes from an analysis.
     """
 
     criterion: str
@@ -40,16 +40,16 @@ class RankingOptions:
 
     @property
     def own(self) -> dict[str, Any]:
-        """The criterion's own options: what others depend on is left out.
+        """The criterion's own options; options of other criteria are left out.
 
-        An option that is not among the fields here, as of a criterion added later, has the criterion's own default.
+        An option without a field in this class, for example of a criterion added later, has the criterion's default.
         """
         usual = known(self.criterion)()
         return {name: getattr(self, name, getattr(usual, name)) for name in usual.options()}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments of :func:`entviz.criteria.rank` that the ranking depends on, by their names."""
+        """The arguments of :func:`entviz.criteria.rank` that the ranking depends on, by name."""
         return {"level": self.level, "budget": str(self.budget), "protect": self.protect} | self.own
 
     @property
@@ -62,7 +62,7 @@ class RankingOptions:
 
     @property
     def serves_all_budgets(self) -> bool:
-        """Whether one order serves all numbers of blocks."""
+        """Whether one order of blocks is valid for every number of blocks."""
         return known(self.criterion).order == "all" and isinstance(self.budget, int)
 
 
@@ -70,8 +70,8 @@ class RankingOptions:
 class Rank(TextStudy["Ranking"]):
     """Rank blocks by any criterion.
 
-    A criterion that only measures shares the analysis of the same text, and one whose order does not depend on the
-    budget is computed once for all numbers of blocks. A search's partial result is its best ranking so far.
+    A criterion that needs only an analysis shares the analysis of the same text. If a criterion's order does not depend
+    on the budget, it is computed once for every number of blocks. A search's partial result is its best ranking so far.
 
     Raises:
         OptionError: for an unknown criterion.
@@ -94,7 +94,7 @@ class Rank(TextStudy["Ranking"]):
     @property
     def basis(self) -> Basis[Ranking] | None:
         if (metric := self.by.metric) is not None:
-            # The one that all pages share, where that holds the estimator.
+            # The analysis that all pages share, if it holds the estimator.
             analysis = Analyze(self.sample, with_defaults([*self.by.along, metric]))
             return Basis(analysis, self._by_analysis)
         if self.by.serves_all_budgets and self.by.budget:
@@ -119,7 +119,7 @@ class Rank(TextStudy["Ranking"]):
         )
 
     def check_model(self, loaded: LoadedModel, windows: Any) -> None:
-        """Raise for a budget that is out of reach, as the whole order takes long."""
+        """Raise an error for a budget that cannot be reached, before the whole order is computed, which takes long."""
         from entviz.criteria import criterion, level_of
         from entviz.criteria.budget import Budget
         from entviz.criteria.calibration import Calibration

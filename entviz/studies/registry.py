@@ -1,4 +1,4 @@
-"""Every study there is: each by the name of its kind. A new one is a line here."""
+"""The registry of studies by kind. A new study adds one line here."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
 
 
 def stored_studies() -> dict[str, type[StoredStudy[Any]]]:
-    """Those whose results are stored, by their kinds."""
+    """The studies whose results are stored, by kind."""
     return {kind: study for kind, study in STUDIES.items() if issubclass(study, StoredStudy)}
 
 
 def study_of(kind: str) -> type[StoredStudy[Any]] | None:
-    """The study of a kind of stored result; None where this version has none such."""
+    """The study of a kind of stored result; None if this version has no such study."""
     return stored_studies().get(kind)
 
 
 def title_of(kind: str) -> str:
-    """A kind's title; its name where this version has no such study."""
+    """The title of a kind; its name if this version has no such study."""
     return STUDIES[kind].title if kind in STUDIES else kind
 
 
 def part_kinds() -> list[str]:
-    """The kinds of stored parts of results, which no list of runs shows."""
+    """The kinds of stored parts of results, which lists of runs do not show."""
     return [part for study in stored_studies().values() for part in study.parts]
 
 
 def result_type(kind: str) -> type | None:
-    """The class of a kind of stored result, imported when first met, as most need torch; None for unknown kinds."""
+    """The class of a kind of stored result; None for unknown kinds. It is imported here, because most need torch."""
     for study in stored_studies().values():
         place = study.result if study.kind == kind else study.parts.get(kind)
         if place is not None:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def of_run(
     run: Run, result: Any, text: str | None = None, pieces: Sequence[Sequence[str]] | None = None
 ) -> str:
-    """The report of a stored run, as HTML. Of a kind that this version does not know, it says so.
+    """The report of a stored run, as HTML. If this version does not know the run's kind, the report says so.
 
     Args:
-        run: what it is of.
-        result: what was stored.
-        text: what it measured, where it is known.
+        run: the run.
+        result: its stored result.
+        text: the text that was measured, if it is known.
         pieces: the text of each token of the study's ``token_rows``.
     """
     from entviz.report import unknown_kind
@@ -35,7 +35,7 @@ def of_run(
 
 
 def about_run(run: Run, text: str | None) -> About:
-    """What the report of a run is about."""
+    """The model, text and options that the report of a run names."""
     from entviz.report import About
 
     study, shell = study_of(run.kind), run.options.get("shell", {})

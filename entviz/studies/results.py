@@ -1,4 +1,4 @@
-"""Results of studies of one model, kept in the store under all that they depend on.
+"""The results of studies of one model, stored under keys that cover everything they depend on.
 
 results = StudyResults(store, loaded)
 results.put(study, windows.fingerprint, study.compute(material, progress))
@@ -22,12 +22,12 @@ TEXT_BYTES = 2_000_000  # of a text that is kept with its result: as much as a p
 
 
 class StudyResults:
-    """What is known of one model.
+    """The stored results of one model.
 
     Args:
-        store: where it is kept; None for nowhere.
+        store: the store; None to store nothing.
         loaded: the model.
-        fresh: whether everything is to be computed again: nothing is then found but parts of what was stopped.
+        fresh: whether to compute everything again. Only the parts of a stopped study are then taken from the store.
     """
 
     def __init__(self, store: Store | None, loaded: LoadedModel, *, fresh: bool = False) -> None:
@@ -36,17 +36,17 @@ class StudyResults:
         self.fresh = fresh
 
     def parts_of(self, study: StoredStudy[Any]) -> PartCache:
-        """Where finished parts of a study's result are kept, so that one that was stopped resumes."""
+        """The cache of a study's finished parts, from which a stopped study resumes."""
         from entviz.comparison.grid.part_cache import NoPartCache
 
         return NoPartCache() if self._store is None else StoredParts(self._store, self._loaded, study)
 
     def get(self, study: StoredStudy[Any], tokens: str) -> Any:
-        """A study's result, or None. ``tokens`` is the fingerprint of what goes through the model."""
+        """A study's result, or None. ``tokens`` is the fingerprint of the model's input."""
         return None if self._store is None or self.fresh else self._store.get(self.key(study, tokens))
 
     def put(self, study: StoredStudy[Any], tokens: str, result: Any) -> str:
-        """Keep a result in place of what was unfinished of it. Returns its key."""
+        """Store a result in place of its partial result. Returns its key."""
         key = self.key(study, tokens)
         self._put(key, study, result)
         if self._store is not None and study.parts:
@@ -54,22 +54,22 @@ class StudyResults:
         return key
 
     def put_unfinished(self, study: StoredStudy[Any], tokens: str, partial: Any) -> None:
-        """Keep a partial result, until the next or the whole one comes, for a page to show after a restart."""
+        """Store a partial result, which a page can show after a restart. The next or the whole result replaces it."""
         if self._store is not None and not self.fresh:
             key = self.unfinished_key(study, tokens)
             self._store.remove(key)
             self._put(key, study, partial)
 
     def key(self, study: StoredStudy[Any], tokens: str) -> str:
-        """What a result is kept under."""
+        """The key of a result."""
         return self._key(study, tokens, stored_options(study))
 
     def unfinished_key(self, study: StoredStudy[Any], tokens: str) -> str:
-        """What a partial result is kept under."""
+        """The key of a partial result."""
         return self._key(study, tokens, stored_options(study) | {"finished": False})
 
     def text_of(self, study: StoredStudy[Any]) -> str | None:
-        """The text that is kept with a result: none where it was token ids, or is too long for a page."""
+        """The text stored with a result; None if the sample is token ids or the text is too long for a page."""
         too_long = len(study.text.encode()) > TEXT_BYTES
         return None if too_long or "token_ids" in study.shell_options() else study.text
 
@@ -83,7 +83,7 @@ class StudyResults:
 
 
 class StoredParts:
-    """Keeps parts of results in a store, each written before the next is begun."""
+    """A cache of parts of results in a store. Each part is written before the next begins."""
 
     def __init__(self, store: Store, loaded: LoadedModel, study: StoredStudy[Any]) -> None:
         self._store, self._code = store, code_of(study)
@@ -101,7 +101,7 @@ class StoredParts:
 
 
 def stored_options(study: StoredStudy[Any]) -> dict[str, Any]:
-    """All that a study's result depends on besides what goes through the model, as plain data."""
+    """Everything that a study's result depends on besides the model and its input, as plain data."""
     shell = study.shell_options()
     return study.options() | {"model": study.model} | ({"shell": shell} if shell else {})
 

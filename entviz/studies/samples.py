@@ -1,8 +1,8 @@
-"""What a study is on: a text, a prompt or multiple-choice items, with the model that reads it. Plain data.
+"""The input of a study: a text, a prompt or multiple-choice items, with the model that reads it. Plain data.
 
 sample = TextSample("smollm2-135m", text, windows=4, window_length=128)
 sample.read(loaded)                # the windows of token ids
-sample.settled(loaded, windows)    # the same, with the numbers that were left to the text
+sample.settled(loaded, windows)    # the same sample with the number of windows that were read
 """
 
 from __future__ import annotations
@@ -22,90 +22,90 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loading:
-    """How a model is loaded. Pages take the defaults; a shell may ask for others.
+    """How a model is loaded. Pages use the defaults; a command can ask for other values.
 
     Attributes:
         dtype: number type of the weights.
-        device: where it runs; None for the best there is.
+        device: the device it runs on; None for the best one available.
     """
 
     dtype: str = "float32"
     device: str | None = None
 
     def settled(self, loaded: LoadedModel) -> Loading:
-        """The same as it turned out. The device is None where the pages' model is on that one too."""
+        """The values of the loaded model. The device is None if pages use the same device."""
         import torch
 
         other = self.device is not None and (loaded.device.type != "cpu" or torch.cuda.is_available())
         return Loading(str(loaded.dtype).removeprefix("torch."), str(loaded.device) if other else None)
 
     def options(self) -> dict[str, Any]:
-        """What is not as on the pages, as options of a stored result."""
+        """The values that differ from the pages' defaults, as options of a stored result."""
         weights = {} if self.dtype == "float32" else {"weights": self.dtype}
         return weights | ({} if self.device is None else {"device": self.device})
 
 
 @dataclass(frozen=True)
 class TokenIds:
-    """Token ids from a file, in place of a text: rows of equal length, and the file's name."""
+    """Token ids from a file, instead of a text: rows of equal length, and the file's name."""
 
     name: str
     rows: tuple[tuple[int, ...], ...]
 
 
 class Sample(Protocol):
-    """What goes through which model."""
+    """An input and the model that reads it."""
 
     @property
     def model(self) -> str:
-        """The name that the model is asked for by."""
+        """The name of the model, as the user gave it."""
         ...
 
     @property
     def text(self) -> str:
-        """What is read, as text; empty for token ids. For items it stands for their content."""
+        """The text that is read; empty for token ids. For items it is a text that identifies their content."""
         ...
 
     @property
     def loading(self) -> Loading: ...
 
     def options(self) -> dict[str, Any]:
-        """How it is read, as options of a stored result."""
+        """How the input is read, as options of a stored result."""
         ...
 
     def shell_options(self) -> dict[str, Any]:
-        """The same of what only a shell can ask for."""
+        """The options that only a command can set, as options of a stored result."""
         ...
 
     def describe(self) -> str:
-        """A few words about it, for a list of runs."""
+        """A short description, for a list of runs."""
         ...
 
     def read(self, loaded: LoadedModel) -> Any:
-        """What goes through the model, with a ``fingerprint``. Raises ``TextError`` where it cannot."""
+        """The model's input, with a ``fingerprint``. Raises ``TextError`` if it cannot be read."""
         ...
 
     def settled(self, loaded: LoadedModel, material: Any) -> Self:
-        """The same with all that was left to the model or the text, once ``material`` was read from it."""
+        """The same sample, with everything filled in that depends on the model or on the ``material`` that was read."""
         ...
 
     def with_model(self, name: str) -> Self:
-        """The same for the model of another name."""
+        """The same sample for the model ``name``."""
         ...
 
 
 @dataclass(frozen=True)
 class TextSample:
-    """A text as it goes through a model: consecutive windows of equal length.
+    """A text, read in consecutive windows of equal length.
 
     Attributes:
-        model: its name.
-        text: empty for token ids.
-        windows: how many; None for as many as the text fills.
-        window_length: tokens in each, without what the tokenizer puts before a text.
-        begin: whether each is read with what the tokenizer puts before a text.
+        model: the name of the model.
+        text: the text; empty for token ids.
+        windows: the number of windows; None for as many as the text fills.
+        window_length: the number of tokens in each window, without a beginning token.
+        begin: whether each window begins with the tokenizer's beginning token.
         loading: how the model is loaded.
-        ids: token ids instead of a text; they come already cut into windows.
+        ids: token ids instead of a text, already cut into windows.
     """
 
     model: str
@@ -117,7 +117,7 @@ class TextSample:
     ids: TokenIds | None = None
 
     def read(self, loaded: LoadedModel) -> Windows:
-        """The windows of token ids. Raises ``TextError`` where the text does not fill them."""
+        """The windows of token ids. Raises ``TextError`` if the text does not fill them."""
         if self.ids is not None:
             from entviz.text.windows import windows_from_token_ids
 
@@ -127,24 +127,24 @@ class TextSample:
         )
 
     def settled(self, loaded: LoadedModel, material: Windows) -> TextSample:
-        """The same with the number of windows that were read, and the model as it was loaded."""
+        """The same sample with the number of windows that were read and the values of the loaded model."""
         loading = self.loading.settled(loaded)
         return replace(self, windows=len(material), window_length=material.length, loading=loading)
 
     def with_model(self, name: str) -> TextSample:
-        """The same for the model of another name."""
+        """The same sample for the model ``name``."""
         return replace(self, model=name)
 
     def options(self) -> dict[str, Any]:
-        """How the text is cut and begins."""
+        """How the text is cut into windows, and how each begins."""
         return {"windows": self.windows, "window_length": self.window_length} | begin_option(self.begin)
 
     def shell_options(self) -> dict[str, Any]:
-        """How the model was loaded and the file of token ids, where pages have none such."""
+        """How the model was loaded, if it differs from the pages, and the file of token ids, if there is one."""
         return self.loading.options() | ({} if self.ids is None else {"token_ids": self.ids.name})
 
     def describe(self) -> str:
-        """The text's first words, and how it is cut."""
+        """The text's first words, and how it is cut into windows."""
         name = shortened(self.text) if self.ids is None else f"token ids of {self.ids.name}"
         return f"{name} ({self.windows} x {self.window_length} tokens)"
 
@@ -166,11 +166,11 @@ class Prompt:
         return Windows.of([prompt_ids(loaded, self.text, begin=self.begin)])
 
     def settled(self, loaded: LoadedModel, material: Windows) -> Prompt:
-        """The same with the model as it was loaded."""
+        """The same sample with the values of the loaded model."""
         return replace(self, loading=self.loading.settled(loaded))
 
     def with_model(self, name: str) -> Prompt:
-        """The same for the model of another name."""
+        """The same sample for the model ``name``."""
         return replace(self, model=name)
 
     def options(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class Prompt:
         return begin_option(self.begin)
 
     def shell_options(self) -> dict[str, Any]:
-        """How the model was loaded, where pages load it otherwise."""
+        """How the model was loaded, if it differs from the pages."""
         return self.loading.options()
 
     def describe(self) -> str:
@@ -188,17 +188,17 @@ class Prompt:
 
 @dataclass(frozen=True)
 class TaskItems:
-    """Multiple-choice items, given as they were read or by a task's name, but never by a file's.
+    """Multiple-choice items, given as a task object or by a task's name, never by a file's name.
 
     Attributes:
-        model: its name.
-        task: the task, or the name of one of the hub.
-        limit: only so many of its items; None for all.
-        begin: whether each is read with what the tokenizer puts before a text.
+        model: the name of the model.
+        task: the task, or the name of a task of the hub.
+        limit: the number of items to use, from the first on; None for all.
+        begin: whether each item begins with the tokenizer's beginning token.
         loading: how the model is loaded.
 
     Raises:
-        OptionError: for a name that no task has.
+        OptionError: for an unknown task name.
     """
 
     model: str
@@ -222,37 +222,37 @@ class TaskItems:
 
     @property
     def text(self) -> str:
-        """What tells tasks of one name apart: the fingerprint, or the name of a task of the hub."""
+        """A text that identifies the task: its fingerprint, or its name if it is a task of the hub."""
         return self.task if isinstance(self.task, str) else self.task.fingerprint
 
     def read(self, loaded: LoadedModel) -> Task:
-        """The task, downloaded where it is of the hub."""
+        """The task; a task of the hub is downloaded."""
         return read_task(self.task) if isinstance(self.task, str) else self.task
 
     def settled(self, loaded: LoadedModel, material: Task) -> TaskItems:
-        """The same with the model as it was loaded."""
+        """The same sample with the values of the loaded model."""
         return replace(self, loading=self.loading.settled(loaded))
 
     def with_model(self, name: str) -> TaskItems:
-        """The same for the model of another name."""
+        """The same sample for the model ``name``."""
         return replace(self, model=name)
 
     def options(self) -> dict[str, Any]:
-        """The task's name, how many of its items, and how they begin."""
+        """The task's name, the number of items, and how each begins."""
         return {"task": self.name, "limit": self.limit} | begin_option(self.begin)
 
     def shell_options(self) -> dict[str, Any]:
-        """How the model was loaded, where pages load it otherwise."""
+        """How the model was loaded, if it differs from the pages."""
         return self.loading.options()
 
     def describe(self) -> str:
-        """The task's name, and how many of its items."""
+        """The task's name, and the number of items."""
         return self.name if self.limit is None else f"{self.name}, first {self.limit} items"
 
 
 @dataclass(frozen=True)
 class ModelAlone:
-    """A model that reads nothing."""
+    """A model without an input."""
 
     model: str
     loading: Loading = Loading()
@@ -264,11 +264,11 @@ class ModelAlone:
         return
 
     def settled(self, loaded: LoadedModel, material: None) -> ModelAlone:
-        """The same with the model as it was loaded."""
+        """The same sample with the values of the loaded model."""
         return replace(self, loading=self.loading.settled(loaded))
 
     def with_model(self, name: str) -> ModelAlone:
-        """The same for the model of another name."""
+        """The same sample for the model ``name``."""
         return replace(self, model=name)
 
     def options(self) -> dict[str, Any]:
@@ -276,7 +276,7 @@ class ModelAlone:
         return {}
 
     def shell_options(self) -> dict[str, Any]:
-        """How the model was loaded, where pages load it otherwise."""
+        """How the model was loaded, if it differs from the pages."""
         return self.loading.options()
 
     def describe(self) -> str:
@@ -285,5 +285,5 @@ class ModelAlone:
 
 
 def begin_option(begin: bool) -> dict[str, Any]:
-    """How texts begin, as an option of a stored result: nothing where they begin as the tokenizer has it."""
+    """How texts begin, as an option of a stored result; empty if they begin with the tokenizer's beginning token."""
     return {} if begin else {"begin": False}

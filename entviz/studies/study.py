@@ -1,11 +1,11 @@
-"""What a study is: a question that can be asked of a model, as plain data, with all that others need to know of it.
+"""The study interface: a question about a model, as plain data, and everything that the rest of entviz needs to know.
 
     Evaluate(TextSample("smollm2-135m", text, windows=4, window_length=128), PruneSet.parse("attn.5"))
 
 A study is a frozen dataclass: its fields are the question, its class attributes describe the kind. Pages and commands
-make one and hand it to ``entviz.runtime``. To add a kind, write such a class in a file of its own and put it into
-``STUDIES`` of ``registry.py``: the queue, the store, the list of runs and reports then know it. Nothing here needs
-torch until a study is computed.
+make one and pass it to ``entviz.runtime``. To add a kind, write such a class in a file of its own and add it to
+``STUDIES`` in ``registry.py``. The queue, the store, the list of runs and reports then know it. Torch is not imported
+until a study is computed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Page:
-    """The page on which a result is looked at, by the name of its file, and its tab where it has several."""
+    """The page that shows a result: the name of its file, and the tab if the page has several."""
 
     name: str
     tab: str = ""
@@ -41,17 +41,17 @@ class Page:
 
 @dataclass(frozen=True)
 class Basis(Generic[Result]):
-    """Another study whose result gives a study's own in milliseconds; ``derive`` may raise ``EntvizError``."""
+    """Another study, from whose result ``derive`` gives a study's result in milliseconds or raises ``EntvizError``."""
 
     study: Study[Any]
     derive: Callable[[Any], Result]
 
 
 class Results(Protocol):
-    """What is known of a model. ``tokens`` is the fingerprint of what goes through it."""
+    """The stored results of a model. ``tokens`` is the fingerprint of the model's input."""
 
     def parts_of(self, study: StoredStudy[Any]) -> PartCache:
-        """Where finished parts of a study's result are kept, so that one that was stopped resumes."""
+        """The cache of a study's finished parts, from which a stopped study resumes."""
         ...
 
     def get(self, study: StoredStudy[Any], tokens: str) -> Any:
@@ -59,21 +59,21 @@ class Results(Protocol):
         ...
 
     def put_unfinished(self, study: StoredStudy[Any], tokens: str, partial: Any) -> None:
-        """Keep a partial result, until the next or the whole one comes, for a page to show after a restart."""
+        """Store a partial result, which a page can show after a restart. The next or the whole result replaces it."""
         ...
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a study is computed on.
+    """Everything that a study is computed from.
 
     Attributes:
         loaded: the model.
-        windows: what the study's ``read`` returned: windows of token ids, or a multiple-choice task.
-        results: what is known of this model already, and where parts and partial results are kept.
+        windows: the value that the study's ``read`` returned: windows of token ids, or a multiple-choice task.
+        results: the stored results of this model, which also hold parts and partial results.
         states: hidden states to start from; None if none are kept between studies.
-        answer: computes another study of the same model, or finds it known.
-        aside: lets others compute during what does not need the device, such as writing files.
+        answer: gives the result of another study of the same model, stored or newly computed.
+        aside: a context in which other jobs may compute, for work that does not need the device, such as writing files.
     """
 
     loaded: LoadedModel
@@ -86,13 +86,13 @@ class Material:
 
 @dataclass(frozen=True)
 class Study(ABC, Generic[Result]):
-    """A question.
+    """A question about a model.
 
     Attributes:
-        sample: what it is on.
-        kind: what it is called in the store and in the shell.
-        title: of the kind, for a reader.
-        urgent: whether someone looks at where the result will be, so that it goes before other work.
+        sample: its input and its model.
+        kind: the name of its kind in the store and in the shell.
+        title: the title of its kind, for a reader.
+        urgent: whether a user is waiting for the result, so that it goes before other work.
     """
 
     sample: Sample
@@ -103,51 +103,51 @@ class Study(ABC, Generic[Result]):
 
     @property
     def model(self) -> str:
-        """The name that the model is asked for by."""
+        """The name of the model, as the user gave it."""
         return self.sample.model
 
     @property
     def text(self) -> str:
-        """What is read, as text."""
+        """The text that is read."""
         return self.sample.text
 
     def describe(self) -> str:
-        """A few words about what it is on, for a list of runs."""
+        """A short description of its input, for a list of runs."""
         return self.sample.describe()
 
     def with_model(self, name: str) -> Self:
-        """The same question of the model of another name."""
+        """The same question about the model ``name``."""
         return replace(self, sample=self.sample.with_model(name))
 
     @property
     def slot(self) -> str | None:
-        """What a session wants one of at a time: a newer study there supersedes the older. None for no such place."""
+        """A name for studies of which a session needs only the newest, which supersedes older ones; or None."""
         return self.kind
 
     @property
     def basis(self) -> Basis[Result] | None:
-        """The study that this one's result comes from, if it is not computed by itself."""
+        """The study from whose result this one's result is derived; None if it is computed directly."""
         return None
 
     def check(self) -> None:
-        """Raise ``EntvizError`` for what can be told before anything takes time."""
+        """Raise ``EntvizError`` for errors that can be found before any slow work."""
         return
 
     def check_model(self, loaded: LoadedModel, windows: Any) -> None:
-        """The same for what can be told once the model is there, before the study of the basis takes time."""
+        """Raise ``EntvizError`` for errors that can be found once the model is loaded, before the basis is computed."""
         return
 
     def read(self, loaded: LoadedModel) -> Any:
-        """What the model will get, with a ``fingerprint``. Raises ``TextError`` where the text does not do."""
+        """The model's input, with a ``fingerprint``. Raises ``TextError`` if the text is not suitable."""
         return self.sample.read(loaded)
 
     def settled(self, loaded: LoadedModel, windows: Any) -> Self:
-        """The same question with all that was left to the model or the text, once ``windows`` were read."""
+        """The same question, with everything filled in that depends on the model or on the ``windows``."""
         return replace(self, sample=self.sample.settled(loaded, windows))
 
     @abstractmethod
     def compute(self, material: Material, progress: Progress) -> Result:
-        """The answer. May take long; raises ``EntvizError`` if there is none."""
+        """The result. This may take long. Raises ``EntvizError`` if there is no result."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,10 @@ class StoredStudy(Study[Result]):
     """A study whose result is stored, listed, opened again and reported.
 
     Attributes:
-        result: where the class of the result is, as ``module:name``.
-        parts: the same for parts of the result that are stored by themselves, by their kinds.
-        numbers: what a list of runs shows of the summary, with the title of each.
-        page: where the result is looked at.
+        result: the class of the result, as ``module:name``.
+        parts: the classes of the parts of the result that are stored separately, by kind, as ``module:name``.
+        numbers: the numbers of the summary that a list of runs shows, with the title of each.
+        page: the page that shows the result.
         needs_text: whether the page needs the text to open a stored result.
     """
 
@@ -169,11 +169,11 @@ class StoredStudy(Study[Result]):
     needs_text: ClassVar[bool] = True
 
     def options(self) -> dict[str, Any]:
-        """All that the result depends on besides the model and the text, as plain data."""
+        """Everything that the result depends on besides the model and the text, as plain data."""
         return self.sample.options()
 
     def shell_options(self) -> dict[str, Any]:
-        """The same of what only a shell can ask for; empty where a page could have asked."""
+        """The options that only a command can set; empty if a page could have asked the same question."""
         return self.sample.shell_options()
 
     @abstractmethod
@@ -182,23 +182,23 @@ class StoredStudy(Study[Result]):
 
     @classmethod
     def found(cls, run: Run) -> str:
-        """A stored run's main numbers in a line."""
+        """A stored run's main numbers in one line."""
         rows = [(cls.numbers[name], value) for name, value in number_rows(run.summary) if name in cls.numbers]
         return ", ".join(f"{title} {value}".strip() for title, value in rows)
 
     @classmethod
     def prune_set(cls, run: Run) -> str | None:
-        """The prune set that a stored run was about or found; None if there is none."""
+        """The prune set that a stored run measured or chose; None if it has none."""
         return str(run.options["drop"]) if "drop" in run.options else None
 
     @classmethod
     def dropped(cls, run: Run) -> str:
-        """The same for a list of runs; empty for the dense model."""
+        """The prune set as text for a list of runs; empty for the dense model."""
         return cls.prune_set(run) or ""
 
     @classmethod
     def text_title(cls, run: Run, text: str | None) -> str:
-        """What a stored run was on, for a sentence such as "SmolLM2 135M on the news passage"."""
+        """The title of a stored run's text, for a sentence such as "SmolLM2 135M on the news passage"."""
         from entviz.report.ending import title_of
         from entviz.studies.summaries import without_cut
 
@@ -207,7 +207,7 @@ class StoredStudy(Study[Result]):
 
     @classmethod
     def token_rows(cls, result: Result) -> list[list[int]] | None:
-        """Token ids that a report shows as text, if its maker can write them out; None if there are none."""
+        """Token ids that a report shows as text if a tokenizer is available; None if there are none."""
         return None
 
     @classmethod
@@ -222,24 +222,24 @@ class StoredStudy(Study[Result]):
         """One HTML file about a result.
 
         Args:
-            about: what it is of.
-            options: as they are stored.
+            about: the model and text of the result.
+            options: the stored options.
             pieces: the text of each token of ``token_rows``.
         """
 
     @classmethod
     def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
-        """What the choices of the page say where a stored run is opened, by their names."""
+        """The values of the page's widgets when a stored run is opened, by name."""
         return {}
 
     @classmethod
     def measured(cls, run: Run) -> tuple[str, ...]:
-        """The metrics of a stored run, as specs, whose options the page takes over; empty where it has none."""
+        """The metrics of a stored run, as specs, whose options the page uses; empty if it has none."""
         return ()
 
     @classmethod
     def found_by_page(cls, run: Run) -> bool:
-        """Whether the page, with the metrics of a stored run, asks for just what was measured."""
+        """Whether the page, with the metrics of a stored run, asks for exactly the same measurement."""
         return True
 
 

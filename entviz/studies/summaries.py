@@ -1,4 +1,4 @@
-"""Options and main numbers of stored runs, as words."""
+"""Options and main numbers of stored runs, as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHARES = ("top1_agreement", "accuracy", "accuracy_normalized")
 
 
 def number_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Options or main numbers as pairs of words, what lies inside others by both names."""
+    """Options or main numbers as pairs of a name and a text. A nested value is named by both of its names."""
     rows: list[tuple[str, str]] = []
     for name, value in data.items():
         if isinstance(value, Mapping):
@@ -29,5 +29,5 @@ def number_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def without_cut(description: str) -> str:
-    """A text's first words, without how it was cut, which has columns of its own."""
+    """A text's first words, without the number and length of windows, which have their own columns."""
     return description.rpartition(" (")[0] if description.endswith(" tokens)") else description

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoreTask(StoredStudy["TaskResult"]):
-    """Measure accuracy on a multiple-choice task. The partial result is that of the items so far.
+    """Measure accuracy on a multiple-choice task. The partial result covers the items so far.
 
     Attributes:
         drop: the prune set.
-        dtype: the number type to evaluate in, or ``auto`` for the fastest here.
+        dtype: the number type to evaluate in, or ``auto`` for the fastest on this device.
     """
 
     sample: TaskItems

@@ -1,4 +1,4 @@
-"""Which criterion to trust: its scores against what leaving each block out costs."""
+"""Which criterion to trust: each criterion's scores against the measured damage of each block."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JudgeCriteria(TextStudy["Trust"]):
-    """Compare what each criterion says of every block of a level with what leaving the block out costs.
+    """Compare each criterion's scores for the blocks of a level with the cost of dropping each block alone.
 
     Attributes:
         level: layer, attn, mlp or attn+mlp.
-        estimators: entropies to judge, with options if they are not the usual ones. Their order makes no
-            difference; None, which is what the usual ones become, for these.
-        dtype: the number type to leave blocks out in.
+        estimators: the entropies to judge, with any options that differ from the defaults. Their order makes no
+            difference. None stands for the default entropies, and naming exactly these gives None too.
+        dtype: the number type to run the pruned models in.
 
     Raises:
         BlockError: for an unknown level.
@@ -51,7 +51,7 @@ class JudgeCriteria(TextStudy["Trust"]):
             object.__setattr__(self, "estimators", None if asked == default_entropies() else asked)
 
     def options(self) -> dict[str, Any]:
-        # The usual ones are not named: their results are stored under the key that they always had.
+        # The default entropies are not named, so that their results keep the key that they always had.
         estimators = {} if self.estimators is None else {"estimators": list(self.estimators)}
         return self.sample.options() | {"level": self.level} | estimators
 
@@ -103,7 +103,7 @@ class JudgeCriteria(TextStudy["Trust"]):
 
     @classmethod
     def measured(cls, run: Run) -> tuple[str, ...]:
-        # Runs of earlier versions have them among the options that only a shell could ask for.
+        # Runs of earlier versions store them among the options that only a command could set.
         stored = run.options.get("estimators") or run.options.get("shell", {}).get("estimators")
         return tuple(stored or default_entropies())
 

@@ -1,4 +1,4 @@
-"""A job whose result is quickly made from another job's, such as a ranking from an analysis."""
+"""A job whose result is quickly derived from the result of another job, such as a ranking from an analysis."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ T = TypeVar("T")
 
 
 class Derived(Job[T], Generic[S, T]):
-    """What ``make`` makes of the result of ``source``; anyone who waits for this, waits for that.
+    """A job that derives its result from the result of ``source`` by calling ``make``.
 
-    Sessions that want different things of one result so share the work. ``make`` is called once, by the first who
-    looks after the source is done, and should take milliseconds; an error in it is this job's alone.
+    Waiting for this job is waiting for ``source``, so sessions that derive different results from one source share its
+    work. ``make`` is called once, by the first reader after the source is done, and should take milliseconds. An error
+    in ``make`` affects only this job.
     """
 
     def __init__(self, source: Job[S], make: Callable[[S], T]) -> None:
@@ -29,7 +30,7 @@ class Derived(Job[T], Generic[S, T]):
         self._made: Snapshot[T] | None = None
 
     def snapshot(self) -> Snapshot[T]:
-        """Everything about the job at one moment."""
+        """The whole state of the job at one moment."""
         source = self._source.snapshot()
         return replace(self.look(), position=source.position, wait_seconds=source.wait_seconds)
 
@@ -46,7 +47,7 @@ class Derived(Job[T], Generic[S, T]):
         self._source.cancel(session)
 
     def look(self) -> Snapshot[T]:
-        """Everything but the place in the queue."""
+        """The state of the job without its place in the queue."""
         source = self._source.look()
         if source.state != "done":
             return Snapshot(source.state, source.done, source.total, error=source.error)

@@ -16,8 +16,9 @@ T = TypeVar("T")
 class Snapshot(Generic[T]):
     """A job at one moment. ``state`` is queued, running, done, failed or cancelled.
 
-    ``done`` of ``total`` steps were reported; ``partial`` is the latest partial result, and the result once done.
-    ``position`` is 1 for the next queued job to start, 0 for others; ``wait_seconds`` a rough guess until it does.
+    ``done`` of ``total`` steps were reported. ``partial`` is the latest partial result, or the result once the job is
+    done. ``position`` is 1 for the queued job that starts next, 2 for the one after it, and 0 for jobs that are not
+    queued. ``wait_seconds`` is a rough estimate of the time until it starts.
     """
 
     state: str = "queued"
@@ -35,10 +36,10 @@ class Snapshot(Generic[T]):
 
 
 class Owner(Protocol):
-    """What has a job computed, and what a job tells it of those who wait."""
+    """The interface through which a job reports to its owner, which computes it."""
 
     def place(self, job: Job[Any]) -> tuple[int, float]:
-        """Where a queued job stands (1 is next; 0 is not queued), and roughly how many seconds that means."""
+        """A queued job's place (1 is next; 0 is not queued), and roughly how many seconds it still waits."""
         ...
 
     def touch(self, job: Job[Any], session: str) -> None:
@@ -50,12 +51,12 @@ class Owner(Protocol):
         ...
 
     def blocking(self, job: Job[Any]) -> AbstractContextManager[None]:
-        """Count the threads inside as waiting for the job."""
+        """A context whose thread counts as waiting for the job."""
         ...
 
 
 class Job(Generic[T]):
-    """Work that was handed to an owner such as a ``Worker``; several sessions may wait for the same job."""
+    """Work given to an owner such as a ``Worker``. Several sessions can wait for the same job."""
 
     def __init__(self, key: str, owner: Owner | None = None) -> None:
         self.key = key
@@ -65,7 +66,7 @@ class Job(Generic[T]):
 
     @classmethod
     def answered(cls, key: str, result: T) -> Job[T]:
-        """A job that is done already: its result was at hand."""
+        """A job that is already done, because its result was stored."""
         job = cls(key)
         job.publish(Snapshot("done", 1, 1, result, result))
         return job
@@ -78,7 +79,7 @@ class Job(Generic[T]):
         return job
 
     def snapshot(self) -> Snapshot[T]:
-        """Everything about the job at one moment."""
+        """The whole state of the job at one moment."""
         view = self.look()
         if view.state == "queued" and self._owner is not None:
             position, seconds = self._owner.place(self)
@@ -118,21 +119,21 @@ class Job(Generic[T]):
         """The result. Raises the job's ``EntvizError`` if there is none, ``RuntimeError`` while unfinished."""
         view = self.look()
         if view.error is not None:
-            # Several readers may raise the same error: without this each would lengthen its traceback.
+            # Several readers can raise the same error object, and each raise would make its traceback longer.
             raise view.error.with_traceback(None)
         if view.state != "done":
             raise RuntimeError(f"job {self.key} is {view.state}; wait for it first")
         return cast(T, view.result)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the job has finished, and say whether it has. Anyone who blocks here counts as waiting."""
+        """Block until the job has finished, and say whether it has. A thread that blocks here counts as waiting."""
         if self._owner is None or self._finished.is_set():
             return True
         with self._owner.blocking(self):
             return self._finished.wait(timeout)
 
     def touch(self, session: str) -> None:
-        """Say that ``session`` waits. Work for which nobody has said so lately is cancelled."""
+        """Say that ``session`` waits. A job is cancelled if no session has said so recently."""
         if self._owner is not None and not self.finished:
             self._owner.touch(self, session)
 
@@ -142,11 +143,11 @@ class Job(Generic[T]):
             self._owner.cancel(self, session)
 
     def look(self) -> Snapshot[T]:
-        """The same as :meth:`snapshot`, without the place in the queue, which takes longer to tell."""
+        """The same as :meth:`snapshot` without the place in the queue, which takes longer to find."""
         return self._view
 
     def publish(self, view: Snapshot[T]) -> None:
-        """Show another view; for the job's owner. A finished one is the last."""
+        """Replace the view that readers see; only for the job's owner. A finished view is final."""
         self._view = view
         if view.finished:
             self._finished.set()

@@ -1,8 +1,9 @@
-"""Whose turn it is: sessions in a ring, each with the seconds that it may compute.
+"""The order of turns: sessions in a ring, each with the seconds that it may compute.
 
-Deficit round robin (Shreedhar & Varghese, "Efficient Fair Queueing Using Deficit Round Robin", SIGCOMM 1995): a
-session gets a quantum of seconds when the ring comes to it, and what it overran is taken off its later quanta. So
-neither many jobs nor long steps win a session more than its share, and no one waits longer than one round.
+This is deficit round robin (Shreedhar & Varghese, "Efficient Fair Queueing Using Deficit Round Robin", SIGCOMM 1995). A
+session gets a quantum of seconds when the ring reaches it. Time used beyond the quantum is subtracted from its later
+quanta. So neither many jobs nor long steps give a session more than its share, and no session waits longer than one
+round.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Ring:
         self._credit.setdefault(session, 0.0)
 
     def keep_only(self, sessions: Collection[str]) -> None:
-        """Forget all other sessions, and with them what they owe."""
+        """Remove all other sessions from the ring, with their deficits."""
         for session in set(self._credit).difference(sessions):
             del self._credit[session]
 
@@ -45,7 +46,7 @@ class Ring:
             self._credit.move_to_end(session)
 
     def used_up(self, session: str, seconds: float) -> bool:
-        """Whether a turn of that many seconds is all that the session may have now."""
+        """Whether a turn of ``seconds`` uses up the session's quantum."""
         return seconds >= self._credit.get(session, 0.0)
 
     def charge(self, session: str, seconds: float) -> None:

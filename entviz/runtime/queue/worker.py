@@ -1,8 +1,8 @@
-"""The worker of one device: which jobs are live, and which of them computes.
+"""The worker of one device, which decides which jobs are live and which of them computes.
 
-Each live job has a thread, and only the job that holds the *turn* computes. The turn moves on where work reports
-progress: when a session's quantum is used up and others want to compute, the report pauses until the ring comes
-round again. Long work is thus shared out fairly without aborting any of it.
+Each live job has a thread, and only the job that holds the *turn* computes. The turn can move on whenever work reports
+progress: if a session's quantum is used up and others want to compute, the report blocks until the ring reaches the
+session again. Long jobs thus share the device fairly, and none is aborted.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ FAILURES_KEPT = 10.0  # seconds; a page that polls must not run what just failed
 
 
 class QueueFull(EntvizError):
-    """More work is waiting than the worker takes on."""
+    """More work is waiting than the worker accepts."""
 
 
 class Turn(ABC):
-    """What a job's work reports its progress to, and its hold on the device."""
+    """The object to which a job's work reports its progress. It also stands for the use of the device."""
 
     @abstractmethod
     def __call__(self, done: int, total: int, partial: object = None, /) -> None:
-        """Report; pauses while others have the turn. Raises ``Cancelled`` where the work is unwanted."""
+        """Report progress; blocks while others have the turn. Raises ``Cancelled`` if the job was cancelled."""
 
     @abstractmethod
     def aside(self) -> AbstractContextManager[None]:
-        """Let others compute during what does not need the device, such as a download."""
+        """A context in which others may compute, for work that does not need the device, such as a download."""
 
 
 @dataclass(eq=False)
 class _Entry:
-    """A job and what the worker knows of it.
+    """A job, with the worker's own data about it.
 
     Attributes:
-        job: what others see.
-        work: what computes it; None once it has ended, as what it closes over must not live as long as the job.
-        priority: among the jobs of one session.
-        waiters: sessions that wait, with the time when each last showed interest.
-        blocked: threads inside ``job.wait``.
+        job: the job as others see it.
+        work: the function that computes it; None once the job has ended, so that objects it refers to can be freed.
+        priority: its priority among the jobs of one session.
+        waiters: the sessions that wait, with the time when each last showed interest.
+        blocked: the number of threads inside ``job.wait``.
         wants_turn: whether it would compute if it had the turn.
-        last_turn: number of the turn that it had last.
+        last_turn: the number of its last turn.
         device_seconds: how long it has computed.
         ended_at: when it ended.
     """
@@ -79,20 +79,20 @@ class _Entry:
 
 
 class Worker:
-    """Runs jobs for one device, one computing at a time.
+    """Runs jobs for one device. One job computes at a time.
 
     Args:
-        name: of its threads, for logs and debuggers.
-        live: jobs that may have started and not finished; each is a thread and holds memory, so this bounds both.
-            Sessions beyond it wait for a place before they get turns.
-        live_per_session: how many of them one session may have.
-        live_background: how many of them may be background work.
-        per_session: unfinished jobs that one session may have.
-        queued: unfinished jobs in all.
+        name: the name of its threads, for logs and debuggers.
+        live: the number of jobs that may have started and not finished. Each has a thread and uses memory, so this
+            bounds both. Further sessions wait for a place before they get turns.
+        live_per_session: the number of live jobs that one session may have.
+        live_background: the number of live jobs that may be background work.
+        per_session: the number of unfinished jobs that one session may have.
+        queued: the number of unfinished jobs in total.
         quantum: seconds of computing that a session gets at a time while others wait.
         patience: seconds after which a session that neither polls nor blocks no longer counts as waiting.
-        kept: finished jobs that are given back when asked for again.
-        clock: seconds, monotonic.
+        kept: the number of finished jobs that are kept, to be returned when they are submitted again.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -135,19 +135,19 @@ class Worker:
     def submit(
         self, key: str, work: Callable[[Turn], T], *, session: str, priority: int = 0, slot: str | None = None
     ) -> Job[T]:
-        """Queue ``work(progress)``, or share the job of the same key that is unfinished or recently finished.
+        """Queue ``work(progress)``, or share a job of the same key that is unfinished or recently finished.
 
         Args:
-            key: names the result; equal keys must mean equal results.
-            work: called on a thread of its own with a :class:`Turn`; what it returns is the job's result.
-            session: the session that waits. A job is cancelled when none waits any more.
-            priority: among the jobs of one session the highest goes first. Above 0 is urgent, as someone looks at
-                where its result will be: it goes before other sessions' work too, all but every fourth turn. Below 0
-                is background work.
+            key: identifies the result; equal keys must mean equal results.
+            work: called on its own thread with a :class:`Turn`; its return value is the job's result.
+            session: the session that waits. A job is cancelled when no session waits any more.
+            priority: the job with the highest priority in a session goes first. A priority above 0 is urgent, because
+                a user is waiting for the result: the job also goes before other sessions' jobs, except in every fourth
+                turn. A priority below 0 is background work.
             slot: a newer job of the same session and slot supersedes the older one, which is then cancelled
                 unless another session waits for it.
 
-        Raises ``QueueFull`` where the session or the worker has too much to do already.
+        Raises ``QueueFull`` if the session or the worker already has too many jobs.
         """
         with self._lock:
             now = self._clock()
@@ -167,31 +167,31 @@ class Worker:
             return entry.job
 
     def withdraw(self, session: str, slot: str) -> None:
-        """The session no longer waits for what it has in this slot."""
+        """The session no longer waits for its job in this slot."""
         with self._lock:
             older = self._slots.pop((session, slot), None)
             if older is not None:
                 self._cancel(older, session)
 
     def leave(self, session: str) -> None:
-        """The session is gone: it waits for nothing any more."""
+        """The session has ended and no longer waits for any job."""
         with self._lock:
             for entry in list(self._unfinished.values()):
                 if session in entry.waiters:
                     self._cancel(entry, session)
 
     def forget_finished(self) -> None:
-        """Keep no finished jobs to be given back."""
+        """Drop all finished jobs that are kept."""
         with self._lock:
             self._recent.clear()
 
     @property
     def unfinished(self) -> int:
-        """How many jobs are queued or running."""
+        """The number of queued and running jobs."""
         return len(self._unfinished)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Cancel everything, take no more, and wait up to ``timeout`` seconds for running steps to end."""
+        """Cancel all jobs, accept no more, and wait up to ``timeout`` seconds for running steps to end."""
         with self._lock:
             self._closed = True
             for entry in list(self._unfinished.values()):
@@ -203,10 +203,10 @@ class Worker:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
-    # What jobs ask of their owner
+    # The interface for jobs
 
     def place(self, job: Job[Any]) -> tuple[int, float]:
-        """Where a queued job stands (1 is next), and roughly how many seconds that means."""
+        """A queued job's place (1 is next), and roughly how many seconds it still waits."""
         with self._lock:
             waiting = [entry for entry in self._unfinished.values() if entry.view.state == "queued"]
             order: list[Job[Any]] = []
@@ -235,7 +235,7 @@ class Worker:
 
     @contextmanager
     def blocking(self, job: Job[Any]) -> Iterator[None]:
-        """Count the threads inside as waiting for the job."""
+        """A context whose thread counts as waiting for the job."""
         with self._lock:
             entry = self._unfinished_entry(job)
             if entry is not None:
@@ -247,7 +247,7 @@ class Worker:
                 with self._lock:
                     entry.blocked -= 1
 
-    # The queue. Here and below, the lock is held by the caller or taken again.
+    # The queue. In the methods from here on, the caller holds the lock, or the method takes it again.
 
     def _unfinished_entry(self, job: Job[Any]) -> _Entry | None:
         entry = self._unfinished.get(job.key)
@@ -277,7 +277,7 @@ class Worker:
             entry.waiters.pop(session, None)
             if entry.waiters:
                 return
-        # To everyone who looks it has ended now; its thread, if it has one, ends at its next report.
+        # For all readers the job has ended now. Its thread, if it has one, ends at its next report.
         self._conclude(entry, replace(entry.view, state="cancelled", error=Cancelled(why)))
         self._changed.notify_all()
 
@@ -308,7 +308,7 @@ class Worker:
     # The turn
 
     def _ready(self) -> dict[str, list[_Entry]]:
-        """For each session the jobs that would compute if they had the turn."""
+        """The jobs that would compute if they had the turn, by session."""
         room = self.live - len(self._threads)
         background = sum(entry.priority < 0 for entry in self._threads)
         background_room = min(room, self.live_background - background)
@@ -327,7 +327,7 @@ class Worker:
         return ready
 
     def _hand_on(self) -> None:
-        """If no session has the turn, give it to the session next in the ring."""
+        """If no session has the turn, give it to the next session in the ring."""
         if self._holder is not None:
             return
         ready = self._ready()
@@ -347,7 +347,7 @@ class Worker:
             self._start(entry)
 
     def _who_may(self, ready: dict[str, list[_Entry]]) -> dict[str, list[_Entry]]:
-        """Those among which the ring chooses: sessions with something urgent, or every now and then the others."""
+        """The sessions from which the ring chooses: those with an urgent job, or in every fourth turn the others."""
         urgent = {
             session: some for session, some in ready.items() if any(entry.priority > 0 for entry in some)
         }
@@ -365,7 +365,7 @@ class Worker:
             self._holder = None
 
     def _take_turn(self, entry: _Entry) -> None:
-        """Wait for the turn; raises ``Cancelled`` where the job is cancelled first."""
+        """Wait for the turn; raises ``Cancelled`` if the job is cancelled first."""
         with self._lock:
             entry.wants_turn = True
             self._hand_on()
@@ -398,7 +398,7 @@ class Worker:
                 entry.device_seconds += spent
                 self._began = now
 
-    # A live job's thread
+    # The thread of a live job
 
     def _start(self, entry: _Entry) -> None:
         thread = threading.Thread(
@@ -433,7 +433,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class _TurnOf(Turn):
-    """The turn of one job, by what its worker does for it."""
+    """The turn of one job, which calls its worker."""
 
     entry: _Entry
     report: Callable[[_Entry, int, int, object], None]
@@ -447,7 +447,7 @@ class _TurnOf(Turn):
 
 
 def _own_order(entry: _Entry) -> tuple[int, int]:
-    """Among the jobs of one session: by priority, then the one that had the turn longest ago."""
+    """The order of one session's jobs: by priority, then the job whose last turn is longest ago."""
     return -entry.priority, entry.last_turn
 
 
