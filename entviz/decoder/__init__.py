@@ -1,1 +1,1 @@
-"""The decoder: where its layers and blocks are, and running it without some of them."""
+"""The decoder: find its layers and blocks, and run it without some of them."""

@@ -1,16 +1,17 @@
-"""Where the layers, attentions and MLPs are in any Hugging Face decoder, found by looking rather than by name.
+"""Find the layers, attentions and MLPs in any Hugging Face decoder by running it, not by names.
 
-    anatomy = examine(model)                       # a few tokens go through; the model is not changed
-    hidden, calls = anatomy.begin(token_ids)       # what enters layer 0, and what each layer is called with
+    anatomy = examine(model)                       # runs a few tokens; the model is not changed
+    hidden, calls = anatomy.begin(token_ids)       # the input of layer 0, and the arguments of each layer
     for step, call in zip(anatomy.split_layers, calls):
         middle, hidden = step.trace(hidden, call)  # the sites attn.i and layer.i
     logits = anatomy.head.logits(hidden)
 
-A layer is taken apart into two halves: the layer without its MLP, and the layer without its attention, both views
-that share the layer's weights (see :mod:`entviz.decoder.views`). In a sequential layer the second half run on the
-output of the first is the layer; in a parallel one (GPT-NeoX, GPT-J, Falcon, Phi) what the halves add to their common
-input sums to it. :func:`examine` checks on real hidden states that one of the two holds, and that a layer without both
-halves changes nothing, before anything is measured; a model for which neither holds is refused.
+A layer is split into two halves: the layer without its MLP, and the layer without its attention. Both are views that
+share the layer's weights (see :mod:`entviz.decoder.views`). In a sequential layer, the second half applied to the
+output of the first equals the layer. In a parallel layer (GPT-NeoX, GPT-J, Falcon, Phi), both halves read the layer's
+input, and what they add to it sums to what the layer adds. Before anything is measured, :func:`examine` checks on real
+hidden states that one of the two is true, and that a layer without both blocks changes nothing. Other models are
+refused.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from entviz.errors import ModelError, TextError
 
 @dataclass(frozen=True)
 class Call:
-    """Everything a layer is called with besides its hidden states: masks, positions, caches, whatever there is."""
+    """All arguments of a layer besides its hidden states: masks, positions, caches and any others."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -56,14 +57,14 @@ class SplitLayer:
     mlp_modules: tuple[nn.Module, ...]
 
     def trace(self, hidden: Tensor, call: Call) -> tuple[Tensor, Tensor]:
-        """Run the layer; return hidden states after attention was added (site attn.i) and after it all (layer.i)."""
+        """Run the layer; return the hidden states after the attention (site attn.i) and after the MLP (layer.i)."""
         middle = call.run(self.attention_half, hidden)
         if self.parallel:
             return middle, call.run(self.mlp_half, hidden) + (middle - hidden)
         return middle, call.run(self.mlp_half, middle)
 
     def run(self, hidden: Tensor, call: Call, *, attention: bool = True, mlp: bool = True) -> Tensor:
-        """Run the layer with only the blocks asked for; what is dropped is not computed."""
+        """Run the layer with only the given blocks; a dropped block is not computed."""
         if attention and mlp:
             return call.run(self.layer, hidden)
         if attention:
@@ -75,7 +76,7 @@ class SplitLayer:
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """How to run a decoder layer by layer. Holds no state of any run, so threads may share it."""
+    """How to run a decoder layer by layer. It holds no state of a run, so threads can share it."""
 
     model: PreTrainedModel
     layers_path: str
@@ -95,10 +96,10 @@ class Anatomy:
         return len(self.split_layers)
 
     def begin(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, list[Call]]:
-        """Embed token ids (windows, tokens); return what enters layer 0 and each layer's :class:`Call`.
+        """Embed token ids (windows, tokens); return the input of layer 0 and each layer's :class:`Call`.
 
-        With a KV ``cache``, the token ids are those that follow what the cache holds. Raises ``TextError`` where there
-        are more tokens than the model has positions, and for an id that it has no embedding for.
+        With a KV ``cache``, the token ids continue the cached sequence. Raises ``TextError`` if there are more tokens
+        than the model has positions, or for an id without an embedding.
         """
         vocabulary = self.model.get_input_embeddings().weight.shape[0]
         lowest, highest = (int(value) for value in token_ids.aminmax())
@@ -115,14 +116,14 @@ class Anatomy:
         return _begin(self.model, self.layers_path, token_ids, cache, self.tuple_outputs)
 
     def run(self, token_ids: Tensor, drop: PruneSet, cache: Any = None) -> Tensor:
-        """Final hidden states (windows, tokens, width), before the last norm, of the model without ``drop``."""
+        """Final hidden states (windows, tokens, width) of the model without ``drop``, before the last norm."""
         hidden, calls = self.begin(token_ids, cache)
         for i, (step, call) in enumerate(zip(self.split_layers, calls, strict=True)):
             hidden = step.run(hidden, call, attention=i not in drop.attention, mlp=i not in drop.mlp)
         return hidden
 
     def parameters(self, drop: PruneSet | Sequence[Block] = ()) -> dict[int, nn.Parameter]:
-        """The parameters that are gone when ``drop`` is physically removed, by ``id`` (a tied one counts once)."""
+        """The parameters that removing ``drop`` physically would remove, by ``id`` (tied parameters count once)."""
         gone: list[nn.Module] = []
         for block in PruneSet(drop):
             step = self.split_layers[block.index]
@@ -133,9 +134,9 @@ class Anatomy:
 
 
 def examine(model: PreTrainedModel) -> Anatomy:
-    """Find the parts of a causal language model, checking each finding by running a few tokens.
+    """Find the parts of a causal language model, and check each result by running a few tokens.
 
-    Raises ``ModelError`` where the model is not built of layers with one attention and one MLP that add to a residual
+    Raises ``ModelError`` if the model does not consist of layers with one attention and one MLP that add to a residual
     stream.
     """
     try:
@@ -181,7 +182,7 @@ def _examine(model: PreTrainedModel) -> Anatomy:
 
 
 class _Recorder(StandIn):
-    """Notes what a layer is called with and hands its input on."""
+    """Records the arguments of a layer and returns the layer's input."""
 
     def __init__(self, layer: nn.Module, tuple_output: bool) -> None:
         super().__init__(layer)
@@ -224,10 +225,10 @@ def _outputs_are_tuples(model: PreTrainedModel, path: str, token_ids: Tensor) ->
 
 
 def _body_with(model: PreTrainedModel, path: str, layers: nn.ModuleList) -> nn.Module:
-    """A view of the model's body that has other layers, and may be run by one thread while another runs the model."""
+    """A view of the model's body with other layers. One thread can run it while another runs the model."""
     prefix = f"{model.base_model_prefix}."
     parent = path.rpartition(".")[0]
-    # Rotary embeddings that stretch with the text (dynamic, longrope) write to their buffers as they run.
+    # Rotary embeddings that scale with the length of the text (dynamic, longrope) write to their buffers in a run.
     stateful = {
         f"{parent}.{name}".removeprefix(prefix): with_own_buffers(child)
         for name, child in _submodule(model, parent).named_children()
@@ -258,7 +259,7 @@ def _find_layers(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
 
 
 def _most_tokens(model: PreTrainedModel) -> int | None:
-    """How many positions a model has that looks them up in a table; None where it computes them."""
+    """The number of positions in a model's table of position embeddings; None if the model computes positions."""
     positions = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if not isinstance(positions, int):
         return None
@@ -268,7 +269,7 @@ def _most_tokens(model: PreTrainedModel) -> int | None:
         if isinstance(module, nn.Embedding) and module is not model.get_input_embeddings()
     ]
     sizes += [size for buffer in model.buffers() for size in buffer.shape]
-    # Some tables have rows in front that stand for no position.
+    # Some tables begin with rows that belong to no position.
     return positions if any(positions <= size <= positions + 2 for size in sizes) else None
 
 
@@ -276,7 +277,7 @@ def _most_tokens(model: PreTrainedModel) -> int | None:
 
 
 class _Nothing(nn.Module):
-    """Stands where a block was, and adds nothing: a zero, or the residual where the block itself adds it."""
+    """Replaces a block and adds nothing. It returns zero, or the residual if the block itself adds the residual."""
 
     def __init__(self, style: str, outputs: int) -> None:
         super().__init__()
@@ -297,7 +298,7 @@ class _Nothing(nn.Module):
 
 @dataclass(frozen=True)
 class _Plan:
-    """How to make the halves of every layer that is built like one that was examined."""
+    """How to make the halves of every layer with the same structure as an examined layer."""
 
     parallel: bool
     attention: tuple[str, ...]  # what goes with the attention: itself, and the norms that serve only it
@@ -367,7 +368,7 @@ def _same(one: Tensor, other: Tensor, scale: Tensor) -> bool:
 
 
 def _find_blocks(layer: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of a layer's attention and of its MLP: the children with matrices, told apart by name."""
+    """The names of a layer's attention and MLP. They are the children with matrices, distinguished by their names."""
     heavy = [
         name
         for name, child in layer.named_children()
@@ -386,7 +387,7 @@ def _find_blocks(layer: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _flow(
     layer: nn.Module, call: Call, hidden: Tensor, blocks: set[str]
 ) -> dict[str, tuple[list[int], int, Any]]:
-    """Run the layer once; for each child: the ids of the tensors it took, of the one it gave, and its output."""
+    """Run the layer once. Return for each child the ids of its input tensors, the id of its output, and the output."""
     notes: dict[str, tuple[list[int], int, Any]] = {}
     alive: list[Any] = []  # ids stay distinct only while the tensors live
 
@@ -410,7 +411,7 @@ def _flow(
 def _without(
     block: tuple[str, ...], style: str, flow: dict[str, tuple[list[int], int, Any]], others: tuple[str, ...]
 ) -> dict[str, nn.Module]:
-    """Replacements that take a block out of a layer, with the norms that only prepare its input or follow it."""
+    """Replacements that remove a block from a layer, with the norms that only serve its input or its output."""
     gone: dict[str, nn.Module] = {}
     for name in block:
         output = flow[name][2]

@@ -1,11 +1,11 @@
-"""How many windows go through the model at once: enough to keep the device busy, few enough to fit.
+"""The number of windows that go through the model at once: enough to keep the device busy, few enough to fit.
 
     size = windows_per_batch(loaded.anatomy, window_length=256)
     for first, token_ids in batches(windows.inputs, size):
         ...
 
-What a token takes is measured, not guessed: one window goes through one layer while the tensors alive are counted.
-Architectures differ in it by far more than their widths (experts, attention that writes its scores down).
+The memory of a token is measured: one window goes through one layer while the live tensors are counted. Architectures
+differ in it by much more than their widths do, for example because of experts or stored attention scores.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from torch.utils._pytree import tree_leaves
 
 from entviz.decoder.anatomy import Anatomy
 
-# Matrix products on a processor reach full speed at a few hundred rows; larger batches only cost memory and make
-# progress, cancelling and the first number coarser. An accelerator wants as many as fit.
+# Matrix products on a processor reach full speed at a few hundred rows. Larger batches only need more memory, report
+# progress less often, and delay cancelling and the first number. On an accelerator batches are as large as possible.
 _ENOUGH_TOKENS_ON_CPU = 512
 _MOST_TOKENS = 2**17
 _SHARE = 4  # temporaries may take a quarter of the free memory: the estimators and the logits need some too
@@ -34,9 +34,9 @@ _measured: WeakKeyDictionary[Anatomy, dict[int, float]] = WeakKeyDictionary()
 
 
 def tokens_per_batch(anatomy: Anatomy, window_length: int) -> int:
-    """How many tokens, in windows of ``window_length``, to run together."""
+    """The number of tokens to run together, in windows of ``window_length`` tokens."""
     enough = _ENOUGH_TOKENS_ON_CPU if _device(anatomy).type == "cpu" else _MOST_TOKENS
-    # Rounded up to a power of two, so that few lengths are measured.
+    # Lengths are rounded up to a power of two, so that few of them have to be measured.
     length = 2 ** math.ceil(math.log2(max(2, window_length)))
     if anatomy.most_tokens is not None:
         length = min(length, anatomy.most_tokens)
@@ -47,14 +47,14 @@ def tokens_per_batch(anatomy: Anatomy, window_length: int) -> int:
 
 
 def windows_per_batch(anatomy: Anatomy, window_length: int) -> int:
-    """How many windows of ``window_length`` tokens to run together; at least one."""
+    """The number of windows of ``window_length`` tokens to run together; at least 1."""
     return max(1, tokens_per_batch(anatomy, window_length) // window_length)
 
 
 def batches(token_ids: Tensor, size: int, first: int | None = None) -> Iterator[tuple[int, Tensor]]:
-    """Runs of ``size`` windows of ``token_ids`` (windows, tokens), each with the number of its first window.
+    """Batches of ``size`` windows of ``token_ids`` (windows, tokens), each with the number of its first window.
 
-    The first run may be shorter, of ``first`` windows, so that something is there sooner.
+    The first batch can be smaller, of ``first`` windows, so that a first result is available sooner.
     """
     start, count = 0, min(size, first or size)
     while start < token_ids.shape[0]:
@@ -63,11 +63,11 @@ def batches(token_ids: Tensor, size: int, first: int | None = None) -> Iterator[
 
 
 def bytes_per_token(anatomy: Anatomy, window_length: int) -> float:
-    """The most bytes of temporaries alive at once in a layer, for each of the ``window_length`` tokens of a window."""
+    """The peak size of a layer's temporaries in bytes, for each of the ``window_length`` tokens of a window."""
     token_ids = torch.zeros(1, window_length, dtype=torch.long, device=_device(anatomy))
     with torch.inference_mode():
         hidden, calls = anatomy.begin(token_ids)
-        # The last of the layers: in models of mixed kinds the first ones are often the small ones.
+        # The last layer is measured: in models with different kinds of layers, the first ones are often small.
         with _TensorsAlive() as alive:
             anatomy.split_layers[-1].trace(
                 hidden.to(next(anatomy.split_layers[-1].layer.parameters()).device), calls[-1]
@@ -76,7 +76,7 @@ def bytes_per_token(anatomy: Anatomy, window_length: int) -> float:
 
 
 class _TensorsAlive(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations inside make, while they live."""
+    """Counts the bytes of all live tensors that operations inside it create."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,13 +94,13 @@ class _TensorsAlive(TorchDispatchMode):
 
 
 def _device(anatomy: Anatomy) -> torch.device:
-    """Where the embedding lies, so where token ids must go."""
+    """The device of the embedding, to which token ids must be moved."""
     device: torch.device = anatomy.model.get_input_embeddings().weight.device
     return device
 
 
 def _free_bytes(anatomy: Anatomy) -> int:
-    """Free memory of the fullest device that holds a part of the model."""
+    """The free memory of the fullest device among those that hold a part of the model, in bytes."""
     devices = {weight.device for weight in anatomy.model.parameters()}
     free = [torch.cuda.mem_get_info(device)[0] for device in devices if device.type == "cuda"]
     return int(min(free, default=psutil.virtual_memory().available))

@@ -3,8 +3,8 @@
     head = examine_head(...)                 # done by entviz.decoder.anatomy.examine
     logits = head.logits(hidden)             # (..., vocabulary)
 
-In most models the logits are the unembedding matrix times the normed state, and ``head.unembedding`` is that matrix;
-where the model scales or caps its logits (Cohere, Granite, Gemma 2) it is None and the model's own code is run.
+In most models the logits are the unembedding matrix times the normed state, and ``head.unembedding`` is that matrix. If
+the model scales or caps its logits (Cohere, Granite, Gemma 2), it is None and the model's own code is run.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from entviz.errors import ModelError
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The final norm and the unembedding, found in a model."""
+    """The final norm and the unembedding of a model."""
 
     model: PreTrainedModel
     norms: tuple[nn.Module, ...]  # what the model's body does after its last layer, in order
     unembedding: nn.Linear | None  # None where logits are not a linear function of the normed state
 
     def normed(self, hidden: Tensor) -> Tensor:
-        """Hidden states after the last layer (..., width) as the unembedding reads them."""
+        """Hidden states after the last layer (..., width) in the form that the unembedding reads."""
         for norm in self.norms:
             hidden = norm(hidden)
         return hidden
@@ -50,7 +50,7 @@ class Head:
 
 
 class _BodyOutput(BaseModelOutputWithPast):
-    """What a head reads of its body's output; what only a loss would need, such as router logits, is None."""
+    """The part of a body's output that a head reads. Values that only a loss needs, such as router logits, are None."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -59,7 +59,7 @@ class _BodyOutput(BaseModelOutputWithPast):
 
 
 class _Body(nn.Module):
-    """Stands for a model's body and answers with hidden states made elsewhere."""
+    """Replaces a model's body and returns given hidden states."""
 
     def __init__(self, normed: Tensor) -> None:
         super().__init__()
@@ -84,15 +84,15 @@ def examine_head(
     token_ids: Tensor,
     hidden: Tensor,
 ) -> Head:
-    """Find what follows the last layer, and check it against the model's own logits.
+    """Find the modules after the last layer, and check them against the model's own logits.
 
-    ``recorders`` makes stand-ins for the layers that hand their input on; ``hidden`` (windows, tokens, width) is what
-    then reaches the final norm. Raises ``ModelError`` where what was found does not give the model's logits.
+    ``recorders`` makes stand-ins for the layers that return their input; ``hidden`` (windows, tokens, width) is then
+    the input of the final norm. Raises ``ModelError`` if the modules found do not give the model's logits.
     """
     parent = layers_path.rpartition(".")[0]
     children = dict(model.get_submodule(parent).named_children())
     order: list[str] = []
-    # What to multiply the output of a child by, "" for that of the last layer.
+    # The factor for the output of each child, with "" for the output of the last layer.
     stretched: dict[str, float] = {}
 
     def spy(name: str, child: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
@@ -118,7 +118,7 @@ def examine_head(
     expected = view(input_ids=token_ids, use_cache=False).logits
     after = order[len(order) - order[::-1].index("") :]
     norms = tuple(children[name] for name in after)
-    # A cap on the logits hardly shows where they are small, so states that make them large are tried as well.
+    # A cap hardly changes small logits, so states that give large logits are tried as well.
     factor = 1000 / max(float(expected.abs().max()), 1e-3)
     stretched[after[-1] if after else ""] = factor
     expected_large = view(input_ids=token_ids, use_cache=False).logits

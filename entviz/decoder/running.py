@@ -1,4 +1,4 @@
-"""Run a model without the blocks of a prune set, from the first layer where that differs from an earlier run."""
+"""Run a model without the blocks of a prune set, from the first layer that differs from an earlier run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def states_before(
     text: Hashable = None,
     after_layer: Callable[[int], None] = lambda layer: None,
 ) -> Tensor:
-    """Hidden states (windows, tokens, width) that enter ``layer`` in the model without ``drop``.
+    """Hidden states (windows, tokens, width) at the input of ``layer`` in the model without ``drop``.
 
     Args:
-        layer: from 0; the number of layers for what leaves the last one.
-        hidden, calls: what ``anatomy.begin`` gave.
-        cache: hidden states to start from: the run starts from the deepest that is known there, and leaves its own.
-        text: names the model, number type and token ids in the cache.
-        after_layer: called as layers are done; it may raise to stop the run.
+        layer: from 0; the number of layers gives the output of the last layer.
+        hidden, calls: the result of ``anatomy.begin``.
+        cache: hidden states to start from. The run starts from the deepest cached state and adds its own states.
+        text: identifies the model, the number type and the token ids in the cache.
+        after_layer: called after each layer; it can raise to stop the run.
     """
     first = 0
     if cache is not None and anatomy.resumable:

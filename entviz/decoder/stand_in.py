@@ -1,4 +1,4 @@
-"""A module that stands where another one is called, to see what goes in and out.
+"""A module that replaces another one in calls, to observe its input and output.
 
     def look(module, *args, **kwargs):
         output = module(*args, **kwargs)
@@ -7,7 +7,7 @@
 
     view = replaced(layer, {"mlp": StandIn(layer.mlp, look)})
 
-The module itself is not changed, and is no child of what stands for it.
+The module itself is not changed, and it is not a child of its stand-in.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import nn
 
 
 class StandIn(nn.Module):
-    """Does ``run`` where ``module`` would be called, and answers for its attributes.
+    """Calls ``run`` instead of ``module``, and has the attributes of ``module``.
 
-    ``run`` gets the module and what it would be called with. Without it the module is called.
+    ``run`` receives the module and the arguments of the call. Without ``run`` the module is called.
     """
 
     def __init__(self, module: nn.Module, run: Callable[..., Any] = nn.Module.__call__) -> None:

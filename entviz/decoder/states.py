@@ -1,7 +1,7 @@
-"""A bounded cache of hidden states, so that a run starts where it first differs from one done before.
+"""A bounded cache of hidden states, so that a run starts at the first layer that differs from an earlier run.
 
-Hidden states at layer i depend on the text and on the blocks dropped before i, and on nothing else. That is the key:
-a new tick at layer i, or unticking it, finds all that lies before i already there.
+Hidden states at layer i depend only on the model, the text and the blocks dropped before i. These form the key, so that
+ticking or unticking a block at layer i finds the state before i in the cache.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from entviz.blocks import PruneSet
 
 
 def default_capacity() -> int:
-    """1 GB or a tenth of the machine's memory, whichever is less, in bytes."""
+    """The default capacity in bytes: 1 GB or a tenth of the machine's memory, whichever is less."""
     return int(min(1e9, psutil.virtual_memory().total / 10))
 
 
 class StateCache:
-    """Tensors by key, the least recently used forgotten first once they take more than ``capacity`` bytes.
+    """Tensors by key. The least recently used are removed when all together take more than ``capacity`` bytes.
 
-    Safe to share between threads. The tensors in it must not be written to.
+    Threads can share it. The tensors in it must not be changed.
     """
 
     def __init__(self, capacity: int | None = None) -> None:
@@ -36,17 +36,17 @@ class StateCache:
 
     @property
     def bytes(self) -> int:
-        """What the cached tensors take, in bytes."""
+        """The size of the cached tensors in bytes."""
         return int(self._entries.currsize)
 
     def get(self, key: Hashable) -> Any:
-        """The entry under ``key``, now the most recently used, or None."""
+        """The entry under ``key``, or None. The entry becomes the most recently used."""
         with self._lock:
             entry = self._entries.get(key)
         return entry[0] if entry is not None and len(entry) == 1 else entry
 
     def put(self, key: Hashable, *tensors: Tensor) -> None:
-        """Keep ``tensors`` under ``key``: one is kept as it is, several as a tuple."""
+        """Store ``tensors`` under ``key``: a single tensor as it is, several as a tuple."""
         if _bytes(tensors) <= self.capacity:
             with self._lock:
                 self._entries[key] = tensors
@@ -58,13 +58,13 @@ class StateCache:
 
 
 def text_key(fingerprint: str, dtype: str, token_ids: Tensor) -> Hashable:
-    """What a hidden state depends on besides the prune set: the weights, the number type that they run in, the ids."""
+    """The part of a key that does not depend on the prune set: the weights, the number type and the token ids."""
     digest = hashlib.blake2b(token_ids.numpy().tobytes(), digest_size=16).digest()
     return (fingerprint, dtype, tuple(token_ids.shape), digest)
 
 
 def prefix_key(text: Hashable, drop: PruneSet, layer: int) -> Hashable:
-    """The key of what enters ``layer`` when ``drop`` is dropped; ``text`` says which model, type and windows."""
+    """The key of the input of ``layer`` when ``drop`` is dropped; ``text`` is the result of :func:`text_key`."""
     return (
         text,
         layer,

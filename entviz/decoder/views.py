@@ -1,10 +1,10 @@
-"""A changed copy of a network that shares everything with the original but what was changed.
+"""A changed copy of a network that shares everything unchanged with the original.
 
     without_attention = replaced(layer, {"self_attn": Nothing(), "input_layernorm": nn.Identity()})
 
-Only the modules on the way from the root to what is replaced are copied (a few Python objects); parameters, buffers
-and all other modules are the same objects. The original is never touched, so any number of threads may each run
-an altered view of one model at the same time. Hooks of other libraries that live on a module stay with the copy.
+Only the modules between the root and a replaced module are copied (a few Python objects). Parameters, buffers and all
+other modules are the same objects. The original is never changed, so any number of threads can each run a different
+view of one model at the same time. A module's hooks from other libraries also apply to its copy.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import nn
 
 
 def replaced(module: nn.Module, replacements: Mapping[str, nn.Module]) -> nn.Module:
-    """A view of ``module`` in which the submodules at the given dotted paths are others.
+    """A view of ``module`` in which the submodules at the given dotted paths are replaced.
 
-    Raises ``KeyError`` where a path does not exist.
+    Raises ``KeyError`` if a path does not exist.
     """
     if "" in replacements:
         return replacements[""]
@@ -36,7 +36,7 @@ def replaced(module: nn.Module, replacements: Mapping[str, nn.Module]) -> nn.Mod
 
 
 def with_own_buffers(module: nn.Module) -> nn.Module:
-    """A view of ``module`` whose buffers are copies, as are those of the modules in it; parameters are shared."""
+    """A view of ``module`` in which all buffers, also those of submodules, are copies; parameters are shared."""
     view = _shallow_copy(module)
     view.__dict__["_buffers"] = {
         name: None if buffer is None else buffer.clone() for name, buffer in module._buffers.items()
@@ -52,9 +52,9 @@ def _shallow_copy(module: nn.Module) -> nn.Module:
     view.__dict__["_modules"] = dict(module._modules)
     hook = view.__dict__.pop("_hf_hook", None)
     if hook is not None:
-        # accelerate (device_map, offloading) binds its wrapper of `forward` to the module it was put on; bound to
-        # the original, it would run the original's children. The hook itself has been initialised already, so it is
-        # moved to the copy without running `init_hook`, which would move or offload weights again.
+        # accelerate (device_map, offloading) binds its wrapper of `forward` to the module that it wraps. Bound to the
+        # original, it would run the original's children. The hook is already initialised, so it is moved to the copy
+        # without running `init_hook`, which would move or offload weights again.
         del view.__dict__["_old_forward"], view.__dict__["forward"]
         plain_forward = view.forward
 

@@ -1,16 +1,16 @@
-"""How likely a model finds the choices of multiple-choice items, computing what choices share once.
+"""The likelihoods of the choices of multiple-choice items. What choices share is computed only once.
 
     pairs = [(context, " " + choice) for ...]
     item = in_tokens(loaded, pairs)
     for group in plan([item, ...], most_tokens=512):
         log_likelihoods(anatomy, drop, [items[i] for i in group])    # a list of nats for each item
 
-The choices of an item begin with the same tokens: the context, and often more. Those go through the model once, in
-one batch for several items, with a KV cache; the cache's rows are then repeated for the choices, of which only the
-rest is run. Items of a batch are cut at one length, the shortest beginning of any, so nothing is padded on the left;
-padding on the right cannot be seen by what comes before it. Where choices differ in their last token only, as the
-letters of an exam do, the beginning is all there is to run. Only positions that predict a choice's token are
-projected to the vocabulary, each one once.
+The choices of an item begin with the same tokens: the context, and often more. This common beginning goes through the
+model once, in one batch for several items, with a KV cache. The cache's rows are then repeated for the choices, and
+only the rest of each choice is run. All items of a batch are cut at the same length, that of the shortest common
+beginning, so nothing is padded on the left; padding on the right does not affect earlier tokens. If choices differ only
+in their last token, like the letters of an exam, only the beginning has to be run. Only positions that predict a token
+of a choice are projected to the vocabulary, each once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from entviz.evaluation.generation import fill_holes
 from entviz.models.loaded import LoadedModel
 from entviz.text.beginning import beginning_of
 
-# What a pass costs however few tokens go through, in tokens: all weights are read from memory once.
+# The fixed cost of a pass, expressed in tokens: all weights are read from memory once.
 _PASS = 16
 _CHUNK_BYTES = 64 * 2**20
 
@@ -46,7 +46,7 @@ class ChoiceIds:
 
     @property
     def inputs(self) -> int:
-        """How many ids go into the model: the last one is only predicted."""
+        """The number of ids that go into the model: the last id is only predicted."""
         return len(self.ids) - 1
 
     @property
@@ -63,7 +63,7 @@ class ItemIds:
 
     @cached_property
     def shared(self) -> int:
-        """How many inputs all choices begin with."""
+        """The number of inputs in the common beginning of all choices."""
         first, shortest = self.choices[0].ids, min(choice.inputs for choice in self.choices)
         return next(
             (i for i in range(shortest) if any(choice.ids[i] != first[i] for choice in self.choices)),
@@ -72,7 +72,7 @@ class ItemIds:
 
     @cached_property
     def longest(self) -> int:
-        """The most inputs of a choice."""
+        """The number of inputs of the longest choice."""
         return max(choice.inputs for choice in self.choices)
 
 
@@ -82,17 +82,17 @@ class ItemIds:
 def in_tokens(loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, begin: bool = True) -> ItemIds:
     """Encode an item's (context, continuation) pairs as lm-evaluation-harness does.
 
-    Spaces at the end of a context move to the continuation. Context and continuation are encoded as one text, of
-    which the continuation has the tokens past the length of the context encoded alone; without a context, a
-    beginning-of-text token takes its place. What is longer than the model was trained to read loses its beginning.
+    Spaces at the end of a context move to the continuation. Context and continuation are encoded together as one text.
+    The tokens after the length of the context encoded alone are the continuation's. If there is no context, a beginning
+    token takes its place. A sequence longer than the model's training length loses its first tokens.
 
     Args:
-        begin: False leaves out what the tokenizer puts before a text, except if there is no context: something
-            has to be read before the first prediction.
+        begin: False leaves out the tokenizer's beginning token. If there is no context, it is always read, because a
+            prediction needs at least one token before it.
 
     Raises:
-        TextError: if there is no context and the tokenizer has no token for the beginning of a text, where a
-            continuation is of no tokens or too long for the model, and for a token that the model does not know.
+        TextError: if there is no context and the tokenizer has no beginning token, if a continuation has no tokens or
+            is too long for the model, or for a token that the model does not know.
     """
     return ItemIds(tuple(_choice(loaded, context, continuation, begin) for context, continuation in pairs))
 
@@ -120,7 +120,7 @@ def _choice(loaded: LoadedModel, context: str, continuation: str, begin: bool) -
 
 
 def _start(tokenizer: Any) -> list[int]:
-    """What stands before a continuation that has no context."""
+    """The token ids before a continuation without a context."""
     if beginning := beginning_of(tokenizer):
         return list(beginning)
     for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
@@ -133,9 +133,9 @@ def _start(tokenizer: Any) -> list[int]:
 
 
 def plan(items: Sequence[ItemIds], most_tokens: int) -> list[list[int]]:
-    """Group items, by index, so that together they run through the model in the fewest tokens.
+    """Group items, by index, so that all groups together need the fewest tokens.
 
-    A group holds at most ``most_tokens`` tokens in either of its two passes, unless it is a single item.
+    A group has at most ``most_tokens`` tokens in each of its two passes, unless it is a single item.
     """
     order = sorted(range(len(items)), key=lambda i: (items[i].shared, items[i].longest))
     groups: list[list[int]] = []
@@ -151,13 +151,13 @@ def plan(items: Sequence[ItemIds], most_tokens: int) -> list[list[int]]:
 
 
 def _cut(group: Sequence[ItemIds]) -> int:
-    """At what length to cut a group's choices: where the first of them parts, or not at all if that is cheaper."""
+    """The length at which to cut a group's choices: that of the shortest common beginning, or 0 if that is cheaper."""
     shortest = min(item.shared for item in group)
     return min((shortest, 0), key=lambda cut: sum(tokens + _PASS for tokens in _passes(group, cut) if tokens))
 
 
 def _passes(group: Sequence[ItemIds], cut: int) -> tuple[int, int]:
-    """How many tokens, padding included, the beginnings and the rest of a group's choices are."""
+    """The numbers of tokens, including padding, in the beginnings and in the rests of a group's choices."""
     rest = [choice.inputs - cut for item in group for choice in item.choices if choice.inputs > cut]
     return len(group) * cut, len(rest) * max(rest, default=0)
 
@@ -174,7 +174,7 @@ def log_likelihoods(
 ) -> list[list[float]]:
     """The log-likelihood (nats) of each choice given its context, for each item, without the blocks of ``drop``.
 
-    ``tick`` is called between passes, and may raise to stop.
+    ``tick`` is called between passes, and can raise to stop.
     """
     cut = _cut(group)
     rows = [(i, choice) for i, item in enumerate(group) for choice in item.choices if choice.inputs > cut]
@@ -203,15 +203,15 @@ def log_likelihoods(
 
 
 def _padded(rows: Sequence[tuple[int, ...]], device: torch.device) -> Tensor:
-    """Token ids (rows, longest), filled on the right with an id that nothing scored can see."""
+    """Token ids (rows, longest), padded on the right with an id that does not affect any scored position."""
     length = max(map(len, rows))
     return torch.tensor([(*row, *[0] * (length - len(row))) for row in rows], device=device)
 
 
 def _scored(group: Sequence[ItemIds], cut: int) -> tuple[list[int], list[int], list[int]]:
-    """For each token of each choice: where its prediction lies among the states, its id, and the choice's number.
+    """For each token of each choice: the index of the state that predicts it, its id, and the choice's number.
 
-    States are counted through the beginnings (items, cut) and then through the rest (rows, longest), flattened.
+    States are numbered first through the beginnings (items, cut), then through the rests (rows, longest), flattened.
     """
     rest = max(item.longest for item in group) - cut
     places, targets, owners = [], [], []

@@ -31,8 +31,8 @@ class Generation:
 
     Attributes:
         token_ids: the prompt's token ids and those that were generated.
-        prompt_tokens: how many of them are the prompt.
-        text: all of it, decoded.
+        prompt_tokens: how many of these are the prompt's.
+        text: the prompt and the continuation as text.
         drop: the prune set.
         prefill_seconds: time to read the prompt and choose the first token.
         decode_seconds: time for all tokens after the first.
@@ -49,17 +49,17 @@ class Generation:
 
     @property
     def new_tokens(self) -> int:
-        """How many tokens were generated."""
+        """The number of generated tokens."""
         return len(self.token_ids) - self.prompt_tokens
 
     @property
     def prefill_tokens_per_second(self) -> float:
-        """Prompt tokens read a second."""
+        """Prompt tokens read per second."""
         return self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
 
     @property
     def decode_tokens_per_second(self) -> float:
-        """Tokens generated a second after the first; 0 where there was no second one."""
+        """Tokens generated per second, without the first; 0 if there was only one."""
         return (self.new_tokens - 1) / self.decode_seconds if self.decode_seconds else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -85,17 +85,17 @@ def generate(
     begin: bool = True,
     progress: Progress = silent,
 ) -> Generation:
-    """Continue ``prompt`` with the likeliest token each time, until an end-of-text token or ``max_new_tokens``.
+    """Continue ``prompt`` with the likeliest token at each step, until an end-of-text token or ``max_new_tokens``.
 
     ``use_cache=False`` runs the whole sequence again for each token; both ways give the same tokens.
-    ``begin=False`` leaves out what the tokenizer puts before a text. ``progress`` gets the :class:`Generation` so far
+    ``begin=False`` leaves out the tokenizer's beginning token. ``progress`` receives the :class:`Generation` so far
     after each token.
 
     Raises:
-        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+        BlockError: if the prune set names a block that the model lacks, or leaves no block in the model.
         TextError: for an empty prompt, a token that the model does not know, or a model without a tokenizer.
         OptionError: for a number of tokens that is not between 1 and 2048.
-        ModelError: where the logits of a next token are not finite, saying why.
+        ModelError: if the logits of a next token are not finite; the message says why.
     """
     drop.check(loaded.layers)
     if not 1 <= max_new_tokens <= MOST_NEW_TOKENS:
@@ -112,7 +112,7 @@ def generate(
 
 
 def prompt_ids(loaded: LoadedModel, prompt: str, *, begin: bool = True) -> list[int]:
-    """The token ids of a prompt: at least what begins a text. Raises ``TextError`` as :func:`generate` does."""
+    """The token ids of a prompt, with a beginning token by default. Raises ``TextError`` like :func:`generate`."""
     token_ids = loaded.tokenize(prompt, begin=begin).token_ids
     if not token_ids:
         raise TextError("The prompt is empty: write a few words for the model to continue.")
@@ -141,7 +141,7 @@ def _continue(
             hidden = anatomy.run(ids, drop, cache)
             if cache is not None:
                 fill_holes(cache, drop, anatomy.layers, hidden)
-            # The largest logit is not finite where one is NaN or infinite; minus infinity is of tokens never to come.
+            # If a logit is NaN or infinite, the largest is not finite. Tokens that cannot follow have minus infinity.
             largest, place = anatomy.head.logits(hidden[:, -1]).max(-1)
         check(largest, loaded, torch.tensor([token_ids]), drop)
         chosen = int(place.item())
@@ -165,7 +165,7 @@ def _continue(
 
 
 def end_tokens(loaded: LoadedModel) -> frozenset[int]:
-    """The token ids at which generation stops, as the model's own generation settings say."""
+    """The token ids at which generation stops, from the model's own generation settings."""
     settings = getattr(loaded.model, "generation_config", None)
     stop = getattr(settings, "eos_token_id", None)
     if stop is None:
@@ -174,16 +174,16 @@ def end_tokens(loaded: LoadedModel) -> frozenset[int]:
 
 
 def fill_holes(cache: DynamicCache, drop: PruneSet, layers: int, hidden: Tensor) -> None:
-    """Count the tokens in the cache slots of attentions that were dropped.
+    """Make the cache slots of dropped attentions report the right number of tokens.
 
-    transformers asks one slot, often that of layer 0, how many tokens the cache holds, and makes positions and masks
-    from the answer. A slot that a dropped attention left empty would say none; keys and values of width one make it
-    count, and nothing ever attends to them.
+    transformers reads the number of cached tokens from one slot, often that of layer 0, and makes positions and masks
+    from it. The slot of a dropped attention would be empty and report 0. Keys and values of width 1 give it the right
+    length, and nothing ever attends to them.
     """
     windows, tokens, _ = hidden.shape
     filler = hidden.new_zeros(windows, 1, tokens, 1)
     for layer in drop.attention:
-        # Linear attentions keep a state of one size, and count nothing.
+        # Linear attentions keep a state of fixed size and do not count tokens.
         if layer < layers and (
             layer >= len(cache.layers) or isinstance(cache.layers[layer], CacheLayerMixin)
         ):

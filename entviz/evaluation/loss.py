@@ -1,4 +1,4 @@
-"""What a prune set costs on a text: loss, divergence from the dense model, agreement with it, and what is saved.
+"""The cost of a prune set on a text: loss, divergence from the dense model, agreement with it, and what is saved.
 
 evaluation = evaluate(loaded, windows, PruneSet.parse("attn.25,attn.26"))
 evaluation.perplexity, evaluation.dense_perplexity, evaluation.kl, evaluation.top1_agreement
@@ -32,17 +32,17 @@ from entviz.text.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What :func:`evaluate` found, so far. W windows of S tokens; the S-1 tokens after a window's first are scored.
+    """The result of :func:`evaluate`, so far. W windows of S tokens; the S-1 tokens after a window's first are scored.
 
     Attributes:
         drop: the prune set.
-        token_ids: (W, S) the windows done, without what begins them.
+        token_ids: (W, S) the finished windows, without beginning tokens.
         token_nll, dense_token_nll: (W, S-1) negative log-likelihood of each scored token, nats.
         token_kl: (W, S-1) KL(dense || pruned) of the prediction at each position, nats.
         agrees: (W, S-1) whether the likeliest next token is the dense model's.
-        windows_total: how many windows there will be once the evaluation is finished.
-        parameters_dense, parameters_pruned: weights in the model, and without the dropped blocks.
-        bytes_dense, bytes_pruned: the memory these take as loaded.
+        windows_total: the number of windows once the evaluation is finished.
+        parameters_dense, parameters_pruned: the number of weights in the model, and without the dropped blocks.
+        bytes_dense, bytes_pruned: the memory of these weights in the loaded model.
         dtype: the number type the model ran in.
         beginning: the token ids that the model read before each window.
         notes: sentences about how the text was read.
@@ -65,17 +65,17 @@ class Evaluation:
 
     @property
     def windows(self) -> int:
-        """Windows done so far."""
+        """The number of windows finished so far."""
         return len(self.token_nll)
 
     @property
     def window_length(self) -> int:
-        """Tokens of the text in each window."""
+        """The number of tokens of the text in each window."""
         return int(self.token_ids.shape[1])
 
     @property
     def tokens(self) -> int:
-        """Tokens scored so far."""
+        """The number of tokens scored so far."""
         return int(self.token_nll.size)
 
     @property
@@ -90,16 +90,16 @@ class Evaluation:
 
     @property
     def nll_increase(self) -> Interval:
-        """Mean loss increase over the dense model, nats a token, with its 95% interval, token paired with token."""
+        """Mean loss increase over the dense model, nats a token, with its 95% interval. Tokens are paired."""
         return self.nll_above(self.dense_token_nll)
 
     def nll_above(self, token_nll: np.ndarray) -> Interval:
-        """Mean loss above that of ``token_nll`` (W, S-1), of the same tokens, with its 95% interval; nats a token."""
+        """Mean loss minus the mean of ``token_nll`` (W, S-1) of the same tokens, with its 95% interval, in nats."""
         return interval(cosine_averages(self.token_nll - token_nll))
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss; of a loss from 700 nats on, exp(700)."""
+        """exp of the mean loss; exp(700) if the loss is 700 nats or more."""
         return perplexity(self.nll)
 
     @property
@@ -134,13 +134,13 @@ class Evaluation:
 
     @property
     def top1_agreement(self) -> float:
-        """The share of positions where the likeliest next token is the dense model's."""
+        """The share of positions at which the likeliest next token is the same as the dense model's."""
         return float(self.agrees.mean())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: drop, nll, perplexity, per_window_nll, dense, kl, top1_agreement, parameters, and more.
 
-        A perplexity is None where the loss is from 700 nats on.
+        A perplexity is None if the loss is 700 nats or more.
         """
         return {
             "drop": [str(block) for block in self.drop],
@@ -175,14 +175,14 @@ def evaluate(
     """Measure what dropping ``drop`` costs on ``windows``. The model is not changed.
 
     Args:
-        dtype: the number type to run in, or ``auto`` for the fastest that is exact enough here (see
-            :mod:`entviz.evaluation.precision`); another than the model's makes a copy of its weights once.
-        cache: hidden states to start from, shared by calls; see :class:`entviz.decoder.states.StateCache`.
-        progress: gets an :class:`Evaluation` over the windows so far after each batch of windows.
+        dtype: the number type to run in, or ``auto`` for the fastest that is accurate enough on this device (see
+            :mod:`entviz.evaluation.precision`). If it is not the model's type, the weights are copied once.
+        cache: hidden states to start from, shared between calls; see :class:`entviz.decoder.states.StateCache`.
+        progress: receives an :class:`Evaluation` of the windows so far after each batch of windows.
 
     Raises:
-        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
-        ModelError: where a number, dense or pruned, is not finite, saying why.
+        BlockError: if the prune set names a block that the model lacks, or leaves no block in the model.
+        ModelError: if a number of the dense or the pruned model is not finite; the message says why.
     """
     drop.check(loaded.layers)
     dtype = resolved(dtype, loaded.device)
@@ -205,7 +205,7 @@ def evaluate(
 
 
 class _Report:
-    """Tells the caller's progress of each layer done, which is also where it may stop the work."""
+    """Reports each finished layer to the caller's progress function, which can raise to stop the work."""
 
     def __init__(self, progress: Progress, done: int, total: int, windows: int) -> None:
         self.progress, self.done, self.total, self.windows = progress, done, total, windows
@@ -219,12 +219,12 @@ class _Report:
 
 @dataclass(frozen=True, eq=False)
 class TextOnDevice:
-    """Windows as they go through a model.
+    """Windows on the model's device.
 
     Attributes:
         token_ids: (windows, before + tokens) on the model's device.
-        before: how many of each window's ids begin it, and are no part of the text.
-        key: what a hidden state depends on besides the prune set: the weights, the number type, the token ids.
+        before: the number of beginning tokens in each window, which are not part of the text.
+        key: the part of a state's key that does not depend on the prune set: the weights, number type and token ids.
     """
 
     token_ids: Tensor
@@ -233,14 +233,14 @@ class TextOnDevice:
 
     @classmethod
     def of(cls, loaded: LoadedModel, dtype: str, token_ids: Tensor, windows: Windows) -> TextOnDevice:
-        """Some of the ``inputs`` of ``windows``."""
+        """The given rows of the ``inputs`` of ``windows``."""
         before = len(windows.beginning)
         return cls(token_ids.to(loaded.device), before, text_key(loaded.fingerprint, dtype, token_ids))
 
     def scored(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """The positions that predict a token of the text, and the token that each has to predict.
+        """The positions that predict a token of the text, and the token that follows each.
 
-        A window's first token has nothing of the text before it, and is not predicted.
+        A window's first token is not predicted, because no token of the text comes before it.
         """
         targets = self.token_ids[:, self.before + 1 :].flatten().to(hidden.device)
         return hidden[:, self.before : -1].flatten(0, 1), targets
@@ -249,9 +249,9 @@ class TextOnDevice:
 def dense_on(
     loaded: LoadedModel, text: TextOnDevice, cache: StateCache, tick: Callable[[], None]
 ) -> DenseReference:
-    """What the dense model predicts on a text, from the cache where it is there.
+    """The dense model's predictions on a text, taken from the cache if they are there.
 
-    ``tick`` is called often, and may raise to stop. Raises ``ModelError`` where a prediction is not finite.
+    ``tick`` is called often, and can raise to stop. Raises ``ModelError`` if a prediction is not finite.
     """
     anatomy = loaded.anatomy
     key = ("dense", text.key, text.before)

@@ -1,12 +1,12 @@
-"""Evaluate many prune sets on one text, computing what they share once.
+"""Evaluate many prune sets on one text. What they share is computed only once.
 
     costs = evaluate_many(loaded, windows, [PruneSet([block]) for block in all_blocks(loaded.layers)])
     costs[3].nll, costs[3].kl
 
 Prune sets that agree on the first layers have the same hidden states there. The sets are therefore walked as a tree
-that branches where they first differ: a layer is run once for all sets below its branch, and at most one state a
-level of the tree is alive. Leaving out each of the blocks in turn costs about half of as many evaluations, and so do
-the candidates of a greedy step or the children of a search.
+that branches where they first differ: a layer is run once for all sets below its branch, and at most one state for each
+level of the tree is in memory. Leaving out each of N blocks in turn costs about N / 2 evaluations, and so do the
+candidates of a greedy step or of a search.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from entviz.text.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class PruneSetCost:
-    """What one prune set costs.
+    """The cost of one prune set.
 
     Attributes:
         drop: the prune set.
         nll_averages: (windows, 1 + K) loss of the scored tokens of each window, nats a token: its mean and its
-            cosine-weighted averages, as :func:`entviz.statistics.interval` takes them.
-        kl_averages: (windows, 1 + K) the same of KL(dense || pruned), nats.
-        window_agreement: (windows,) share of positions where the likeliest token is the dense model's.
+            cosine-weighted averages, in the form that :func:`entviz.statistics.interval` takes.
+        kl_averages: (windows, 1 + K) the same averages of KL(dense || pruned), nats.
+        window_agreement: (windows,) the share of positions with the same likeliest token as the dense model.
 
-    Where the pruned model's numbers were not finite on a window, its loss and divergence there are infinite, and the
-    agreement is 0.
+    If the pruned model's numbers were not finite on a window, the loss and divergence of that window are infinite and
+    its agreement is 0.
     """
 
     drop: PruneSet
@@ -72,7 +72,7 @@ class PruneSetCost:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean loss; of a loss from 700 nats on, exp(700)."""
+        """exp of the mean loss; exp(700) if the loss is 700 nats or more."""
         return perplexity(self.nll)
 
     @property
@@ -82,7 +82,7 @@ class PruneSetCost:
 
     @property
     def top1_agreement(self) -> float:
-        """Share of positions where the likeliest token is the dense model's."""
+        """The share of positions with the same likeliest token as the dense model."""
         return float(self.window_agreement.mean())
 
 
@@ -96,16 +96,17 @@ def evaluate_many(
     overflow: bool = False,
     progress: Progress = silent,
 ) -> list[PruneSetCost]:
-    """Measure what each of ``prune_sets`` costs on ``windows``, in their order. The model is not changed.
+    """Measure the cost of each of ``prune_sets`` on ``windows``, in their order. The model is not changed.
 
     ``cache`` keeps the dense model's predictions, and hidden states that several sets share, between calls. The numbers
-    are those of :func:`entviz.evaluation.loss.evaluate`, which also says what ``dtype`` may be.
-    ``overflow`` lets a prune set whose numbers are not finite be one that costs infinitely much, so that it loses
-    against others rather than ending the work. ``progress`` counts prune sets times windows.
+    are those of :func:`entviz.evaluation.loss.evaluate`, which also explains ``dtype``. With ``overflow``, a prune set
+    whose numbers are not finite has an infinite cost, so that it loses against others and the work continues.
+    ``progress`` counts prune sets times windows.
 
     Raises:
-        BlockError: where a prune set names a block that the model lacks, or leaves nothing of it.
-        ModelError: where a number is not finite, saying why: of the dense model, or, unless ``overflow``, of a pruned.
+        BlockError: if a prune set names a block that the model lacks, or leaves no block in the model.
+        ModelError: if a number of the dense model is not finite, or, without ``overflow``, of a pruned model; the
+            message says why.
     """
     for drop in prune_sets:
         drop.check(loaded.layers)
@@ -156,13 +157,13 @@ def evaluate_many(
 
 
 def _infinite_where_not_finite(numbers: np.ndarray) -> np.ndarray:
-    """Loss, divergence and agreement (3, windows, 1 + K); infinite and 0 on a window with one that is not finite."""
+    """Loss, divergence and agreement (3, windows, 1 + K); infinite and 0 on a window with a non-finite number."""
     worst = np.array([math.inf, math.inf, 0.0])[:, None, None]
     return np.where(np.isfinite(numbers).all(axis=(0, 2))[:, None], numbers, worst)
 
 
 class _Walk:
-    """One batch of windows going down the tree of prune sets, depth first."""
+    """The walk of one batch of windows down the tree of prune sets, depth first."""
 
     def __init__(
         self,
@@ -178,7 +179,7 @@ class _Walk:
     def leaves(
         self, layer: int, hidden: Tensor, group: list[tuple[int, PruneSet]]
     ) -> Iterator[tuple[list[int], Tensor]]:
-        """The places of the prune sets at each leaf, with the hidden states after the last layer there."""
+        """The indices of the prune sets at each leaf, with the leaf's hidden states after the last layer."""
         for i in range(layer, self.anatomy.layers):
             branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]] = {}
             for member in group:
@@ -199,7 +200,7 @@ class _Walk:
     def _known(
         self, layer: int, branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]]
     ) -> dict[tuple[bool, bool], Tensor]:
-        """What enters ``layer``, where an earlier call has left it: all sets of a branch agree before it."""
+        """The input of ``layer`` from the cache, if an earlier call stored it. All sets of a branch share it."""
         found = {
             kept: self.cache.get(prefix_key(self.text, members[0][1], layer))
             for kept, members in branches.items()
@@ -212,7 +213,7 @@ class _Walk:
         branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]],
         states: dict[tuple[bool, bool], Tensor],
     ) -> None:
-        """Leave what several sets share for the next call, whose sets often share it too."""
+        """Store the states that several sets share, because the sets of the next call often share them too."""
         for kept, members in branches.items():
             if len(members) > 1:
                 self.cache.put(prefix_key(self.text, members[0][1], layer), states[kept])
@@ -220,7 +221,7 @@ class _Walk:
     def _states(
         self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]
     ) -> dict[tuple[bool, bool], Tensor]:
-        """Hidden states after layer ``i`` for each choice of (attention kept, MLP kept) that is wanted."""
+        """Hidden states after layer ``i`` for each requested pair of (attention kept, MLP kept)."""
         step, call = self.anatomy.split_layers[i], self.calls[i]
         both, attention_only = (True, True), (True, False)
         if {both, attention_only} <= wanted:  # the attention is computed once for the two

@@ -1,10 +1,10 @@
-"""Which number type to evaluate in: bfloat16 where the hardware multiplies it faster, told by timing, not by name.
+"""Choose the number type to evaluate in: bfloat16 if the hardware multiplies it faster, which is found by timing.
 
     resolved("auto", loaded.device)          # "bfloat16" or "float32"
     speedup(torch.device("cpu"))             # 2.1: a bfloat16 matrix product takes 1 / 2.1 of a float32 one's time
 
-A processor without bfloat16 instructions emulates them and is slower than in float32; one that has them, and any
-recent GPU, is about twice as fast or more. Only evaluations run in bfloat16: entropies are measured in float32.
+A processor without bfloat16 instructions emulates them and is slower than in float32. A processor with them, and any
+recent GPU, is at least about twice as fast. Only evaluations run in bfloat16: entropies are measured in float32.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _known: dict[str, float] = {}
 
 
 def resolved(dtype: str, device: torch.device) -> str:
-    """The number type that ``dtype`` means on ``device``: itself, or for ``auto`` the fastest that is exact enough."""
+    """The number type for ``device``: ``dtype`` itself, or for ``auto`` the fastest that is accurate enough."""
     if dtype != AUTO:
         return dtype
     return "bfloat16" if speedup(device) >= WORTH_IT else "float32"
 
 
 def speedup(device: torch.device) -> float:
-    """How many times as fast as in float32 a matrix product is in bfloat16 on ``device``.
+    """The speed of a bfloat16 matrix product on ``device``, as a multiple of the speed in float32.
 
-    Timed once for a machine and kept in the cache directory, so that one machine always gives one answer.
+    It is timed once for each machine and stored in the cache directory, so that a machine always gives the same result.
     """
     name = _name(device)
     with _lock:
@@ -66,7 +66,7 @@ def _timed(device: torch.device) -> float:
         for _ in range(_ROUNDS):  # in turn, so that a machine whose speed drifts slows both alike
             for dtype, (states, weights) in operands.items():
                 spent = seconds(partial(torch.nn.functional.linear, states, weights), device)
-                # The least of several is what the hardware takes; more is what else ran at the time.
+                # The shortest of several times is that of the hardware; longer ones include other programs.
                 times[dtype] = min(spent, times.get(dtype, spent))
     except (RuntimeError, NotImplementedError):  # a device that has no bfloat16 product at all
         return 0.0
@@ -77,7 +77,7 @@ def _name(device: torch.device) -> str:
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name(device)
     else:
-        # Kinds of processor differ in what torch can use of them; threads change neither type's share.
+        # Torch uses different instructions on different processors. The number of threads does not change the ratio.
         hardware = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {_processor()}"
     return f"{device.type} {hardware}, torch {torch.__version__}"
 

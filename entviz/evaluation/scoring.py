@@ -1,15 +1,16 @@
 """Score next-token predictions of a pruned model against the text and against the dense model.
 
-Where the logits are linear in the normed hidden state n, z_v = n . w_v + b_v, they are made for a tile of the
-vocabulary at a time and only their running log-sum-exp and argmax are kept, so that neither the logits of a text nor
-those of a position are ever all in memory, and the unembedding is read once for many positions. The divergence from
-the dense model then needs none of the dense logits: with p the dense prediction and n' the dense state,
+If the logits are linear in the normed hidden state n, z_v = n . w_v + b_v, they are computed for one tile of the
+vocabulary at a time, and only their running log-sum-exp and argmax are kept. So neither the logits of a text nor those
+of one position are ever completely in memory, and the unembedding is read once for many positions. The divergence from
+the dense model then does not need the dense logits: with p the dense prediction and n' the dense state,
 
     KL(p || q) = sum_v p_v (z'_v - z_v) + log sum_v exp z_v - log sum_v exp z'_v = (n' - n) . E_p[w] + ...
 
-where the expected unembedding E_p[w] is a vector of the model's width that is computed once a text. So a pruned model
-costs one projection, and the dense reference keeps twice the width and 3 numbers a position rather than a vocabulary
-of them. Both sides are exact. Other heads are run as they are, on a few positions at a time.
+where the expected unembedding E_p[w] is a vector of the model's width for each position, computed once for a text. So a
+pruned model costs one projection, and for each position the dense reference keeps twice the width and 3 numbers instead
+of a number for each token of the vocabulary. The identity is exact. Heads that are not linear are run as they are, on a
+few positions at a time.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from torch import Tensor, nn
 from entviz import kernels
 from entviz.decoder.head import Head
 
-# Logits at a time. An evaluation can be cancelled between tiles, which on a processor has to be possible within a
-# tenth of a second; a dense reference is about twice the work. There they should also fit into its caches.
+# The number of logits in a tile. An evaluation can be cancelled between tiles, and on a processor a tile has to take
+# less than a tenth of a second; a dense reference is about twice the work. A tile should also fit into the processor's
+# caches.
 _TILE_BYTES = 128 * 2**20
 _TILE_BYTES_ON_CPU = 16 * 2**20
 _SMALLEST_TILE = 1024  # of the vocabulary; where so many do not fit, fewer positions are done together
@@ -33,10 +35,10 @@ _SMALLEST_TILE = 1024  # of the vocabulary; where so many do not fit, fewer posi
 
 @dataclass(frozen=True)
 class DenseReference:
-    """What the dense model predicts at each scored position, as far as a comparison needs it. Shapes (positions, ...).
+    """The dense model's prediction at each scored position, as far as a comparison needs it. Shapes (positions, ...).
 
-    ``expected`` is the expected unembedding, float32 (positions, width); where the logits are not linear it is empty,
-    (positions, 0), and the dense logits are made again from the states.
+    ``expected`` is the expected unembedding, float32 (positions, width). If the logits are not linear it is empty,
+    (positions, 0), and the dense logits are computed again from the states.
     """
 
     nll: Tensor  # negative log-likelihood of the token that follows, nats, float64
@@ -46,13 +48,15 @@ class DenseReference:
     expected: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """The parts in order, to keep them in a cache and make this again from them."""
+        """The tensors in order, to store them in a cache and create the reference again from them."""
         return self.nll, self.best, self.log_total, self.states, self.expected
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Per scored position: loss (nats), divergence from dense (nats), and whether the likeliest token is dense's."""
+    """For each scored position: loss (nats), divergence from dense (nats), and whether dense has the same likeliest
+    token.
+    """
 
     nll: Tensor
     kl: Tensor
@@ -85,7 +89,7 @@ def score(
     else:
         one = partial(_score_by_tiles, head.unembedding, after_tile=after_chunk)
     nll, kl, agrees = _in_chunks(head, one, (normed, targets, *dense.tensors()[1:]), after_chunk)
-    # Rounding can take a divergence of nearly nothing below zero, where it has no meaning.
+    # Rounding can make a very small divergence negative, which has no meaning.
     return Scores(nll, kl.clamp_min(0), agrees)
 
 
@@ -119,7 +123,7 @@ def _dense_by_tiles(
         logits = nn.functional.linear(normed, weight, bias)
         before = running.maxima.clone()
         running.add(first, logits)
-        # What was added before was scaled by an earlier maximum.
+        # Earlier terms were scaled by an earlier maximum.
         expected *= (before - running.maxima).exp_().nan_to_num_(0)[:, None]
         weights = logits.float().sub_(running.maxima[:, None]).exp_()
         if weight.dtype != torch.float16:
@@ -136,7 +140,7 @@ def _dense_by_tiles(
 
 
 class _Running:
-    """The log-sum-exp and the argmax of rows of logits that come a tile at a time."""
+    """The log-sum-exp and the argmax of rows of logits that are given one tile at a time."""
 
     def __init__(self, normed: Tensor) -> None:
         rows, device = len(normed), normed.device
@@ -145,7 +149,7 @@ class _Running:
         self.best = torch.zeros(rows, dtype=torch.long, device=device)
 
     def add(self, first: int, logits: Tensor) -> None:
-        """Take in the logits (rows, tile) of the tokens from ``first`` on. They are not changed."""
+        """Add the logits (rows, tile) of the tokens from ``first`` on. The logits are not changed."""
         if kernels.apply_to_logits(logits):
             kernels.add_exponentials(logits, first, self.maxima, self.totals, self.best)
             return
@@ -161,7 +165,7 @@ class _Running:
         """Log of the sum of the exponentials, float64 (rows,)."""
         totals = self.totals
         if normed.dtype != torch.float32:
-            # Where logits are rounded to fewer digits, nearly all of the error is that of the likeliest token's.
+            # If logits are rounded to fewer digits, nearly all of the error comes from the likeliest token.
             exact = _logit_of(unembedding, normed, self.best)
             totals = totals - 1 + (exact - self.maxima.double()).exp()
         return self.maxima.double() + totals.log()
@@ -207,7 +211,7 @@ def _in_chunks(
     columns: tuple[Tensor, ...],
     after_chunk: Callable[[], None],
 ) -> tuple[Tensor, ...]:
-    """``one`` of as many positions at a time as fit, its results put together again."""
+    """Apply ``one`` to as many positions at a time as fit in memory, and join the results."""
     tile = _SMALLEST_TILE if head.unembedding is not None else _vocabulary(head)
     size = max(16, _tile_bytes(columns[0]) // (4 * tile))
     parts = []
@@ -220,7 +224,7 @@ def _in_chunks(
 def _tiles(
     unembedding: nn.Linear, normed: Tensor, share: float = 1.0
 ) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-    """The unembedding by tiles of the vocabulary: where each begins, its weights (tile, width) and bias (tile,)."""
+    """The tiles of the unembedding: for each its first token, its weights (tile, width) and its bias (tile,)."""
     size = max(_SMALLEST_TILE, int(share * _tile_bytes(normed) / (4 * max(1, len(normed)))))
     for first in range(0, len(unembedding.weight), size):
         here = slice(first, first + size)

@@ -1,12 +1,12 @@
-"""Accuracy on multiple-choice items of a model without its dropped blocks.
+"""The accuracy of a pruned model on multiple-choice items.
 
     task = read_task("common-sense")                                   # or a JSONL file, or piqa
     result = evaluate_task(loaded, task, PruneSet.parse("attn.25"))
     result.accuracy, result.accuracy_normalized, result.standard_error
 
-A model's answer is the choice that it finds the likeliest after the context; it is never asked to write one. Length
-works against long choices, so the normalized accuracy compares log-likelihoods divided by the choice's length in
-characters. Both are defined, and the text is cut into tokens, as lm-evaluation-harness does (``acc``, ``acc_norm``,
+A model's answer is the choice with the highest likelihood after the context; the model does not generate an answer.
+Long choices have lower likelihoods, so the normalized accuracy compares log-likelihoods divided by the choice's length
+in characters. Both accuracies and the tokenization are those of lm-evaluation-harness (``acc``, ``acc_norm``,
 https://github.com/EleutherAI/lm-evaluation-harness), so that figures can be compared.
 """
 
@@ -33,14 +33,14 @@ from entviz.models.notes import about_beginning, noted
 from entviz.progress import Progress, silent
 from entviz.tasks import Item, Task
 
-# Items that are batched together. More would need a little less padding, but the results so far would no longer be
-# those of the first items.
+# The number of items from which batches are made. More would need a little less padding, but partial results would no
+# longer be those of the first items.
 _TOGETHER = 64
 
 
 @dataclass(frozen=True, eq=False)
 class TaskResult:
-    """What :func:`evaluate_task` found, so far. N items done, of at most C choices.
+    """The result of :func:`evaluate_task`, so far. N finished items with at most C choices.
 
     Attributes:
         task: the task's name.
@@ -48,9 +48,9 @@ class TaskResult:
         dtype: the number type the model ran in.
         item: (N,) the items' numbers in the task, from 0, in order.
         answer: (N,) the index of the right choice.
-        log_likelihood: (N, C) of each choice given its context, nats; NaN past an item's last choice.
-        length: (N, C) of each choice, in characters; 0 past an item's last choice.
-        items_total: how many items there will be once the evaluation is finished.
+        log_likelihood: (N, C) the log-likelihood of each choice given its context, nats; NaN after an item's last one.
+        length: (N, C) the length of each choice in characters; 0 after an item's last choice.
+        items_total: the number of items once the evaluation is finished.
         notes: sentences about how the items were read.
     """
 
@@ -66,17 +66,17 @@ class TaskResult:
 
     @property
     def items(self) -> int:
-        """Items done so far."""
+        """The number of items finished so far."""
         return len(self.item)
 
     @cached_property
     def chosen(self) -> np.ndarray:
-        """(N,) the index of the likeliest choice; of equals, the first."""
+        """(N,) the index of the likeliest choice; the first of equal ones."""
         return np.nanargmax(self.log_likelihood, axis=1)
 
     @cached_property
     def chosen_normalized(self) -> np.ndarray:
-        """(N,) the index of the likeliest choice for its length; of equals, the first."""
+        """(N,) the index of the choice with the highest log-likelihood per character; the first of equal ones."""
         return np.nanargmax(self.log_likelihood / np.maximum(self.length, 1), axis=1)
 
     @property
@@ -86,7 +86,7 @@ class TaskResult:
 
     @property
     def right_normalized(self) -> np.ndarray:
-        """(N,) whether the likeliest choice for its length is the answer."""
+        """(N,) whether the choice with the highest log-likelihood per character is the answer."""
         return self.chosen_normalized == self.answer
 
     @property
@@ -96,12 +96,12 @@ class TaskResult:
 
     @property
     def accuracy_normalized(self) -> float:
-        """The share of items whose answer is the likeliest choice for its length."""
+        """The share of items whose answer has the highest log-likelihood per character."""
         return float(self.right_normalized.mean())
 
     @property
     def standard_error(self) -> float:
-        """Standard error of :attr:`accuracy`, counting items as independent; NaN for a single item."""
+        """Standard error of :attr:`accuracy` for independent items; NaN for a single item."""
         return _standard_error(self.right)
 
     @property
@@ -111,11 +111,13 @@ class TaskResult:
 
     @property
     def chance(self) -> float:
-        """The accuracy to expect of blind guessing."""
+        """The expected accuracy of random guessing."""
         return float((1 / (self.length > 0).sum(axis=1)).mean())
 
     def per_item(self) -> pd.DataFrame:
-        """A row for each item: item, answer, chosen, right, their normalized kin, and log_likelihood, a tuple."""
+        """A row for each item: item, answer, chosen, right, the normalized versions of the last two, and
+        log_likelihood (a tuple).
+        """
         known = self.length > 0
         return pd.DataFrame(
             {
@@ -157,20 +159,20 @@ def evaluate_task(
     begin: bool = True,
     progress: Progress = silent,
 ) -> TaskResult:
-    """Score ``task`` with the blocks of ``drop`` left out. The model is not changed.
+    """Score ``task`` without the blocks of ``drop``. The model is not changed.
 
     Args:
-        dtype: the number type to run in, or ``auto`` for the fastest that is exact enough here (see
-            :mod:`entviz.evaluation.precision`); another than the model's makes a copy of its weights once.
-        limit: score only the first so many items.
-        begin: False leaves out what the tokenizer puts before a context.
-        progress: gets a :class:`TaskResult` over the items so far after each batch of them.
+        dtype: the number type to run in, or ``auto`` for the fastest that is accurate enough on this device (see
+            :mod:`entviz.evaluation.precision`). If it is not the model's type, the weights are copied once.
+        limit: score only the first ``limit`` items.
+        begin: False leaves out the tokenizer's beginning token.
+        progress: receives a :class:`TaskResult` of the items so far after each batch of items.
 
     Raises:
-        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+        BlockError: if the prune set names a block that the model lacks, or leaves no block in the model.
         OptionError: for a limit below 1.
-        TextError: for a model without a tokenizer, and for an item that it cannot read, naming it.
-        ModelError: where a likelihood is not finite, naming the item and saying why.
+        TextError: for a model without a tokenizer, or for an item that it cannot read; the message names the item.
+        ModelError: if a likelihood is not finite; the message names the item and says why.
     """
     drop.check(loaded.layers)
     task = task.first(limit)
@@ -223,7 +225,7 @@ def _nothing_yet(task: Task, drop: PruneSet, dtype: str) -> TaskResult:
 def _extended(
     result: TaskResult, numbers: Sequence[int], items: Sequence[Item], found: Sequence[Sequence[float]]
 ) -> TaskResult:
-    """The result with more items, each put where its number belongs."""
+    """The result with more items, in the order of their numbers."""
     shape = (len(items), result.length.shape[1])
     likelihoods, lengths = np.full(shape, math.nan), np.zeros(shape, dtype=np.int64)
     for row, (item, values) in enumerate(zip(items, found, strict=True)):
@@ -248,7 +250,7 @@ def _first_not_finite(values: Sequence[float]) -> int:
 
 
 def _standard_error(right: np.ndarray) -> float:
-    # With the sample's deviation, as the harness has it.
+    # With the sample's standard deviation, as in the harness.
     return float(right.std(ddof=1) / math.sqrt(right.size)) if right.size > 1 else math.nan
 
 
