@@ -1,1 +1,1 @@
-"""Comparisons: of criteria, of prune sets, of blocks; a folder each, and the statistics that they share."""
+"""Comparisons of criteria, of prune sets and of blocks. Each kind has its own folder."""

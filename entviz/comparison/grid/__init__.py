@@ -1,1 +1,1 @@
-"""Criteria by budgets: what each prune set costs and saves on text it was not chosen on."""
+"""Criteria by budgets: what each prune set costs and saves on text that was not used to choose it."""

@@ -1,4 +1,4 @@
-"""What one prune set costs and saves: a cell of a comparison's grid, and the row of its table that it makes.
+"""The costs and savings of one prune set: a cell of a comparison's grid, and its row in the table.
 
 cell.numbers(dense, tokens)          # {"drop": "attn.7", "perplexity": 25.1, ...}
 """
@@ -19,16 +19,16 @@ from entviz.evaluation.perplexity import perplexity
 
 @dataclass(frozen=True, eq=False)
 class GridCell:
-    """What one prune set costs and saves. W windows, R repeats of the timing, N items of the task.
+    """The costs and savings of one prune set. W windows, R repeats of the timing, N items of the task.
 
     Attributes:
         drop: the prune set; empty for the dense model.
         window_nll, window_kl, window_agreement: (W,) means over the scored tokens; nats, nats, a share.
-        parameters: weights left.
+        parameters: the number of weights that are left.
         seconds, dense_seconds: (R,) to read one window, pruned and dense in turn; empty for the dense model.
-        right, right_normalized: (N,) whether each item was answered rightly; empty without a task.
-        nll_cosines: (W, K) cosine-weighted averages of the tokens' losses, nats; with ``window_nll`` before them they
-            are what :func:`entviz.statistics.interval` takes. None in results of versions that did not keep them.
+        right, right_normalized: (N,) whether each item was answered correctly; empty without a task.
+        nll_cosines: (W, K) cosine-weighted averages of the tokens' losses, nats. :func:`entviz.statistics.interval`
+            takes ``window_nll`` followed by these. None in results of versions that did not store them.
     """
 
     drop: PruneSet
@@ -44,11 +44,11 @@ class GridCell:
 
     @property
     def speedup(self) -> float:
-        """How many times as fast as the dense model: the median of the ratios of neighbours in time."""
+        """The speed relative to the dense model: the median of the ratios of runs that follow each other."""
         return float(np.median(self.dense_seconds / self.seconds)) if self.seconds.size else 1.0
 
     def numbers(self, dense: GridCell, tokens: int) -> dict[str, Any]:
-        """The columns of a comparison's rows that depend on the prune set; ``tokens`` were read at once."""
+        """The columns of a comparison's rows that depend on the prune set; a run reads ``tokens`` tokens."""
         nll = float(self.window_nll.mean())
         speed = tokens / float(np.median(self.seconds)) if self.seconds.size else math.nan
         return {
@@ -72,9 +72,9 @@ class GridCell:
 
 
 def nll_averages(row: Mapping[str, Any] | pd.Series) -> np.ndarray:
-    """(W, 1 + K) of a row of a comparison, for :func:`entviz.statistics.interval`.
+    """The averages (W, 1 + K) of a row of a comparison, for :func:`entviz.statistics.interval`.
 
-    Rows of versions that did not keep ``nll_cosines`` have the windows' means alone, so K is 0.
+    Rows of versions that did not store ``nll_cosines`` only have the windows' means, so K is 0.
     """
     means = np.asarray(row["window_nll"], dtype=float)[:, None]
     return np.hstack([means, np.reshape(row.get("nll_cosines", ()), (len(means), -1))])

@@ -1,6 +1,6 @@
-"""The prune sets that contenders choose, of which those of one order share a ranking.
+"""The prune sets that contenders choose. Prune sets that follow one order share a ranking.
 
-chooser.analyze(entries, progress)               # once, for all that choose by an analysis
+chooser.analyze(entries, progress)               # once, for all contenders that choose by an analysis
 chooser.choose(entry, progress)                  # [Chosen(entry, "4", PruneSet(...)), ...], one for each budget
 """
 
@@ -37,15 +37,15 @@ class Chosen:
 
 
 class Chooser:
-    """Contenders choose on the same windows, by one analysis, and never try a prune set that another has tried.
+    """Lets contenders choose on the same windows and by one analysis. No prune set is tried twice.
 
     Args:
-        calibration: what they choose by; ``searched`` is what the search chooses by.
-        budgets: as text; each is one that :meth:`entviz.criteria.budget.Budget.parse` reads.
-        dtype: the number type that prune sets are tried in.
-        analysis: of the calibration windows, where there is one already.
-        kept: where rankings of criteria that try prune sets are kept, and looked for.
-        leave_out: is told which contender has no prune set for which budget, and why.
+        calibration: the calibration windows; ``searched`` are those of the search.
+        budgets: budgets as text that :meth:`entviz.criteria.budget.Budget.parse` reads.
+        dtype: the number type in which prune sets are tried.
+        analysis: an analysis of the calibration windows, if there is one.
+        kept: the store for rankings of criteria that try prune sets.
+        leave_out: called with a contender and a budget for which it has no prune set, and the reason.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Chooser:
         self._weights: dict[tuple[str, str], dict[Block, float]] = {}
 
     def analyze(self, entries: Sequence[Contender], progress: Progress) -> None:
-        """Have the analysis that these contenders choose by, unless there is one already."""
+        """Measure the analysis that these contenders choose by, unless there is one already."""
         known = set(self.analysis.metrics) if self.analysis is not None else set()
-        # The search seeds itself from the same analysis, as far as the windows are long enough for it.
+        # The search takes its seeds from the same analysis, as far as the windows are long enough for the metrics.
         usual = measurable(default_metrics(), self.calibration.input_length)
         wanted = set(usual) | {entry.estimator for entry in entries if entry.estimator}
         if self.analysis is None or not wanted <= known:
             self.analysis = analyze(self.loaded, self.calibration, tuple(sorted(wanted)), progress=progress)
 
     def choose(self, entry: Contender, progress: Progress) -> list[Chosen]:
-        """The contender's prune sets; ``leave_out`` is told of each budget for which it has none."""
+        """The contender's prune sets; ``leave_out`` is called for each budget for which it has none."""
         found = []
         parsed = [(text, Budget.parse(text)) for text in self.budgets]
         if entry.criterion.order != "none":
@@ -106,7 +106,7 @@ class Chooser:
     def _whole_order(
         self, entry: Contender, budgets: Sequence[tuple[str, Budget]], progress: Progress
     ) -> Ranking:
-        """The order that every one of these budgets, all of one unit and sorted, is the start of."""
+        """The order of blocks of which every one of these budgets, sorted and of one unit, takes the beginning."""
         if entry.criterion.order == "all":
             return self._ranking(entry, "0", progress)
         # The largest that can be reached: of what lies beyond it, cut() then says so.
@@ -159,5 +159,5 @@ class Chooser:
 
 
 def by_unit(each: tuple[str, Budget]) -> tuple[str, float]:
-    """Sorts budgets, each with its text, by size within a unit."""
+    """The sort key of a budget and its text: by unit, then by size."""
     return each[1].unit, each[1].amount

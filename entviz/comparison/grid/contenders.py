@@ -1,11 +1,11 @@
-"""Who takes part in a comparison: a criterion, at a level, with its options.
+"""The contenders of a comparison: each is a criterion at a level, with its options.
 
     entries, notes = contenders(["entrodrop:knn", "cosine", "random"], ["attn"], seeds=3)
     [entry.title for entry in entries]       # ["EntroDrop (KNN)", "Cosine", "Random", "Random", "Random"]
 
-Names are those of :data:`entviz.criteria.CRITERIA`; ``entrodrop`` takes the estimator after a colon, also with
-options (``entrodrop:knn(k=5)``), and after another one a variant: ``entrodrop:knn:stage-2`` drops only blocks after the
-turning point, and ``entrodrop:knn:unprotected`` may drop any.
+Names are those of :data:`entviz.criteria.CRITERIA`. The estimator of ``entrodrop`` follows after a colon, if needed
+with options (``entrodrop:knn(k=5)``), and a variant after another colon: ``entrodrop:knn:stage-2`` drops only blocks
+after the turning point, and ``entrodrop:knn:unprotected`` can drop any block.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_SEEDS = 50
 
 
 def names() -> tuple[str, ...]:
-    """The names that criteria take part under: one for each entropy where they have an estimator."""
+    """The names of all contenders: one for each criterion, or one for each entropy if it has an estimator."""
     return tuple(
         name
         for criterion in CRITERIA.values()
@@ -42,13 +42,13 @@ def names() -> tuple[str, ...]:
 
 
 def usual() -> tuple[str, ...]:
-    """The names that take part unless others are asked for: the quick ones that only measure, and random."""
+    """The default contenders: the criteria that are quick because they only need an analysis, and random."""
     return (*(f"{EntroDrop.name}:{estimator}" for estimator in default_entropies()), Cosine.name, Random.name)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A criterion at a level, under the name it was asked for by.
+    """A criterion at a level, under the name that the user gave.
 
     Attributes:
         criterion: the rule, with its options.
@@ -62,27 +62,27 @@ class Contender:
 
     @property
     def estimator(self) -> str:
-        """The criterion's estimator; empty where it has none."""
+        """The criterion's estimator; empty if it has none."""
         return str(getattr(self.criterion, "estimator", ""))
 
     @property
     def seed(self) -> int:
-        """The criterion's seed; 0 where it has none."""
+        """The criterion's seed; 0 if it has none."""
         return int(getattr(self.criterion, "seed", 0))
 
     @property
     def name(self) -> str:
-        """As it is written: ``entrodrop:knn``, ``cosine``."""
+        """Its name in the shell: ``entrodrop:knn``, ``cosine``."""
         return ":".join(part for part in (self.criterion.name, self.estimator, self.variant) if part)
 
     @property
     def title(self) -> str:
-        """As it is shown: ``EntroDrop (KNN)``."""
+        """Its name for a reader: ``EntroDrop (KNN)``."""
         return title(self.name)
 
     @property
     def protect(self) -> tuple[int, int]:
-        """How many layers at the start and at the end are left alone."""
+        """How many layers at the start and at the end are never dropped."""
         return (0, 0) if self.variant == "unprotected" else self.criterion.protection
 
 
@@ -99,17 +99,17 @@ def title(name: str) -> str:
 def contenders(
     names: Sequence[str], levels: Sequence[str] = (), *, seeds: int = 3, seconds: float | None = None
 ) -> tuple[list[Contender], list[str]]:
-    """Every named criterion at every level where it makes sense, and a sentence about each that was left out.
+    """Every named criterion at every level that it supports, and a sentence about each one that was left out.
 
     Args:
-        names: some of :func:`names`, those with an estimator also with one of :data:`VARIANTS`; ``entrodrop`` alone
+        names: some of :func:`names`, if they have an estimator also with one of :data:`VARIANTS`; ``entrodrop`` alone
             means the k-nearest-neighbour estimator.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
-        seeds: how often a criterion that draws at random takes part.
-        seconds: how long a criterion that runs for a given time may take for a budget; None for its usual time.
+        seeds: the number of contenders for a random criterion, each with its own seed.
+        seconds: the time for each budget of a criterion that runs for a given time; None for its default time.
 
     Raises:
-        OptionError: for an unknown criterion or estimator, or if none would take part.
+        OptionError: for an unknown criterion or estimator, or if no contender is left.
         BlockError: for an unknown level.
     """
     if not 1 <= seeds <= MOST_SEEDS:
@@ -137,12 +137,12 @@ def contenders(
 
 
 def canonical(name: str) -> str:
-    """The same name with its estimator's options as they stand in keys; raises ``OptionError`` for an unknown one."""
+    """The name with its estimator's options in canonical form, as in keys; raises ``OptionError`` for unknown names."""
     return _entry(name).name if ":" in name else name
 
 
 def timed(names: Sequence[str]) -> bool:
-    """Whether one of these names is of a criterion that runs for a given time."""
+    """Whether one of these names belongs to a criterion that runs for a given time."""
     return any("seconds" in CRITERIA[name].options() for name in names if name in CRITERIA)
 
 

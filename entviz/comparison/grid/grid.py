@@ -1,14 +1,14 @@
-"""Compare criteria: each one's prune set for each budget, and what it costs and saves on text it has not seen.
+"""Compare criteria by the costs and savings of their prune sets for each budget, on text not used to choose.
 
     comparison = compare(loaded, calibration, measured, ["entrodrop:knn", "cosine"], ["4", "8"], levels=["attn"])
     comparison.table()[["title", "budget", "perplexity", "speedup"]]
     verdict(comparison)                      # in words
 
-Criteria choose by ``calibration`` and are measured on ``measured``. What several need is done once: those that only
-measure share one analysis, those that try never run a set again that another has tried, a greedy run for the largest
-budget holds those for the smaller ones, prune sets that begin alike share their layers, and one that two criteria
-chose is measured once. Each part that is finished goes into ``kept``, so that a comparison that was stopped, or whose
-process died, goes on where it was.
+Criteria choose by ``calibration`` and are measured on ``measured``. Shared work is done once: all criteria that need an
+analysis share one; criteria that try prune sets never try a set that another has tried; a greedy run for the largest
+budget contains those for smaller budgets; prune sets with the same first layers share these; and a prune set chosen by
+two criteria is measured once. Each finished part is stored in ``kept``, so that a comparison that was stopped, or whose
+process died, resumes at the same point.
 
 Source: criteria at growing budgets, as Yang et al. 2025, "Entropy-Based Block Pruning for Efficient Large Language
 Models" (arXiv 2504.03794), compare EntroDrop with cosine similarity.
@@ -65,28 +65,28 @@ def compare(
     """Measure the prune set of every criterion for every budget. The model is not changed.
 
     Args:
-        calibration: what the criteria choose by.
-        measured: what the prune sets are measured on; text that the criteria have not seen, where there is any.
+        calibration: the windows that the criteria choose by.
+        measured: the windows on which the prune sets are measured. They should not overlap with ``calibration``.
         criteria: names, see :data:`entviz.comparison.grid.contenders.names`.
-        budgets: what :meth:`entviz.criteria.budget.Budget.parse` reads, each above nothing.
-        searched: what the search chooses by, if not ``calibration``. It tries few sets on many windows, so that in
-            the same time it can use more text than criteria that try many sets.
+        budgets: budgets that :meth:`entviz.criteria.budget.Budget.parse` reads, each above 0.
+        searched: the windows that the search chooses by, if not ``calibration``. The search tries few sets on many
+            windows, so in the same time it can use more text than criteria that try many sets.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
-        seeds: how many prune sets random draws for each budget.
-        seconds: what the search may take for each budget.
-        task: score its first ``limit`` items too.
-        begin: whether to read its items with what the tokenizer puts before a text.
+        seeds: how many random prune sets are drawn for each budget.
+        seconds: the time of the search for each budget.
+        task: a multiple-choice task; its first ``limit`` items are scored too.
+        begin: whether each item begins with the tokenizer's beginning token.
         dtype: the number type to evaluate in, or ``auto``; see :func:`entviz.evaluation.loss.evaluate`.
-        analysis: of the calibration windows, where there is one already.
+        analysis: an analysis of the calibration windows, if there is one.
         cache: hidden states and dense predictions to start from.
-        kept: where finished parts are kept, and looked for.
-        progress: gets the :class:`Comparison` so far whenever rows are added.
+        kept: the store for finished parts.
+        progress: receives the :class:`Comparison` so far whenever rows are added.
 
     Raises:
-        OptionError: for an unknown criterion, a budget that cannot be read, or a time that is not one. A budget that
-            one criterion cannot reach is a note in the result.
-        ModelError: where the dense model's numbers are not finite, saying why. A prune set whose numbers are not is
-            left out, with a note.
+        OptionError: for an unknown criterion, a budget that cannot be read, or an invalid time. If a criterion cannot
+            reach a budget, the result has a note.
+        ModelError: if the dense model's numbers are not finite; the message says why. A prune set whose numbers are not
+            finite is left out, with a note.
     """
     return _GridRun(
         loaded,
@@ -106,7 +106,7 @@ def compare(
 
 
 class _GridRun:
-    """One comparison under way."""
+    """One running comparison."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _GridRun:
         return self._result()
 
     def _measure(self, drops: Sequence[PruneSet], start: float, end: float) -> None:
-        """Measure prune sets, which is the part of the whole from ``start`` to ``end``, and show each few at once."""
+        """Measure prune sets, and report after each few. This is the part of the work from ``start`` to ``end``."""
         for share, failed in self.measurer.measure(drops, part(self.progress, start, end)):
             for drop, error in failed:
                 for choice in [choice for choice in self.choices if choice.drop == drop]:

@@ -1,4 +1,4 @@
-"""What prune sets cost and save, each measured once and kept as soon as it is.
+"""Measure what prune sets cost and save. Each is measured once and stored at once.
 
 for share, failed in measurer.measure(drops, progress):
     measurer.cells          # what each prune set costs, as far as it is measured
@@ -30,10 +30,10 @@ _TOGETHER = 6  # prune sets measured in one go; what is lost when the process di
 
 
 class Measurer:
-    """Measures prune sets on ``measured`` and, where there is one, on a task.
+    """Measures prune sets on ``measured`` and, if there is one, on a task.
 
     Attributes:
-        cells: what was found, by prune set.
+        cells: the results, by prune set.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Measurer:
     def measure(
         self, drops: Sequence[PruneSet], progress: Progress
     ) -> Iterator[tuple[float, list[tuple[PruneSet, ModelError]]]]:
-        """Measure what is not known yet, a few prune sets at a time, and keep each.
+        """Measure the prune sets that are not stored yet, a few at a time, and store each.
 
-        Yields, first of all and after each few, the share that is done, and those prune sets without which the
+        Yields, at the start and after each few, the finished share of the work, and the prune sets for which the pruned
         model's numbers are not finite, with the cause.
 
         Raises:
-            ModelError: where those of the dense model are not: there is nothing to compare with.
+            ModelError: if the dense model's numbers are not finite, so that there is nothing to compare with.
         """
         todo = []
         for drop in dict.fromkeys(drops):
@@ -135,7 +135,7 @@ class Measurer:
         return self.measured.fingerprint
 
     def _about(self, drop: PruneSet) -> dict[str, Any]:
-        """What a cell depends on, besides the model and the text."""
+        """Everything that a cell depends on besides the model and the text."""
         return {
             "drop": str(drop),
             "dtype": self.dtype,
@@ -145,5 +145,5 @@ class Measurer:
 
 
 def _path(drop: PruneSet, layers: int) -> tuple[tuple[bool, bool], ...]:
-    """A prune set as the way down the layers; sets that begin alike are neighbours when sorted by it."""
+    """A prune set as a sequence over the layers, for sorting: sets with the same first layers become neighbours."""
     return tuple((i in drop.attention, i in drop.mlp) for i in range(layers))

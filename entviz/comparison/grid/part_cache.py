@@ -1,4 +1,4 @@
-"""Where a comparison keeps what it has finished, so that one that was stopped or killed resumes from there."""
+"""The store of a comparison's finished parts, from which a stopped or killed comparison resumes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class PartCache(Protocol):
-    """Finished parts by what they depend on: a ``choice`` is a ranking, a ``cell`` what a prune set costs."""
+    """Finished parts, by everything they depend on: a ``choice`` is a ranking, a ``cell`` the cost of a prune set."""
 
     def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
         """The part, or None."""
@@ -17,7 +17,7 @@ class PartCache(Protocol):
 
 
 class NoPartCache:
-    """Keeps nothing; the default if no one will come back."""
+    """Stores nothing; the default for comparisons that will not be resumed."""
 
     def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
         return None

@@ -1,4 +1,4 @@
-"""What a comparison found: a row for each contender and budget, what is best, and what is on the Pareto front.
+"""The result of a comparison: a row for each contender and budget, the best rows, and the Pareto front.
 
 comparison.rows                          # every prune set that was measured
 comparison.table()                       # the same with random's seeds in one row
@@ -19,7 +19,7 @@ from entviz.comparison.grid.verdict import verdict
 from entviz.evaluation.perplexity import MOST, perplexity
 from entviz.records import records
 
-# How good a pruned model is, and whether more of it is better.
+# Measures of quality of a pruned model, and whether a higher value is better.
 QUALITIES = {
     "perplexity": False,
     "kl": False,
@@ -27,35 +27,35 @@ QUALITIES = {
     "accuracy": True,
     "accuracy_normalized": True,
 }
-# What is saved, and whether more of it is better.
+# Measures of savings, and whether a higher value is better.
 COSTS = {"parameters_kept": False, "speedup": True}
 PER_WINDOW = ("window_nll", "window_kl", "window_agreement", "nll_cosines")  # columns of tuples
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`entviz.comparison.grid.grid.compare` found, so far.
+    """The result of :func:`entviz.comparison.grid.grid.compare`, so far.
 
     Attributes:
-        model: its name.
+        model: the name of the model.
         layers: number of layers.
-        calibration_windows: how many windows the criteria chose by.
-        windows, window_length: what was measured.
-        overlap: whether the criteria chose by the very text that was measured, which flatters those that try.
-        budgets: as they were asked for, in order.
+        calibration_windows: the number of windows that the criteria chose by.
+        windows, window_length: the number of measured windows, and their length in tokens.
+        overlap: whether the criteria chose by the measured text itself, which favours criteria that try prune sets.
+        budgets: the budgets as given, in order.
         task: name of the multiple-choice task, or empty.
-        items: how many items of it.
+        items: the number of its items that were scored.
         dtype: the number type that the model ran in.
         dense: one row: the dense model's columns of ``rows`` from ``drop`` on.
         rows: a row for each prune set measured. Columns: name, title, criterion, estimator, seed, level, budget, drop,
             blocks, perplexity, nll (nats a token), kl (nats), top1_agreement, accuracy, accuracy_normalized (shares;
-            not a number without a task), parameters, parameters_kept (a share), speedup (times as fast as dense),
-            tokens_per_second, window_nll, window_kl, window_agreement (tuples of one number a window), nll_cosines
-            (a tuple of K numbers for each window in turn, see
+            NaN without a task), parameters, parameters_kept (a share), speedup (times as fast as dense),
+            tokens_per_second, window_nll, window_kl, window_agreement (tuples with one number for each window),
+            nll_cosines (a tuple of K numbers for each window in turn, see
             :class:`entviz.comparison.grid.cell.GridCell`; K may be 0).
-        notes: sentences about what was left out.
-        rows_total: how many rows there will be.
-        seconds: how long it took; what had been kept from before took none.
+        notes: sentences about everything that was left out.
+        rows_total: the number of rows once the comparison is finished.
+        seconds: how long it took, without the parts that were stored before.
     """
 
     model: str
@@ -76,19 +76,19 @@ class Comparison:
 
     @property
     def finished(self) -> bool:
-        """Whether every row is there."""
+        """Whether all rows are measured."""
         return len(self.rows) >= self.rows_total
 
     @property
     def accuracy_margin(self) -> float:
-        """Half of the widest 95% interval that an accuracy on so many items can have: that of one near a half."""
+        """Half the widest 95% interval that an accuracy on ``items`` items can have, which is that at one half."""
         return 1.96 * 0.5 / math.sqrt(self.items) if self.items else math.nan
 
     def table(self) -> pd.DataFrame:
-        """``rows`` with one row for random, and the spread over its seeds in nll_low, nll_high and seeds.
+        """``rows`` with a single row for random, and the spread over its seeds in nll_low, nll_high and seeds.
 
-        Random's numbers are means over its seeds (of the losses, for the perplexity); its prune set is the one whose
-        loss is nearest to their mean.
+        Random's numbers are means over its seeds; its perplexity is that of the mean loss. Its prune set is the one
+        whose loss is nearest to the mean loss.
         """
         if self.rows.empty:
             return self.rows.assign(nll_low=[], nll_high=[], seeds=[])
@@ -96,9 +96,9 @@ class Comparison:
         return pd.DataFrame([_together(group) for _, group in groups]).reset_index(drop=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: what was measured on, dense, rows, notes and the verdict.
+        """Plain data: the model and text, dense, rows, notes and the verdict.
 
-        A perplexity is None where the loss is from 700 nats on.
+        A perplexity is None if the loss is 700 nats or more.
         """
         return {
             "model": self.model,
@@ -165,7 +165,7 @@ def empty_rows() -> pd.DataFrame:
 
 
 def row_of(name: str, criterion: str, estimator: str, seed: int, level: str, budget: str) -> dict[str, Any]:
-    """The columns of :attr:`Comparison.rows` that say who chose."""
+    """The columns of :attr:`Comparison.rows` that describe the contender."""
     return {
         "name": name,
         "title": title(name),
@@ -178,7 +178,7 @@ def row_of(name: str, criterion: str, estimator: str, seed: int, level: str, bud
 
 
 def _without_bounds(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the perplexities that are only a bound."""
+    """A row without a perplexity that is only a bound."""
     if "perplexity" not in table:
         return table
     return table.assign(perplexity=table["perplexity"].where(table["perplexity"] < MOST))

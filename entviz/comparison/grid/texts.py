@@ -1,4 +1,4 @@
-"""Which windows the criteria choose by, and which their prune sets are measured on.
+"""Split a text into the windows that criteria choose by and the windows on which prune sets are measured.
 
 parts = split(loaded.windows(text), wanted=4)
 compare(loaded, parts.calibration, parts.measured, ["cosine"], ["8"])
@@ -17,9 +17,9 @@ from entviz.text.windows import Windows
 
 @dataclass(frozen=True)
 class Split:
-    """The windows that criteria choose by, and those that prune sets are measured on.
+    """The windows that criteria choose by, and the windows on which prune sets are measured.
 
-    ``searched`` are what the search chooses by, if not the same as all others.
+    ``searched`` are the windows that the search chooses by, if they differ from those of other criteria.
     """
 
     calibration: Windows
@@ -28,16 +28,16 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal windows on both sides."""
+        """A fingerprint that is equal for splits with equal windows."""
         more = f"+{self.searched.fingerprint}" if self.searched is not None else ""
         return f"{self.calibration.fingerprint}+{self.measured.fingerprint}{more}"
 
 
 def split(whole: Windows, wanted: int | None = None, most: int | None = None) -> Split:
-    """The first ``wanted`` windows choose and up to ``most`` after them measure.
+    """The first ``wanted`` windows for choosing, and up to ``most`` windows after them for measuring.
 
-    Where there are too few of them, and by default, it is half and half. A single window does both. Raises
-    ``OptionError`` where ``wanted`` is below 1.
+    By default, or if there are too few windows, each gets half of them. A single window is used for both. Raises
+    ``OptionError`` if ``wanted`` is below 1.
     """
     if wanted is not None and wanted < 1:
         raise OptionError(f"Criteria need at least 1 window to choose by, not {wanted}.")
@@ -50,8 +50,8 @@ def split(whole: Windows, wanted: int | None = None, most: int | None = None) ->
 
 
 def spread(whole: Windows, wanted: int | None = None) -> Windows:
-    """``wanted`` windows from the middles of as many equal parts of a text, or all; they stand for it better than its
-    first ones. Raises ``OptionError`` if there are fewer.
+    """The windows in the middle of each of ``wanted`` equal parts of a text, or all windows. They represent the text
+    better than its first windows. Raises ``OptionError`` if there are fewer windows.
     """
     count = len(whole)
     if wanted is None:
@@ -64,7 +64,7 @@ def spread(whole: Windows, wanted: int | None = None) -> Windows:
 def windows_of(
     texts: Sequence[str], loaded: LoadedModel, length: int, most: int, *, begin: bool = True
 ) -> Windows:
-    """Up to ``most`` whole windows of several texts, by turns, so that each has its share.
+    """Up to ``most`` whole windows of several texts, taken from each text in turn.
 
     ``begin`` is as for :func:`entviz.text.windows.windows_from_text`. Raises ``TextError`` if none fills a window.
     """

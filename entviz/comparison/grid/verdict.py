@@ -3,9 +3,9 @@
     for paragraph in verdict(comparison):
         print(paragraph)
 
-Prune sets are compared by their losses on the same tokens. A difference is called one only where its 95% interval
-(:mod:`entviz.statistics`) leaves out 0. Where the best of several is picked first, the confidence is raised for the
-number it was picked from (Bonferroni), since the luckiest of many looks good by chance.
+Prune sets are compared by their losses on the same tokens. A difference is reported only if its 95% interval
+(:mod:`entviz.statistics`) does not contain 0. If the best of several is selected first, the confidence is raised for
+the number of candidates (Bonferroni), because the best of many can look good by chance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from entviz.words.phrases import decimals, listed
 
 
 class Measured(Protocol):
-    """What the words are made of; :class:`entviz.comparison.grid.result.Comparison`, which holds them, has it."""
+    """The data that the verdict needs; :class:`entviz.comparison.grid.result.Comparison` provides it."""
 
     @property
     def budgets(self) -> tuple[str, ...]: ...
@@ -35,9 +35,9 @@ class Measured(Protocol):
 
 
 def verdict(comparison: Measured) -> list[str]:
-    """A paragraph on each level and budget, and one on what the intervals mean.
+    """A paragraph for each level and budget, and one that explains the intervals.
 
-    Each says how entropy stands to cosine, which criterion is best, and which are no better than random.
+    Each compares entropy with cosine, and says which criterion is best and which are no better than random.
     """
     said: list[str] = []
     table = comparison.table()
@@ -125,7 +125,7 @@ def _apart(difference: Interval) -> str:
 
 
 def _meaning(comparison: Measured) -> str:
-    """What the intervals are about, and where they are wider or narrower than they might be."""
+    """The meaning of the intervals, and whether they are wider or narrower than they could be."""
     if "nll_cosines" not in comparison.rows:
         return (
             "Intervals are 95% intervals over windows. An earlier version of entviz measured this and kept no losses "

@@ -1,1 +1,1 @@
-"""What dropping two blocks costs beyond the sum of the two."""
+"""The cost of dropping two blocks beyond the sum of their single costs."""

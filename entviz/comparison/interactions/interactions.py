@@ -1,10 +1,10 @@
-"""What dropping two blocks costs beyond the sum of what each costs alone.
+"""The cost of dropping two blocks beyond the sum of what each costs alone.
 
     found = interactions(loaded, windows, level="attn")
-    found.beyond("loss")        # (blocks, blocks), nats a token: positive where the pair is worse than its sum
+    found.beyond("loss")        # (blocks, blocks), nats a token: positive if the pair costs more than the sum
 
-A criterion that scores blocks one by one takes damage to add up. Where it does not, such a criterion chooses badly
-however well it ranks single blocks.
+A criterion that scores blocks one by one assumes that damage adds up. If it does not, such a criterion can choose badly
+even if it ranks single blocks well.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _FEWEST_TOGETHER = 24  # pairs that are run together: fewer would run the layers
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """What :func:`interactions` found, so far. N blocks, W windows; what is not measured (yet) is not a number.
+    """The result of :func:`interactions`, so far. N blocks, W windows; values that are not measured (yet) are NaN.
 
     Attributes:
-        model: the name the model was loaded by.
+        model: the name under which the model was loaded.
         level: layer, attn, mlp or attn+mlp.
-        windows, window_length: how many windows of how many tokens everything was measured on.
-        blocks: the N blocks' names, by depth.
-        alone_loss, alone_kl: (N, W) what dropping one costs: loss increase, and KL from dense, nats a token.
-        together_loss, together_kl: (N, N, W) what dropping two costs; symmetric, the diagonal is not a number.
+        windows, window_length: the number of windows measured, and their length in tokens.
+        blocks: the names of the N blocks, by depth.
+        alone_loss, alone_kl: (N, W) the cost of dropping one block: loss increase, and KL from dense, nats a token.
+        together_loss, together_kl: (N, N, W) the cost of dropping two blocks; symmetric, with NaN on the diagonal.
         notes: sentences about how the text was read.
-        beyond_loss_cosines, beyond_kl_cosines: (N, N, W, K) cosine-weighted averages of what two cost beyond their
-            sum, see :func:`entviz.statistics.cosine_averages`. None in results of versions that did not keep them.
+        beyond_loss_cosines, beyond_kl_cosines: (N, N, W, K) cosine-weighted averages of the cost beyond the sum, see
+            :func:`entviz.statistics.cosine_averages`. None in results of versions that did not store them.
     """
 
     model: str
@@ -71,31 +71,31 @@ class Interactions:
         return self._arrays(damage)[1].mean(axis=2)
 
     def beyond(self, damage: str = "loss") -> np.ndarray:
-        """(N, N) the damage of each pair less the sum of its two, mean over windows."""
+        """(N, N) the damage of each pair minus the sum of its blocks' single damages, mean over windows."""
         return self._beyond_by_window(damage).mean(axis=2)
 
     def standard_error(self, damage: str = "loss") -> np.ndarray:
-        """(N, N) the standard error of :meth:`beyond`; not numbers if nothing tells it."""
+        """(N, N) the standard error of :meth:`beyond`; NaN if it cannot be estimated."""
         return standard_error(self._averages(damage))
 
     def reach(self, damage: str = "loss") -> np.ndarray:
-        """(N, N) half the 95% interval of :meth:`beyond`; infinite if nothing tells it."""
+        """(N, N) half the 95% interval of :meth:`beyond`; infinite if it cannot be estimated."""
         return reach(self._averages(damage))
 
     @property
     def pairs(self) -> int:
-        """How many pairs there are in all."""
+        """The number of pairs."""
         return len(self.blocks) * (len(self.blocks) - 1) // 2
 
     @property
     def pairs_done(self) -> int:
-        """How many pairs are measured."""
+        """The number of measured pairs."""
         return int((~np.isnan(self.together_kl).any(axis=2)).sum()) // 2
 
     def table(self) -> pd.DataFrame:
-        """A row for each measured pair, by depth. Columns: first, second, and for loss and kl (nats a token) the
-        damage together, sum of the two alone, interaction (their difference) and standard_error, each with its
-        measure's name in front, as in ``loss_interaction``.
+        """A row for each measured pair, by depth. Columns: first, second, and for loss and kl (nats a token): together
+        (the pair's damage), sum (of the two single damages), interaction (their difference) and standard_error, each
+        with the measure's name before it, as in ``loss_interaction``.
         """
         first, second = np.triu_indices(len(self.blocks), 1)
         known = ~np.isnan(self.together("kl")[first, second])
@@ -133,7 +133,7 @@ class Interactions:
         return self.alone_kl, self.together_kl
 
     def _averages(self, damage: str) -> np.ndarray:
-        """(N, N, W, 1 + K) of what two cost beyond their sum, as :mod:`entviz.statistics` takes them."""
+        """Averages (N, N, W, 1 + K) of the cost beyond the sum, in the form that :mod:`entviz.statistics` takes."""
         means = self._beyond_by_window(damage)[..., None]
         cosines = self.beyond_loss_cosines if damage == "loss" else self.beyond_kl_cosines
         return means if cosines is None else np.concatenate([means, cosines], axis=-1)
@@ -155,15 +155,15 @@ def interactions(
 ) -> Interactions:
     """Measure the damage of every pair of blocks, and of each block alone.
 
-    Pairs are walked as a tree, so a layer is run once for all pairs that agree up to it: they take about half of as
-    many evaluations. Those that leave nothing of the model are passed over.
+    Pairs are walked as a tree, so a layer is run once for all pairs that agree up to it. This takes about half the time
+    of separate evaluations. Pairs that leave no block in the model are skipped.
 
     Args:
         level: layer, attn, mlp, or attn+mlp for both together.
-        blocks: the blocks to pair, instead of all of the level.
+        blocks: the blocks to pair, instead of all blocks of the level.
         dtype: the number type to run in.
         cache: keeps the dense model's predictions between the steps.
-        progress: counts prune sets times windows; gets the :class:`Interactions` so far.
+        progress: counts prune sets times windows; receives the :class:`Interactions` so far.
 
     Raises:
         OptionError: for more than ``MOST_PAIRS`` pairs.
@@ -227,7 +227,7 @@ def interactions(
 def chosen_blocks(
     loaded: LoadedModel, level: str, blocks: Sequence[Block] | None = None
 ) -> tuple[Block, ...]:
-    """The blocks to pair, by depth; raises as :func:`interactions` does."""
+    """The blocks to pair, by depth; raises the errors of :func:`interactions`."""
     known = all_blocks(loaded.layers, kinds_of(level))
     chosen = known if blocks is None else sorted(set(blocks))
     PruneSet(block for block in chosen if block.index >= loaded.layers).check(loaded.layers)
@@ -245,7 +245,9 @@ def chosen_blocks(
 
 
 def _runs_of_pairs(blocks: Sequence[Block], layers: int) -> Iterator[list[tuple[int, int]]]:
-    """The pairs (i < j), those with the same first block together, in runs that are worth a walk of their own."""
+    """The pairs (i < j) in groups that are large enough for a walk of their own; pairs with the same first block are
+    together.
+    """
     together: list[tuple[int, int]] = []
     for i, first in enumerate(blocks):
         together += [

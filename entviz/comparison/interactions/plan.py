@@ -1,4 +1,4 @@
-"""How long it takes to leave out every block alone, and every pair of blocks, on this machine.
+"""The time that measuring every block alone, and every pair of blocks, takes on this machine.
 
 plan(loaded, windows, level="attn").seconds_pairs
 """
@@ -26,10 +26,10 @@ from entviz.text.windows import Windows
 
 @dataclass(frozen=True)
 class Plan:
-    """How much work there is, and how long it takes on this machine, from timing one pass.
+    """The amount of work, and how long it takes on this machine, estimated from the time of one pass.
 
     Attributes:
-        blocks, pairs: how many there are.
+        blocks, pairs: the numbers of blocks and pairs.
         seconds_alone: for every block alone.
         seconds_pairs: for every block alone and every pair.
     """
@@ -48,10 +48,10 @@ def plan(
     blocks: Sequence[Block] | None = None,
     progress: Progress = silent,
 ) -> Plan:
-    """Time one dense pass over the first windows and tell from it how long the measuring takes.
+    """Time one dense pass over the first windows, and estimate from it how long measuring takes.
 
-    Leaving out block i alone runs the L - i layers after it and the vocabulary projection; a pair those after its
-    second block. Raises as :func:`interactions` does.
+    Dropping block i alone runs the L - i layers after it and the vocabulary projection; dropping a pair runs the layers
+    after its second block. Raises the errors of :func:`interactions`.
     """
     chosen = chosen_blocks(loaded, level, blocks)
     anatomy, layers = loaded.anatomy, loaded.layers

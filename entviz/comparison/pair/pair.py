@@ -24,14 +24,14 @@ from entviz.text.windows import Windows
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """What :func:`contrast` found.
+    """The result of :func:`contrast`.
 
     Attributes:
         a, b: the prune sets.
         nll_a, nll_b: their losses, nats a token.
-        blocks: a row for each block that is in either, by depth. Columns: block, kind, index, where (``a``, ``b`` or
-            ``both``), cost_a, cost_b (nats a token; not a number where the block is not in that set), reach_a and
-            reach_b (half their 95% intervals; results of versions that did not measure it lack them).
+        blocks: a row for each block that is in either set, by depth. Columns: block, kind, index, where (``a``, ``b``
+            or ``both``), cost_a, cost_b (nats a token; NaN if the block is not in that set), reach_a and reach_b (half
+            their 95% intervals; results of versions that did not measure these lack the columns).
         notes: sentences about how the text was read.
     """
 
@@ -63,12 +63,12 @@ def contrast(
 ) -> Contrast:
     """Measure what each block costs within ``a`` and within ``b``.
 
-    A block's cost within a set is the set's loss minus the loss with that block alone put back: what keeping the block
-    would save. It can be below 0, where the model is better off without it. Costs do not add up to the set's, as
-    blocks interact.
+    A block's cost within a set is the set's loss minus the loss with only that block put back: the loss that keeping
+    the block would save. It is negative if the model is better without the block. The costs do not add up to the cost
+    of the set, because blocks interact.
 
     Raises:
-        BlockError: where a prune set names a block that the model lacks, or leaves nothing of it.
+        BlockError: if a prune set names a block that the model lacks, or leaves no block in the model.
     """
     sets = [a, b, *(a - PruneSet([block]) for block in a), *(b - PruneSet([block]) for block in b)]
     found = evaluate_many(loaded, windows, sets, dtype=dtype, cache=cache, progress=progress)
@@ -90,7 +90,7 @@ def contrast(
 def _saved(
     whole: PruneSetCost, names: Sequence[str], put_back: Sequence[PruneSetCost]
 ) -> dict[str, Interval]:
-    """What putting each block back saves, by its name."""
+    """The loss that putting each block back saves, by the block's name."""
     return {
         name: interval(whole.nll_averages - cost.nll_averages)
         for name, cost in zip(names, put_back, strict=True)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def table(a: Evaluation, b: Evaluation) -> pd.DataFrame:
-    """Columns measure, dense, A, B, as texts: perplexity, loss, KL, agreement, parameters, weight memory."""
+    """A table of texts with the columns measure, dense, A and B. The rows are perplexity, loss, KL, agreement,
+    parameters and weight memory.
+    """
 
     def row(measure: str, dense: str, form: str, *values: float) -> tuple[str, ...]:
         return (measure, dense, *(format(value, form) for value in values))
@@ -47,7 +49,7 @@ def table(a: Evaluation, b: Evaluation) -> pd.DataFrame:
 
 
 def sentence(a: Evaluation, b: Evaluation) -> str:
-    """Which prune set has the lower loss, and whether the 95% interval of the difference leaves out 0."""
+    """Which prune set has the lower loss, and whether the 95% interval of the difference excludes 0."""
     if a.drop == b.drop:
         return "A and B drop the same blocks."
     difference = a.nll_above(b.token_nll)
@@ -64,7 +66,7 @@ def sentence(a: Evaluation, b: Evaluation) -> str:
 
 
 def shared(a: PruneSet, b: PruneSet) -> tuple[int, int, int]:
-    """How many attentions and MLPs are dropped by A only, by both, and by B only; a layer counts as two."""
+    """The numbers of attentions and MLPs dropped only by A, by both, and only by B; a layer counts as two."""
     only_a = len(a.attention - b.attention) + len(a.mlp - b.mlp)
     both = len(a.attention & b.attention) + len(a.mlp & b.mlp)
     only_b = len(b.attention - a.attention) + len(b.mlp - a.mlp)

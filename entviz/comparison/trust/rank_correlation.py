@@ -1,7 +1,7 @@
 """Rank correlations and their bootstrap intervals, for many resamples at once.
 
 spearman(scores, damage)                                # one number
-draw = resample(blocks=30, windows=8, count=2000)       # which blocks, and which noise of the text
+draw = resample(blocks=30, windows=8, count=2000)       # resampled blocks, and noise of the text
 low, high = interval(spearman(scores, damage), spearman(draw.of(score_averages), draw.of(damage_averages)))
 """
 
@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1 along the last axis, equal values sharing the mean of their ranks; same shape as ``values``."""
+    """Ranks from 1 along the last axis; equal values get the mean of their ranks. Same shape as ``values``."""
     from scipy.stats import rankdata  # takes half a second to import
 
     return np.asarray(rankdata(values, axis=-1))
@@ -29,7 +29,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation along the last axis: Pearson's of the :func:`ranks` (Spearman 1904).
 
-    It is not a number if all of ``x`` or all of ``y`` are equal, or if one of them is not a number. For 2,000
+    The result is NaN if all values of ``x`` or all values of ``y`` are equal, or if one of them is NaN. For 2,000
     resamples of 12 to 60 blocks ``scipy.stats.spearmanrho`` takes 1.2 to 2.2 times as long.
     """
     a, b = ranks(x), ranks(y)
@@ -41,7 +41,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def kendall(x: np.ndarray, y: np.ndarray) -> float:
-    """Kendall's tau-b of two vectors: agreeing less disagreeing pairs, corrected for ties (Kendall 1945)."""
+    """Kendall's tau-b of two vectors: concordant minus discordant pairs, corrected for ties (Kendall 1945)."""
     from scipy.stats import kendalltau
 
     return float(kendalltau(x, y).statistic)
@@ -49,10 +49,10 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Resample:
-    """Blocks drawn with replacement, and the text's noise drawn as large as it is measured, each on their own.
+    """Blocks drawn with replacement, and, independently, noise as large as the measured noise of the text.
 
     Attributes:
-        blocks: (count, blocks) which blocks make up each resample.
+        blocks: (count, blocks) the blocks in each resample.
         noise: (count, windows, most averages) standard normal.
     """
 
@@ -60,11 +60,11 @@ class Resample:
     noise: np.ndarray
 
     def of(self, averages: np.ndarray) -> np.ndarray:
-        """Means of the drawn blocks, as another text might have them: (count, blocks), of (blocks, windows, 1 + K).
+        """Means of the drawn blocks as on another text, (count, blocks), from averages (blocks, windows, 1 + K).
 
-        ``averages`` are those of :func:`entviz.statistics.cosine_averages`, or windows' means alone (K = 0). Each is
-        multiplied by the same noise for all blocks, so what is common to blocks stays common (a multiplier bootstrap);
-        the variance is that of :func:`entviz.statistics.standard_error`. A single mean has none.
+        ``averages`` are those of :func:`entviz.statistics.cosine_averages`, or only the windows' means (K = 0). They
+        are multiplied by the same noise for all blocks, so noise that blocks share stays shared (a multiplier
+        bootstrap). The variance is that of :func:`entviz.statistics.standard_error`. A single mean gets no noise.
         """
         apart, degrees = deviations(averages)
         means = np.broadcast_to(averages[..., 0].mean(axis=-1), self.blocks.shape)
@@ -75,9 +75,9 @@ class Resample:
 
 
 def resample(blocks: int, windows: int, count: int, seed: int = 0, *, averages: int = 1) -> Resample:
-    """Draw ``count`` resamples of both blocks and text; the same arguments always give the same ones.
+    """Draw ``count`` resamples of both blocks and text; the same arguments always give the same resamples.
 
-    ``averages`` is the most that there are of a window, 1 + K.
+    ``averages`` is the largest number of averages of a window, 1 + K.
     """
     generator = np.random.default_rng(seed)
     drawn = generator.integers(blocks, size=(count, blocks))
@@ -87,9 +87,9 @@ def resample(blocks: int, windows: int, count: int, seed: int = 0, *, averages: 
 def interval(estimate: float, resampled: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The bias-corrected percentile interval (Efron 1981, "Nonparametric standard errors", section 10).
 
-    Noise lowers a correlation, and a resample has more of it than the sample, so plain percentiles lie too low; the
-    correction moves them by how many resamples lie below ``estimate``. Resamples that have no value are left out; the
-    interval is not a number where those are more than half.
+    Noise lowers a correlation, and a resample has more noise than the sample, so plain percentiles are too low. The
+    correction moves them according to the share of resamples below ``estimate``. Resamples without a value are left
+    out; the interval is NaN if these are more than half.
     """
     valid = resampled[~np.isnan(resampled)]
     if np.isnan(estimate) or len(valid) <= len(resampled) / 2:

@@ -1,11 +1,11 @@
-"""Which criterion to trust on a model and a text: what each says of a block, against what the block's loss costs.
+"""Which criterion to trust on a model and a text: each criterion's scores against the measured damage of each block.
 
     found = trust(loaded, windows, level="attn")
     found.correlations          # rank correlation of each criterion with the measured damage, with an interval
-    found.differences           # of every two criteria, on the same resamples
+    found.differences           # the difference between every two criteria, on the same resamples
 
-The damage of a block is measured by leaving it out, alone. A criterion drops the block with the lowest score first, so
-a good one has a rank correlation near 1 with the damage.
+The damage of a block is measured by dropping it alone. A criterion drops the block with the lowest score first, so a
+good criterion has a rank correlation near 1 with the damage.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, eq=False)
 class Trust:
-    """What :func:`trust` found.
+    """The result of :func:`trust`.
 
     Attributes:
-        model: the name the model was loaded by.
+        model: the name under which the model was loaded.
         level: layer, attn, mlp or attn+mlp.
-        windows, window_length: how many windows of how many tokens everything was measured on.
-        damage: a row for each block, by depth. Columns: block, kind, index, inner (whether it is none of the first two
-            layers' and the last's, which EntroDrop never drops), loss (increase in nats a token when it alone is
+        windows, window_length: the number of windows measured, and their length in tokens.
+        damage: a row for each block, by depth. Columns: block, kind, index, inner (false for blocks of the first two
+            layers and the last, which EntroDrop never drops), loss (the increase in nats a token if only this block is
             dropped; can be negative), kl (divergence from dense, nats), loss_per_window and kl_per_window (tuples).
-        scores: a row for each criterion and block. Columns: criterion, block, score (the lower, the sooner the
-            criterion drops it), per_window. Criteria are the estimators (entropy increase, nats), cosine (importance),
-            angular (distance in half turns; level layer only) and depth (minus the place in the model: a baseline that
+        scores: a row for each criterion and block. Columns: criterion, block, score (the criterion drops blocks with
+            low scores first), per_window. Criteria are the estimators (entropy increase, nats), cosine (importance),
+            angular (distance in half turns; level layer only) and depth (minus the index of the block: a baseline that
             drops the last blocks first).
         correlations: a row for each scope (all blocks or inner), damage (loss or kl) and criterion. Columns: scope,
-            damage, criterion, blocks (how many), spearman, low, high (95% interval), kendall (tau-b). Not numbers
-            where the blocks are too few or a score is the same for all.
-        differences: a row for each scope, damage and two criteria. Columns: scope, damage, first, second, difference
-            (of the Spearman correlations), low, high (from the same resamples of both; each interval is so wide that
-            one criterion is told apart from all others at once in 95 of 100 cases: Bonferroni's correction, since
-            anyone who reads the table picks the best first).
+            damage, criterion, blocks (their number), spearman, low, high (95% interval), kendall (tau-b). NaN if there
+            are too few blocks or all have the same score.
+        differences: a row for each scope, damage and pair of criteria. Columns: scope, damage, first, second,
+            difference (of the Spearman correlations), low, high (from the same resamples of both). The intervals have
+            Bonferroni's correction: all intervals of one criterion hold at the same time in 95 of 100 cases, because
+            readers of the table select the best criterion first.
         notes: sentences about how the text was read.
     """
 
@@ -79,7 +79,7 @@ class Trust:
         return tuple(dict.fromkeys(self.scores["criterion"]))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; what is not a number is None."""
+        """Plain data, with None for NaN."""
         return {
             "model": self.model,
             "level": self.level,
@@ -105,24 +105,24 @@ def trust(
     resamples: int = RESAMPLES,
     progress: Progress = silent,
 ) -> Trust:
-    """Score every block of a level by each criterion, leave each out, and correlate the two.
+    """Score every block of a level by each criterion, measure the damage of each, and correlate the two.
 
-    What the intervals say: two things could have been otherwise, the text and the blocks. More text of the kind gives
-    other scores and other damage, and thirty blocks are few enough for their order to agree by chance. So blocks are
-    drawn with replacement, and the means over the text get noise as large as their standard errors
-    (:mod:`entviz.statistics`): of the damage by its tokens, of the scores, which exist for whole windows only, by
-    windows. Without drawing blocks the question would only be whether these very blocks come in this order again. In
-    simulations (``tests/comparison/test_rank_correlation.py``) the intervals held the true correlation in 91 to 97 of
-    100 cases (12 to 60 blocks; 1 to 8 windows; noise of a window up to 0.6 of the spread between blocks). Limit: with
-    one window, that much noise and 60 blocks, 73 of 100: noise lowers a rank correlation by more than the correction
-    makes up for. A single window also says nothing of how scores vary. ``low`` and ``high`` are bias-corrected
-    percentiles of ``resamples`` resamples, the same for all criteria, and always the same.
+    The intervals cover two sources of chance, the text and the blocks. More text of the same kind would give other
+    scores and other damage, and the order of thirty blocks can agree by chance. So blocks are drawn with replacement,
+    and the means over the text get noise as large as their standard errors (:mod:`entviz.statistics`). The error of the
+    damage is estimated from tokens; that of the scores, which exist only for whole windows, from windows. Without
+    drawing blocks, the interval would only cover whether the same blocks come in the same order again. In simulations
+    (``tests/comparison/test_rank_correlation.py``) the intervals held the true correlation in 91 to 97 of 100 cases (12
+    to 60 blocks; 1 to 8 windows; noise of a window up to 0.6 of the spread between blocks). Limit: with one window,
+    that much noise and 60 blocks it was 73 of 100, because noise lowers a rank correlation by more than the correction
+    restores. A single window also does not show how scores vary. ``low`` and ``high`` are bias-corrected percentiles of
+    ``resamples`` resamples. The resamples are the same for all criteria and for all calls.
 
     Args:
         level: layer, attn, mlp, or attn+mlp for both together.
-        estimators: the entropies that EntroDrop is judged with; by default those that are measured by default.
-        analysis: a measurement of the same model and windows, where there is one already.
-        dtype: the number type in which blocks are left out; what the criteria measure is measured as loaded.
+        estimators: the entropies to judge EntroDrop with; by default the entropies that are measured by default.
+        analysis: an analysis of the same model and windows, if there is one.
+        dtype: the number type in which the pruned models run. The criteria measure the model as it was loaded.
         cache: hidden states to start from.
 
     Raises:
@@ -179,7 +179,7 @@ def trust(
 def _judged(
     scores: Mapping[str, np.ndarray], damage: Mapping[str, np.ndarray], inner: np.ndarray, resamples: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of correlations and of differences, from scores (blocks, windows), damage (blocks, windows, 1 + K)."""
+    """The tables of correlations and differences, from scores (blocks, windows) and damage (blocks, windows, 1 + K)."""
     correlations, differences = [], []
     for scope, chosen in (("all", np.ones_like(inner)), ("inner", inner)):
         count, (windows, averages) = int(chosen.sum()), next(iter(damage.values())).shape[1:]

@@ -1,9 +1,9 @@
-"""Which criterion predicts damage best, in words that its numbers bear out.
+"""Which criterion predicts damage best, in sentences that the numbers support.
 
     for sentence in verdict(found, scope="all", damage="loss"):
         print(sentence)
 
-One criterion is called better than another only where the interval of their difference leaves out 0.
+One criterion is called better than another only if the interval of their difference does not contain 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TITLES = {"angular": "angular distance", "depth": "depth alone"}  # of what is 
 
 
 def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]:
-    """Short sentences: the best, how the entropies stand to cosine, and what does no better than depth."""
+    """Short sentences: the best criterion, entropies compared with cosine, and criteria no better than chance."""
     table = trust.correlations
     table = table[(table["scope"] == scope) & (table["damage"] == damage)].set_index("criterion")
     count = int(table["blocks"].iloc[0])
@@ -53,7 +53,7 @@ def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]
 
 
 def gap(trust: Trust, scope: str, damage: str, first: str, second: str) -> tuple[float, float, float]:
-    """The rank correlation of one criterion less that of another, and the interval: (difference, low, high)."""
+    """The difference of two criteria's rank correlations, and its interval: (difference, low, high)."""
     rows = trust.differences
     rows = rows[(rows["scope"] == scope) & (rows["damage"] == damage)]
     for row in rows.itertuples():
