@@ -18,14 +18,14 @@ import lazy_loader
 
 from entviz.version import __version__
 
-# Threads of OpenMP, which torch computes with, by default spin for long while they wait for one another. Beside another
-# process that computes, they so keep the processor from the very thread that they wait for. Without any spinning, each
-# of the many short steps of an analysis pays for waking a thread. So they spin briefly (GNU OpenMP: tens of
-# microseconds) and then sleep. OpenMP reads this once, when torch is first imported; what the user has set stays.
+# By default, torch's OpenMP threads spin for a long time while they wait for each other. If another process computes at
+# the same time, they thereby block the processor for the thread that they wait for. Without any spinning, each of the
+# many short steps of an analysis has to wake a thread. So they spin briefly (GNU OpenMP: tens of microseconds) and then
+# sleep. OpenMP reads this once, when torch is first imported. A user's own setting is kept.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-# Each name is imported when it is first used; ``__init__.pyi`` says from where.
+# Each name is imported when it is first used; ``__init__.pyi`` lists the modules.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]

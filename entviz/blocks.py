@@ -1,4 +1,4 @@
-"""The words for parts of a decoder: blocks, prune sets and sites.
+"""The names of the parts of a decoder: blocks, prune sets and sites.
 
     block = Block.parse("attn.7")
     drop = PruneSet.parse("attn.5,layer.7")
@@ -47,8 +47,8 @@ class Block:
 class PruneSet:
     """An immutable set of blocks to drop. ``attn.7`` and ``mlp.7`` together are ``layer.7``, and compare equal to it.
 
-    Iterating gives the blocks in canonical form (a layer where both of its blocks are dropped) sorted by depth;
-    ``str`` joins them with commas, and is empty for the dense model.
+    Iterating gives the blocks in canonical form, sorted by depth: if both blocks of a layer are dropped, the layer
+    takes their place. ``str`` joins them with commas, and is empty for the dense model.
     """
 
     __slots__ = ("attention", "mlp")
@@ -118,7 +118,7 @@ class PruneSet:
     def check(self, layers: int) -> PruneSet:
         """Return this set if a model of ``layers`` layers can run without it.
 
-        Raises ``BlockError`` for a block that the model does not have, and where no block would be left.
+        Raises ``BlockError`` for a block that the model does not have, or if no block would be left.
         """
         for block in self:
             if block.index >= layers:
@@ -144,7 +144,10 @@ def check_levels(levels: Sequence[str]) -> tuple[str, ...]:
 
 
 def in_order_of_kind(levels: Sequence[str]) -> tuple[str, ...]:
-    """The levels without repetition and in one order, so that the same choice is the same work; raises as above."""
+    """The levels without repetition in a fixed order, so that the same choice is computed only once.
+
+    Raises the errors of :func:`check_levels`.
+    """
     return tuple(sorted(check_levels(levels), key=KINDS.index))
 
 
@@ -154,7 +157,7 @@ def site_names(layers: int) -> list[str]:
 
 
 def sites_of(block: Block) -> tuple[str, str]:
-    """The sites before and after a block in a sequential layer: what it reads and what it leaves."""
+    """The sites before and after a block in a sequential layer: its input and its output."""
     before = "embed" if block.index == 0 else f"layer.{block.index - 1}"
     middle, after = f"attn.{block.index}", f"layer.{block.index}"
     return {"layer": (before, after), "attn": (before, middle), "mlp": (middle, after)}[block.kind]

@@ -1,4 +1,4 @@
-"""Where entviz keeps what it can make again: converted models and results."""
+"""The directory for files that entviz can create again: converted models and results."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ import platformdirs
 
 
 def cache_directory() -> Path:
-    """Return the directory for what can be made again: ``ENTVIZ_CACHE`` if set, else the user's cache directory.
+    """Return the directory for files that can be created again: ``ENTVIZ_CACHE``, or else the user's cache directory.
 
-    It need not exist yet. Deleting it loses nothing but time.
+    It may not exist yet. Deleting it only costs the time to create its files again.
     """
     override = os.environ.get("ENTVIZ_CACHE")
     if override:

@@ -1,4 +1,4 @@
-"""What can go wrong, as a small hierarchy. Each message says what was wrong and what to do about it.
+"""The errors of entviz, a small hierarchy. Each message says what was wrong and what to do about it.
 
 The command line prints the message and exits with status 2; a page shows it and keeps the rest of the screen.
 """
@@ -10,10 +10,10 @@ _SHOWN = 100  # of a longer word
 
 
 class EntvizError(Exception):
-    """Base of every error that a user can mend; its message is a sentence meant for the user.
+    """Base of every error that a user can correct; its message is a sentence for the user.
 
-    Messages quote what was given, so words of over 300 characters are shortened, and halves of characters (unpaired
-    surrogates), which no browser takes, are spelled out.
+    Messages quote the user's input, so words of more than 300 characters are shortened, and unpaired surrogates, which
+    browsers do not accept, are spelled out.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -30,23 +30,23 @@ class TextError(EntvizError):
 
 
 class TooShortError(TextError):
-    """The text is empty, or too short to fill the windows asked for."""
+    """The text is empty, or too short to fill the requested windows."""
 
 
 class BlockError(EntvizError):
-    """A block, level or prune set does not exist in the model, or nothing would be left of it."""
+    """A block, level or prune set does not exist in the model, or no block would be left in the model."""
 
 
 class OptionError(EntvizError):
-    """A metric, criterion or number is not one that entviz knows or can use here."""
+    """A metric, criterion or number is unknown or cannot be used here."""
 
 
 class ExportError(EntvizError):
-    """A pruned model cannot be written in the format or to the place asked for."""
+    """A pruned model cannot be written in the requested format or to the requested place."""
 
 
 class StoreError(EntvizError):
-    """What was kept cannot be read: its database is locked, out of reach, or on a disk that is full."""
+    """Stored results cannot be read: their database is locked, cannot be reached, or is on a full disk."""
 
 
 class Cancelled(EntvizError):

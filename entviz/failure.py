@@ -1,4 +1,4 @@
-"""The outer net: what a user reads when something unforeseen fails. The traceback goes to the log.
+"""The last handler of errors: what a user reads when something unexpected fails. The traceback goes to the log.
 
 try:
     work()
@@ -16,15 +16,16 @@ log = logging.getLogger("entviz")
 
 
 def in_a_sentence(work: str, error: BaseException) -> EntvizError:
-    """The error that a user is told of: a user's own unchanged, any other as a sentence, with its traceback logged.
+    """The error to show to the user: a user error unchanged, any other error as a sentence, with its traceback logged.
 
-    Tracebacks are dropped from what is returned: their frames would keep tensors alive.
+    The returned error has no traceback, because its frames would keep tensors in memory.
     """
     if isinstance(error, EntvizError):
         error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
     log.error("%s failed", work, exc_info=error)
-    # torch is not imported here: its own class is recognised by name, its processor's allocator by the message.
+    # torch is not imported here: its memory error is recognised by the name of its class, or by the message of the
+    # allocator for the processor.
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
         return EntvizError("There was not enough memory; use fewer or shorter windows, or a smaller model.")

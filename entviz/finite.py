@@ -1,10 +1,10 @@
-"""Numbers that are not finite are no results: find out where they come from, and say so.
+"""Numbers that are not finite are not results: find their cause and report it.
 
     check(nll, loaded, token_ids, drop)          # raises ModelError unless all of nll is finite
 
-What is checked is small and already reduced: an entropy a window, a loss a position. Only where one of these is not
-finite is the cause looked for, by going through the weights, and through the text again, block by block, in this
-number type and in wider ones. It is either weights that are not finite or a number type that overflows.
+The checked values are few and already reduced: an entropy for each window, a loss for each position. Only if one of
+them is not finite, the cause is searched: the weights are checked, and the text is run again block by block, in this
+number type and in wider ones. The cause is either weights that are not finite or a number type that overflows.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from entviz.words.phrases import counted, some
 
 log = logging.getLogger(__name__)
 
-# Number types that hold more than another, the exactest first.
+# The number types with a wider range than each number type, the most accurate first.
 _WIDER = {"float16": ("float32", "bfloat16"), "bfloat16": ("float32",)}
 _POSITIONS = 64  # whose logits are made at a time
 _MOST_NAMES = 4  # of dropped blocks in a sentence
 
 
 class Loaded(Protocol):
-    """What is asked of a model here; :class:`entviz.models.loaded.LoadedModel`, which asks here itself, has it."""
+    """The part of a model that is needed here. :class:`entviz.models.loaded.LoadedModel`, which imports this module,
+    provides it.
+    """
 
     @property
     def name(self) -> str: ...
@@ -53,7 +55,7 @@ class Loaded(Protocol):
 
 
 def all_finite(values: Tensor | np.ndarray | Sequence[float]) -> bool:
-    """Whether every one of some numbers is finite."""
+    """Whether all values are finite."""
     if isinstance(values, Tensor):
         return bool(values.isfinite().all())
     if isinstance(values, np.ndarray):
@@ -70,24 +72,26 @@ def check(
     """Raise ``ModelError`` with the cause unless all ``values`` are finite.
 
     Args:
-        values: what was made of ``token_ids`` (windows, tokens), one number or more for each of the windows.
-        loaded: the model in the number type it ran in.
-        drop: the blocks it ran without.
+        values: the results for ``token_ids`` (windows, tokens), one or more numbers for each window.
+        loaded: the model, in the number type in which it ran.
+        drop: the blocks that were dropped.
     """
     if not all_finite(values):
         raise cause(loaded, token_ids, drop)
 
 
 def cause(loaded: Loaded, token_ids: Tensor, drop: PruneSet | None = None) -> ModelError:
-    """Why numbers that ``loaded`` gives on ``token_ids`` (windows, tokens) without ``drop`` are not finite."""
+    """The error that explains why numbers of ``loaded`` without ``drop`` on ``token_ids`` (windows, tokens) are not
+    finite.
+    """
     drop = PruneSet() if drop is None else drop
     return _cause(loaded, drop, lambda model: _begins(model.anatomy, token_ids, drop))
 
 
 def cause_at_examination(loaded: Loaded) -> ModelError | None:
-    """Why a model could not be taken apart, where that is because its numbers are not finite; else None.
+    """The error for a model that could not be split because its numbers are not finite; None if they are finite.
 
-    Its layers cannot be run one by one yet, so this asks the model itself for its hidden states.
+    Its layers cannot be run one by one yet, so this takes the hidden states from the model itself.
     """
     token_ids = (torch.arange(7) * 37 + 11).remainder(loaded.vocabulary_size).unsqueeze(0)
 
@@ -129,7 +133,7 @@ def _not_finite(model: Any) -> Iterator[_Bad]:
 
 
 def _begins(anatomy: Anatomy, token_ids: Tensor, drop: PruneSet) -> str | None:
-    """The first part of the model whose output is not finite; None where all is."""
+    """The first part of the model whose output is not finite; None if all outputs are finite."""
     with torch.inference_mode():
         for window in token_ids.to(anatomy.model.device).split(1):
             found = _begins_in(anatomy, window, drop)

@@ -1,4 +1,4 @@
-"""Where entviz logs: warnings on the terminal, and errors with their tracebacks in a file of bounded size."""
+"""Logging: warnings on the terminal, and errors with their tracebacks in a file of bounded size."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MOST_BYTES = 1_000_000
 
 
 def log_file() -> Path:
-    """The file that holds the tracebacks; an older part of it lies beside it, as ``entviz.log.1``."""
+    """The file that holds the tracebacks; its older part is kept beside it as ``entviz.log.1``."""
     return cache_directory() / "entviz.log"
 
 
 class _Quiet(RotatingFileHandler):
-    """Says nothing where the file cannot be written, as on a full disk: the terminal has the sentence."""
+    """Ignores errors when the file cannot be written, for example on a full disk: the terminal shows the sentence."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the library's name
         pass
@@ -27,10 +27,10 @@ class _Quiet(RotatingFileHandler):
 
 @cache
 def start(*, tracebacks: bool) -> None:
-    """Log what the logger ``entviz`` is told. Once in a process.
+    """Start the logger ``entviz``. Call it once in a process.
 
     Args:
-        tracebacks: whether the terminal shows them too, as it should for a server and not for a command.
+        tracebacks: whether the terminal shows tracebacks too: true for a server, false for a command.
     """
     log = logging.getLogger("entviz")
     terminal = logging.StreamHandler(sys.stderr)

@@ -1,8 +1,8 @@
-"""How long work reports where it is, and how it is stopped.
+"""How long-running work reports its progress, and how it is stopped.
 
 Long-running functions take ``progress`` and call it often: ``progress(done, total, partial)``. A caller that wants
-the work to stop raises :class:`entviz.errors.Cancelled` from that call; nothing needs cleaning up, because no
-function changes the model.
+the work to stop raises :class:`entviz.errors.Cancelled` from that call. No clean-up is needed, because no function
+changes the model.
 """
 
 import threading
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Called with the steps done, the steps in all, and (sometimes) a partial result; may raise ``Cancelled``."""
+    """Called with the finished steps, all steps, and sometimes a partial result; it can raise ``Cancelled``."""
 
     def __call__(self, done: int, total: int, partial: object = None, /) -> None: ...
 
@@ -24,13 +24,13 @@ STEPS = 1000  # in all, of work that is made of parts
 
 
 def silent(done: int, total: int, partial: object = None, /) -> None:
-    """Report nothing; the default if no one is watching."""
+    """Report nothing; the default."""
 
 
 def part(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a piece of work as that of the whole, of which it is the part from ``start`` to ``end`` (shares).
+    """The progress function for a part of a larger piece of work, from share ``start`` to share ``end`` of the whole.
 
-    Its own partial results are not those of the whole, and are left out.
+    Partial results of the part are not reported, because they are not results of the whole.
     """
 
     def report(done: int, total: int, partial: object = None, /) -> None:
@@ -44,11 +44,11 @@ def part(progress: Progress, start: float, end: float) -> Progress:
 def waiting_for(
     lock: "threading.Lock | threading.RLock", progress: Progress, every: float = 0.2
 ) -> Iterator[None]:
-    """Hold a lock within the block. Anyone who waits for it can be stopped.
+    """Hold a lock within the block. A thread that waits for it can be stopped.
 
     Args:
-        lock: what to hold.
-        progress: called while somebody else holds it; may raise ``Cancelled``, and then the lock is not taken.
+        lock: the lock.
+        progress: called while another thread holds it; if it raises ``Cancelled``, the lock is not taken.
         every: seconds between two calls.
     """
     while not lock.acquire(timeout=every):
@@ -63,16 +63,16 @@ def waiting_for(
 def waiting_for_process(
     lock: "FileLock", progress: Progress, announce: Callable[[], None], every: float = 0.2
 ) -> Iterator[None]:
-    """Hold a lock between processes within the block. Anyone who waits for it can be stopped.
+    """Hold a lock between processes within the block. A thread that waits for it can be stopped.
 
     Args:
-        lock: what to hold.
-        progress: called while another process holds it; may raise ``Cancelled``, and then the lock is not taken.
+        lock: the lock.
+        progress: called while another process holds it; if it raises ``Cancelled``, the lock is not taken.
         announce: called once, if another process holds it.
         every: seconds between two tries.
 
     Raises:
-        OSError: if the file of the lock cannot be made.
+        OSError: if the file of the lock cannot be created.
     """
     from filelock import Timeout
 

@@ -1,9 +1,9 @@
-"""Bytes and JSON from outside, read with bounds: regular files only, no more bytes than asked for, no odd numbers.
+"""Read bytes and JSON from outside with limits: regular files only, a limited number of bytes, no unusual numbers.
 
     data = read_bytes("recipe.json", most_bytes=1_000_000)
     values = parse_json(data)
 
-Both say what is wrong in a few words, as the reason of a ``ValueError`` or an ``OSError``, for the caller's sentence.
+Both raise a ``ValueError`` or an ``OSError`` with a short reason, which the caller puts into its sentence.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> b
     """The content of a file.
 
     Args:
-        most_bytes: how many it may have.
-        streams: read pipes and devices too, for what a person named on the command line: there ``<(command)`` and
-            ``/dev/stdin`` are files. In a folder that came from elsewhere, reading one may never end.
+        most_bytes: the largest size allowed.
+        streams: whether to read pipes and devices too. Use this for names given on the command line, where
+            ``<(command)`` and ``/dev/stdin`` are allowed. In a folder from elsewhere, reading one may never end.
 
     Raises:
         OSError: if there is no such file or it cannot be read.
-        ValueError: if it is no regular file, or has more than ``most_bytes``.
+        ValueError: if it is not a regular file, or has more than ``most_bytes`` bytes.
     """
     # Without O_NONBLOCK, opening a named pipe waits for somebody to write into it.
     flags = 0 if streams else getattr(os, "O_NONBLOCK", 0)
@@ -52,7 +52,7 @@ def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> b
 
 
 def parse_json(data: bytes | str, most_digits: int = _MOST_DIGITS) -> Any:
-    """What a JSON text in UTF-8 stands for; a byte order mark is taken off.
+    """The value of a JSON text in UTF-8, with or without a byte order mark.
 
     Raises ``ValueError`` with the reason if it is not JSON, is nested too deeply, or holds a whole number of more
     than ``most_digits`` digits.
@@ -80,8 +80,8 @@ def read_in_chunks(path: Path, progress: Progress = silent) -> Iterator[bytes]:
 
     Args:
         path: the file.
-        progress: called after each chunk but the last, with no progress made; may raise ``Cancelled``.
-        size: bytes of a chunk.
+        progress: called after each chunk except the last, without a number of steps; it can raise ``Cancelled``.
+        size: the size of a chunk in bytes.
 
     Raises:
         OSError: if the file cannot be read.

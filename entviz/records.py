@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A mapping for each row; what is not a number is None, as JSON has no word for it."""
+    """A mapping for each row, with None for NaN, which JSON cannot represent."""
     return [
         {
             str(name): None if isinstance(value, float) and value != value else value

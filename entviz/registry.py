@@ -1,4 +1,4 @@
-"""Things by name, in the order in which they were registered: metrics, criteria, export formats.
+"""Items by name, in the order in which they were registered: metrics, criteria, export formats.
 
     METRICS = Registry("a metric", (Bucket, NearestNeighbours))
     METRICS["knn"]                       # the class
@@ -6,8 +6,8 @@
     with METRICS.added(Mine):            # for tests and plug-ins
         ...
 
-Anyone who needs the names keeps the registry itself and asks it each time: a copy made at import would not see what is
-added later.
+Code that needs the names keeps the registry itself and reads it each time. A copy made at import would not contain
+items that are added later.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SHOWN_CHARACTERS = 60
 
 
 class Registry(Mapping[str, T]):
-    """A read-only mapping from names to what bears them in an attribute, mostly ``name``.
+    """A read-only mapping from names to items that have that name in an attribute, usually ``name``.
 
     Args:
-        noun: what one of them is, with its article: ``"a metric"``.
-        items: what is registered, in order. No two may have the same name.
-        error: what an unknown name raises.
-        attribute: in which each item bears its name.
+        noun: the noun for an item, with its article: ``"a metric"``.
+        items: the items, in order. No two may have the same name.
+        error: the class of the error for an unknown name.
+        attribute: the attribute that holds an item's name.
 
     Raises:
         ValueError: two items have the same name.
@@ -72,13 +72,13 @@ class Registry(Mapping[str, T]):
         return f"Registry({self._noun!r}: {', '.join(self)})"
 
     def unknown(self, name: str, choices: Iterable[str] | None = None) -> EntvizError:
-        """The error for a name that is not here; ``choices`` are the names to choose from, if not all."""
+        """The error for an unknown name; ``choices`` are the names to choose from, if not all."""
         names = ", ".join(self if choices is None else choices)
         return self._error(f"'{name[:_SHOWN_CHARACTERS]}' is not {self._noun}: choose from {names}.")
 
     @contextmanager
     def added(self, item: T) -> Iterator[T]:
-        """One more item, the last, as long as the context lasts."""
+        """Add an item at the end while the context lasts."""
         name = self._put(item)
         try:
             yield item

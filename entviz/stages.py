@@ -1,4 +1,4 @@
-"""The two stages of a model's depth: entropy falls down to a turning point, and rises after it.
+"""The two stages of a model's depth: entropy falls until a turning point, and rises after it.
 
     stages(analysis, "bucket")     # Stages(turning_point=11, two=True, earliest=11, latest=11, lowest_at="inside")
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stages:
-    """Where a curve turns. ``two`` is False where its minimum lies at an end, so that there are no two stages.
+    """The turning point of a curve. ``two`` is False if the minimum is at an end, so that there are no two stages.
 
     ``lowest_at`` is ``"embedding"``, ``"first layer"``, ``"inside"`` or ``"last layer"``. ``earliest`` and ``latest``
     are the lowest and highest layer at which a single window's curve has its minimum.
@@ -34,10 +34,10 @@ class Stages:
 
 
 def stages(analysis: Analysis, metric: str) -> Stages:
-    """The turning point (a layer index), whether two stages lie around it, and how far single windows disagree.
+    """The turning point (a layer index), whether there are two stages around it, and how much single windows disagree.
 
-    The ends are the embedding or the first layer, and the last layer: a minimum there leaves one stage without a
-    single layer to itself.
+    The ends are the embedding, the first layer and the last layer. A minimum there leaves one stage without a layer of
+    its own.
     """
     curve = _layer_curve(analysis, metric)
     turn = analysis.turning_point(metric)

@@ -1,4 +1,4 @@
-"""How long work takes on a device, from when it is free until it is done.
+"""Measure how long work takes on a device, from when the device is free until the work is done.
 
 seconds(lambda: anatomy.run(token_ids, drop), loaded.device)
 """
@@ -12,7 +12,7 @@ import torch
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds that one call takes. An accelerator's queue is drained before and after, as calls only fill it."""
+    """The seconds that one call takes. An accelerator's queue is emptied before and after, as calls only fill it."""
     _drain(device)
     started = time.perf_counter()
     run()

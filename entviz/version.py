@@ -1,3 +1,3 @@
-"""The version of entviz: the one place that says it."""
+"""The version of entviz, which is stated only here."""
 
 __version__ = "0.2.0"

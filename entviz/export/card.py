@@ -1,4 +1,4 @@
-"""The model card that goes with every export: what was dropped, why, what it costs, and how to load it."""
+"""The model card of every export: what was dropped, why, what it costs, and how to load the files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def model_card(request: ExportRequest, form: Format, output: FormatOutput) -> st
 
 
 def _front_matter(request: ExportRequest, name: str) -> str:
-    # JSON's texts and lists are YAML's too, so nothing in a name can break out of its place.
+    # JSON texts and lists are also YAML, so a name cannot change the structure of the file.
     fields = {"library_name": "transformers", "pipeline_tag": "text-generation", "tags": ["entviz", "pruned"]}
     if request.loaded.name in CATALOG or _HUB_ID.fullmatch(name):
         fields["base_model"] = name
@@ -87,5 +87,5 @@ def _what_it_costs(request: ExportRequest) -> str:
 
 
 def _plain(text: str) -> str:
-    """Someone's words on one line, unable to be Markdown or HTML."""
+    """A user's text on one line, escaped so that it is neither Markdown nor HTML."""
     return re.sub(r"([\\`*_{}\[\]#|<>!])", r"\\\1", " ".join(text.split()))

@@ -1,10 +1,11 @@
-"""Whether written files compute what entviz measured: loaded back with plain transformers, and compared.
+"""Check that written files compute the numbers that entviz measured: load them with plain transformers, and compare.
 
-    check = compare(order, directory)                 # raises ExportError where the losses differ
+    check = compare(order, directory)                 # raises ExportError if the losses differ
 
-Both sides are computed in float32, each from the weights as they were rounded to be written. Then the same model gives
-the same losses but for the order of sums, whatever type its weights are written in; in bfloat16 the losses of one and
-the same model differ by more than many a mistake would change. What rounding in that type costs is measured beside it.
+Both sides are computed in float32, from the weights as rounded for writing. The same model then gives the same losses
+except for the order of sums, whatever the number type of the written weights. In bfloat16, the losses of the same model
+computed in two ways differ by more than many mistakes would change them. The effect of rounding in that type is
+measured separately.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ def compare(
 
     Args:
         path: a directory of safetensors, or a GGUF file.
-        drop: the prune set that the files embody by themselves; the request's by default.
+        drop: the prune set that is already removed in the files; the request's by default.
 
-    Raises ``ExportError`` where they do not agree.
+    Raises ``ExportError`` if the losses do not agree.
     """
     drop = request.drop if drop is None else drop
     loaded = request.loaded
@@ -75,7 +76,7 @@ def compare(
 
 
 def token_losses(model: Any, token_ids: Tensor) -> Tensor:
-    """The loss of each token (windows, tokens - 1) but a window's first, by the model's own forward pass."""
+    """The loss of each token except a window's first, (windows, tokens - 1), by the model's own forward pass."""
     with torch.inference_mode():
         logits = model(input_ids=token_ids, use_cache=False).logits[:, :-1].float()
         losses = functional.cross_entropy(logits.flatten(0, 1), token_ids[:, 1:].flatten(), reduction="none")
@@ -83,7 +84,7 @@ def token_losses(model: Any, token_ids: Tensor) -> Tensor:
 
 
 def _windows(loaded: LoadedModel, measured: Evaluation | None) -> Windows:
-    """Those that were measured, or else a probe."""
+    """The windows of the evaluation, or a probe if there is no evaluation."""
     if measured is not None:
         return Windows.of(measured.token_ids[:_CHECKED_WINDOWS].tolist(), measured.beginning)
     most = loaded.anatomy.most_tokens or 48
@@ -93,9 +94,9 @@ def _windows(loaded: LoadedModel, measured: Evaluation | None) -> Windows:
 def _wanted(
     loaded: LoadedModel, windows: Windows, drop: PruneSet, measured: Evaluation | None
 ) -> tuple[Tensor, float | None]:
-    """The losses (windows, tokens - 1) that entviz finds in float32, and by how much those measured differ.
+    """The losses (windows, tokens - 1) that entviz computes in float32, and how much the measured losses differ.
 
-    The second is None where they were measured in float32, or not at all.
+    The second is None if the losses were measured in float32, or not at all.
     """
     losses = None
     if measured is not None and measured.dtype == str(loaded.dtype).removeprefix("torch."):
@@ -109,7 +110,7 @@ def _wanted(
 
 
 def _read_back(path: Path, dtype: torch.dtype) -> Any:
-    """The model in float32, with weights as of ``dtype``, as plain transformers loads it, from GGUF as entviz does."""
+    """The model in float32, with weights rounded to ``dtype``, loaded by plain transformers, or from GGUF by entviz."""
     try:
         with quiet():
             if path.is_dir():

@@ -2,8 +2,8 @@
 
     zeroed, notes = write_checkpoint(order, directory)
 
-No weight is copied in memory: what is written is a view of the shared model with fewer layers (see
-:mod:`entviz.decoder.views`), and a config of its own.
+No weight is copied in memory: the writer gets a view of the shared model with fewer layers (see
+:mod:`entviz.decoder.views`), and a separate config.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from entviz.models.quiet import quiet
 def write_checkpoint(request: ExportRequest, directory: Path) -> tuple[tuple[str, ...], list[str]]:
     """Write weights, config, generation config and tokenizer.
 
-    Returns the names of the weights that were set to zero, and what :func:`save` has to note.
+    Returns the names of the weights that were set to zero, and the notes of :func:`save`.
 
-    Raises ``ExportError`` where the model cannot be written without these blocks.
+    Raises ``ExportError`` if the model cannot be written without these blocks.
     """
     anatomy = request.loaded.anatomy
     layers: list[nn.Module] = []
@@ -54,7 +54,7 @@ def save(
 ) -> list[str]:
     """Write a view of the model with parts replaced, a config for its ``kept`` layers, and the tokenizer.
 
-    ``settings`` are added to the config. Returns sentences on what could not be written as it was.
+    ``settings`` are added to the config. Returns sentences about everything that could not be written unchanged.
     """
     model = request.loaded.model
     generation_config, note = valid_generation_config(model.generation_config)

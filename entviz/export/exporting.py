@@ -1,4 +1,4 @@
-"""Exporting: check, write everything aside, check what was written, and only then give it its name."""
+"""Exporting: check, write all files into a hidden directory, check them, and only then rename the directory."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def export(
     """Write a model without ``drop`` into the directory ``target``, with a model card and a recipe.
 
     Args:
-        loaded: the model; it is not changed. Its number type is that of the weights written.
+        loaded: the model; it is not changed. The weights are written in its number type.
         format_name: one of :data:`entviz.export.FORMATS`.
-        evaluation: what the prune set costs, in the same number type, for the card; None where it was not measured.
-        text: on which text, in a few words.
+        evaluation: the cost of the prune set in the same number type, for the card; None if it was not measured.
+        text: a short description of the text of the evaluation.
         criterion: how the blocks were chosen, in a few words.
-        replace: whether an earlier export at ``target`` may be replaced. Nothing else ever is.
-        room_bytes: how much may lie in the folder around ``target`` in all; None for no bound.
+        replace: whether an earlier export at ``target`` may be replaced. Nothing else is ever replaced.
+        room_bytes: the largest total size of the folder that contains ``target``; None for no limit.
 
     Raises:
-        BlockError: where the prune set does not fit the model.
-        ExportError: where the format cannot express it, what was written does not compute the same, or the place
-            cannot be written. Nothing is left there then.
+        BlockError: if the prune set does not fit the model.
+        ExportError: if the format cannot hold the prune set, the written files do not compute the same, or the
+            directory cannot be written. No files are left in that case.
     """
     form = FORMATS[format_name]
     drop.check(loaded.layers)
@@ -95,7 +95,7 @@ def _with_place(loading: str, place: str) -> str:
 
 
 def _removed(request: ExportRequest, form: Format, output: FormatOutput) -> tuple[int, ...]:
-    """The layers that the files lack: none where they hold no weights, or those of the dense model."""
+    """The layers that the files lack; none if the files hold no weights, or the weights of the dense model."""
     if output.check is None or form.keeps_layers:
         return ()
     return tuple(i for i in range(request.loaded.layers) if Block("layer", i) in request.drop)

@@ -1,9 +1,9 @@
-"""The folder that a server writes exports to: people on its pages name places in it, and none outside.
+"""The folder to which a server writes exports: users of its pages can only name directories inside it.
 
     place("smollm2-135m-hf")                     # a path in ENTVIZ_EXPORTS, or "exports" in the cache directory
-    archive(exported)                            # its files as one zip, where they are few enough bytes
+    archive(exported)                            # its files as one zip, if they are small enough
 
-``ENTVIZ_EXPORTS_MB`` (default 20000) bounds what may lie in the folder.
+``ENTVIZ_EXPORTS_MB`` (default 20000) bounds the total size of the folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _USUAL_MB = 20_000
 
 
 def exports_directory() -> Path:
-    """Where exports go that are asked for on a page. It need not exist yet."""
+    """The directory of exports requested on a page. It may not exist yet."""
     override = os.environ.get("ENTVIZ_EXPORTS")
     return Path(override).expanduser().absolute() if override else cache_directory() / "exports"
 
@@ -33,7 +33,7 @@ def exports_directory() -> Path:
 def place(name: str) -> Path:
     """The directory of that name in :func:`exports_directory`.
 
-    Raises ``ExportError`` where the name is not a plain one, so that it can lead nowhere else.
+    Raises ``ExportError`` if the name is not a plain file name, so that the path cannot be outside the folder.
     """
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise ExportError(
@@ -43,14 +43,14 @@ def place(name: str) -> Path:
 
 
 def room_bytes() -> int:
-    """How much may lie in the folder in all; raises ``OptionError`` where ``ENTVIZ_EXPORTS_MB`` is no whole number."""
+    """The largest total size of the folder in bytes; raises ``OptionError`` if ``ENTVIZ_EXPORTS_MB`` is invalid."""
     return limit("ENTVIZ_EXPORTS_MB", _USUAL_MB) * 10**6
 
 
 def archive(exported: Exported) -> bytes:
-    """All files of an export as a zip, uncompressed: weights hardly shrink.
+    """All files of an export as an uncompressed zip, because weights hardly compress.
 
-    Raises ``ExportError`` where they are too large for a download, or gone.
+    Raises ``ExportError`` if they are too large for a download, or no longer there.
     """
     if exported.bytes > MOST_ZIPPED:
         raise ExportError(f"Downloads are for up to {MOST_ZIPPED / 1e6:.0f} MB. Copy {exported.directory}.")

@@ -1,9 +1,9 @@
-"""How an exported model generates: its own generation config, without what transformers refuses to write.
+"""The generation config of an exported model: the model's own, without settings that transformers refuses to write.
 
     config, note = valid_generation_config(model.generation_config)
 
-Many published configs have settings that do not go together, such as a temperature without sampling. Those alone are
-left out: the rest, the tokens at which a chat model stops among them, is kept.
+Many published configs have settings that contradict each other, such as a temperature without sampling. Only those are
+left out. All others, including the tokens at which a chat model stops, are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def valid_generation_config(given: Any) -> tuple[Any, str]:
-    """A copy of a generation config that transformers writes, and a sentence on what it lacks, or an empty one.
+    """A copy of a generation config that transformers can write, and a sentence about the settings left out, or "".
 
     ``given`` is a ``transformers.GenerationConfig`` or None, and is not changed.
     """
@@ -28,7 +28,7 @@ def valid_generation_config(given: Any) -> tuple[Any, str]:
     }
     for name in left:
         _reset(config, name, usual)
-    # Whether a setting will do may depend on one that comes later, so until none more can be taken.
+    # Whether a setting is valid may depend on a later one, so this repeats until no further setting can be added.
     while taken := [name for name in left if _takes(config, name, left[name], usual)]:
         for name in taken:
             del left[name]
@@ -64,5 +64,5 @@ def _is_valid(config: Any) -> bool:
 
 
 def _spelled(name: str, value: Any) -> str:
-    # Numbers only: a text here is someone else's, and goes into the model card.
+    # Only numbers, because the value goes into the model card and a text here comes from the model's author.
     return f"{name} {value}" if isinstance(value, (int, float)) else name

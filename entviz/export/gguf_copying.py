@@ -20,12 +20,12 @@ _TENSOR = re.compile(r"blk\.(\d+)\.(.+)", re.ASCII)
 def copy_gguf(
     source: Path, target: Path, kept: Sequence[int], layers: int, progress: Progress = silent
 ) -> None:
-    """Write ``target``, a GGUF file with only the ``kept`` of the ``layers`` layers of ``source``.
+    """Write ``target``, a GGUF file with only the layers ``kept`` of the ``layers`` layers of ``source``.
 
-    ``progress`` is told the bytes written and may raise ``Cancelled``.
+    ``progress`` is called with the written bytes and can raise ``Cancelled``.
 
-    Raises ``ExportError`` where the file cannot be read or counts its layers differently; ``OSError`` where the new
-    one cannot be written.
+    Raises ``ExportError`` if the file cannot be read or has another number of layers; ``OSError`` if the new file
+    cannot be written.
     """
     from gguf import GGUFReader, GGUFWriter
 

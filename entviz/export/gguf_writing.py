@@ -1,10 +1,10 @@
-"""A GGUF file of a model that came from safetensors, for the architectures whose mapping is plain.
+"""Write a GGUF file of a model loaded from safetensors, for architectures with a simple mapping.
 
     write_gguf(order, Path("pruned.gguf"))
 
 Tensors get the names of llama.cpp, which the ``gguf`` package knows; matrices keep the model's number type, vectors
-are float32. Llama's query and key rows are put into llama.cpp's order: it turns neighbouring dimensions where
-transformers turns halves.
+are float32. Llama's query and key rows are put into llama.cpp's order, which rotates neighbouring dimensions, while
+transformers rotates halves.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from entviz.progress import Progress, silent
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
 _INSTEAD: Final = "Export a Transformers checkpoint and run llama.cpp's convert_hf_to_gguf.py on it."
 
-# How texts are split before merging, by the name that llama.cpp has for it.
+# How texts are split before merging, by llama.cpp's name for it.
 _LLAMA_3: Final = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -33,12 +33,12 @@ _SPLITTERS: Final = {_LLAMA_3: "llama-bpe", _LLAMA_3.replace(r"\p{N}{1,3}", r"\p
 
 
 def write_gguf(request: ExportRequest, target: Path, progress: Progress = silent) -> None:
-    """Write the layers that stay into a GGUF file.
+    """Write the kept layers into a GGUF file.
 
-    ``progress`` is told the tensors written and may raise ``Cancelled``.
+    ``progress`` is called with the number of written tensors and can raise ``Cancelled``.
 
-    Raises ``ExportError`` where the architecture or the tokenizer has no plain counterpart, ``OSError`` where the file
-    cannot be written.
+    Raises ``ExportError`` if the architecture or the tokenizer has no simple equivalent, ``OSError`` if the file cannot
+    be written.
     """
     from gguf import GGUFWriter
 
@@ -84,7 +84,7 @@ def _check(config: Any) -> None:
 
 
 def _tensor_names(request: ExportRequest, kind: str) -> dict[str, str]:
-    """The model's tensors that stay, and what each is called in the file."""
+    """The model's tensors that are kept, and the name of each in the file."""
     from gguf import MODEL_ARCH, get_tensor_name_map
 
     known = get_tensor_name_map(MODEL_ARCH[kind.upper()], request.loaded.layers)
@@ -200,7 +200,7 @@ def _token_type(number: int, by_id: dict[int, str], special: dict[int, bool], ty
 
 
 def _splitter(pre: Any) -> str | None:
-    """What llama.cpp calls the way in which texts are split before merging, or None if it is not a known one."""
+    """llama.cpp's name for the way in which texts are split before merging, or None if it is unknown."""
     steps = pre.get("pretokenizers", [pre]) if isinstance(pre, dict) else []
     kinds = [step.get("type") for step in steps]
     if kinds == ["ByteLevel"] and steps[0].get("use_regex", True):

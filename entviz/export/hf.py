@@ -1,4 +1,4 @@
-"""``hf``: a checkpoint that plain transformers loads, with whole layers really gone."""
+"""``hf``: a checkpoint that plain transformers loads, with dropped layers physically removed."""
 
 from __future__ import annotations
 

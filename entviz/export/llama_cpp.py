@@ -1,6 +1,6 @@
-"""``llama.cpp``: the argument that has llama-quantize leave layers out, and where possible the GGUF file itself.
+"""``llama.cpp``: the argument that makes llama-quantize leave layers out, and the GGUF file itself if possible.
 
-A model that came from a GGUF file is copied from it, its tensors quantized as they are. One that came from
+A model loaded from a GGUF file is copied from that file, with its quantized tensors unchanged. A model loaded from
 safetensors is written in its own number type, for the architectures in :mod:`entviz.export.gguf_writing`.
 """
 
@@ -28,7 +28,7 @@ def prune_layers(drop: PruneSet) -> str:
 
 
 def source_file(model: str) -> Path | None:
-    """The GGUF file that a model's name stands for, or None where it is made of safetensors."""
+    """The GGUF file that a model's name refers to, or None if the model is stored as safetensors."""
     entry = CATALOG.get(model)
     if entry is not None:
         return entry.packaged.path() if entry.packaged is not None else None

@@ -1,4 +1,4 @@
-"""``llm-drop``: weights as they are, and lists of what to skip, as the LLM-Drop repository reads them.
+"""``llm-drop``: unchanged weights, and lists of the blocks to skip in the format of the LLM-Drop repository.
 
 He et al., *What Matters in Transformers? Not All Attention is Needed*, 2024, arXiv 2406.15786;
 https://github.com/CASE-Lab-UMD/LLM-Drop.
@@ -63,7 +63,7 @@ def _settings(drop: PruneSet, kind: str) -> dict[str, Any]:
 
 
 def _for_older_code(path: Path) -> None:
-    """Say what newer configs say under new names under the old names as well: that code is for transformers 4."""
+    """Add the old names of settings that have new names in newer configs, because that code is for transformers 4."""
     config = json.loads(path.read_text("utf-8"))
     config["torch_dtype"] = config.get("dtype")
     rope = config.get("rope_parameters") or {}

@@ -1,4 +1,4 @@
-"""``mergekit``: a passthrough merge that copies the layers that stay.
+"""``mergekit``: a passthrough merge that copies the kept layers.
 
 Goddard et al., *Arcee's MergeKit*, 2024, arXiv 2403.13257; https://github.com/arcee-ai/mergekit.
 """
@@ -46,7 +46,7 @@ def mergekit_yaml(model: str, kept: Sequence[int], dtype: str) -> str:
     """The content of mergekit's configuration file."""
     lines = ["slices:"]
     for first, end in kept_ranges(kept):
-        # A JSON text is a YAML text, so nothing in a name can break out of its place.
+        # A JSON text is also YAML, so a name cannot change the structure of the file.
         lines += [
             "  - sources:",
             f"      - model: {json.dumps(model)}",

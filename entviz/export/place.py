@@ -1,15 +1,15 @@
-"""Writing a directory whole or not at all.
+"""Write a directory completely or not at all.
 
     with new_directory(Path("out"), replace=False) as directory:
         (directory / "README.md").write_text("…")
 
-The files are written into a hidden directory beside the target, flushed to the disk and renamed when all are there.
-An error or a full disk leaves nothing. A killed process leaves the hidden directory, never a half target; the next
-export to the same place tidies up.
+The files are written into a hidden directory beside the target, flushed to the disk and renamed when they are complete.
+An error or a full disk leaves nothing. A killed process leaves the hidden directory but never an incomplete target; the
+next export to the same place removes the hidden directory.
 
-Where a folder may hold only so much, a hidden directory counts as what is going to be in it, which its name says:
-exports that are written at once, by threads or processes, each find what the others still need. Nobody keeps a list,
-so a killed process leaves nothing reserved.
+If the size of the folder is limited, a hidden directory counts with its expected size, which is part of its name. So
+exports that run at the same time, in threads or processes, see what the others still need. There is no separate list,
+so a killed process leaves no reservation behind.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from entviz.export.recipe import read_recipe
 MARK = "recipe.json"  # is in every export, and tells one from a directory that is someone's own
 LOCK = ".room.lock"  # held while room is looked for and taken, never while anything is written
 _HOST = re.sub(r"[^A-Za-z0-9]+", "", socket.gethostname())[:40] or "host"
-# A hidden directory: of which export, whose, how many bytes it is going to have, and whether it is new or replaced.
+# The name of a hidden directory: export, process, expected size in bytes, and whether it is new or being replaced.
 _OURS = re.compile(
     r"\.(?P<name>.+)\.(?P<host>[A-Za-z0-9]+)-(?P<pid>\d+)\.[0-9a-f]{8}\.(?P<bytes>\d+)\.(?P<state>partial|replaced)"
 )
@@ -41,8 +41,8 @@ _OURS = re.compile(
 def check_target(target: Path, *, replace: bool) -> None:
     """Check that a directory may be written.
 
-    Raises ``ExportError`` where there is something already: always, if it is not an earlier export, so that no
-    directory of someone's own is ever removed.
+    Raises ``ExportError`` if something is there already. An earlier export may be replaced on request; anything else is
+    always refused, so that a user's own directory is never removed.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ExportError(f"{target} is not a directory. Name a directory that does not exist yet.")
@@ -71,10 +71,11 @@ def new_directory(
 
     Args:
         replace: whether an earlier export there may be replaced.
-        needed_bytes: about how much will be written, to refuse at once what cannot fit.
-        room_bytes: how much may lie in the folder around ``target`` in all, this included; None for no bound.
+        needed_bytes: the approximate size of the export, to refuse one that cannot fit before it is written.
+        room_bytes: the largest total size of the folder that contains ``target``, including this export; None for no
+            limit.
 
-    Raises ``ExportError`` where it cannot be made, does not fit, or the disk runs full.
+    Raises ``ExportError`` if the directory cannot be created, does not fit, or the disk becomes full.
     """
     try:
         target = target.expanduser().absolute()
@@ -113,9 +114,10 @@ def new_directory(
 
 @contextmanager
 def _counting(folder: Path, room_bytes: int | None) -> Iterator[Callable[[int], None]]:
-    """A check that so many bytes more may lie in a folder; nobody else takes room until the block ends.
+    """Yield a check that a given number of bytes can be added to a folder. No other export reserves space until the
+    block ends.
 
-    The check raises ``ExportError`` where they may not.
+    The check raises ``ExportError`` if they cannot.
     """
     if room_bytes is None:
         yield lambda more: None
@@ -137,7 +139,7 @@ def _counting(folder: Path, room_bytes: int | None) -> Iterator[Callable[[int], 
 
 
 def used_bytes(folder: Path) -> int:
-    """How much the exports in a folder take, or are going to take."""
+    """The total size of the exports in a folder, including the expected size of unfinished ones, in bytes."""
     total = 0
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -163,9 +165,9 @@ def _is_export(directory: Path) -> bool:
 
 
 def _tidy_up(folder: Path, name: str | None = None) -> None:
-    """Remove what processes of this machine left here that were killed, and put back what they were replacing.
+    """Remove the hidden directories of killed processes of this machine, and restore exports they were replacing.
 
-    With a ``name``, only what they left of that export.
+    With a ``name``, only those of that export.
     """
     for path in folder.glob(".*"):
         left = _OURS.fullmatch(path.name)
@@ -181,7 +183,7 @@ def _tidy_up(folder: Path, name: str | None = None) -> None:
 
 
 def _flush(directory: Path) -> None:
-    """Have every file on the disk before the rename, so that a power cut cannot leave a named but empty one."""
+    """Flush every file to the disk before the rename, so that a power cut cannot leave an empty file."""
     for file in directory.rglob("*"):
         if file.is_file():
             descriptor = os.open(file, os.O_RDONLY)
@@ -192,7 +194,7 @@ def _flush(directory: Path) -> None:
 
 
 def _swap(directory: Path, target: Path) -> None:
-    """Rename ``directory`` to ``target``; what is there goes only once the new one has its place."""
+    """Rename ``directory`` to ``target``; an existing target is removed only after the new one is in its place."""
     if not target.exists() or not any(target.iterdir()):
         directory.rename(target)
         return

@@ -1,9 +1,9 @@
-"""A prune set as a small file: which model it is for, which blocks go, why, and what that was measured to cost.
+"""A prune set as a small file: the model, the dropped blocks, the reason, and the measured cost.
 
     Recipe(PruneSet.parse("attn.5,layer.7"), model="smollm2-135m").to_bytes()
     read_recipe("recipe.json").drop            # or the file's bytes
 
-The file is JSON. ``"entviz_recipe": 1`` marks it and tells its version; of the rest, only ``"drop"`` must be there::
+The file is JSON. ``"entviz_recipe": 1`` marks it and gives its version; besides that, only ``"drop"`` is required::
 
     {"entviz_recipe": 1, "model": "smollm2-135m", "fingerprint": "…", "layers": 30, "drop": ["attn.5", "layer.7"],
      "criterion": "cosine", "measured": {"text": "story.txt", "windows": 4, "window_length": 128, …}}
@@ -40,8 +40,8 @@ class Measured:
     """What a prune set cost on a text.
 
     Attributes:
-        text: which text, in a few words.
-        windows, window_length: how it was cut: windows of so many tokens each.
+        text: a short description of the text.
+        windows, window_length: the number of windows, and their length in tokens.
         dtype: the number type of the weights.
         dense_perplexity, perplexity: of the dense and of the pruned model.
         kl: mean KL(dense || pruned), nats.
@@ -62,7 +62,7 @@ class Measured:
 
     @classmethod
     def of(cls, evaluation: Evaluation, text: str) -> Measured:
-        """The figures of an evaluation, with a few words that say which text it ran on."""
+        """The figures of an evaluation, with a short description of its text."""
         return cls(
             text=" ".join(text.split())[:_MOST_CHARACTERS],
             windows=evaluation.windows,
@@ -79,15 +79,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A prune set and where it comes from. What is not known is None.
+    """A prune set and its origin. Unknown values are None.
 
     Attributes:
         drop: the prune set.
         model: the name of the model it was made for: a catalog name, hub id or path.
         fingerprint: that model's :attr:`entviz.LoadedModel.fingerprint`.
-        layers: how many layers that model has.
+        layers: the number of layers of that model.
         criterion: how the blocks were chosen, such as "cosine".
-        measured: what dropping them cost.
+        measured: the measured cost of dropping them.
     """
 
     drop: PruneSet
@@ -98,7 +98,7 @@ class Recipe:
     measured: Measured | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as it stands in the file."""
+        """Plain data in the form of the file."""
         return {
             "entviz_recipe": VERSION,
             "model": self.model,
@@ -115,7 +115,7 @@ class Recipe:
 
 
 class _RecipeFile(BaseModel):
-    """The file's values by type; others that it holds are left alone."""
+    """The types of the file's values; unknown values are ignored."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -167,7 +167,7 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
 
 
 def _first_fault(error: ValidationError) -> str:
-    """What is wrong with the first value that will not do, and where it stands: ``"measured.kl" ...``."""
+    """What is wrong with the first invalid value, and its name: ``"measured.kl" ...``."""
     fault = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in fault["loc"])
     return f'"{place}" is wrong: {fault["msg"][0].lower()}{fault["msg"][1:]}'

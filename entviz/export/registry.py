@@ -1,4 +1,4 @@
-"""The formats by name, in the order in which they are offered. A new one is a line here."""
+"""The registry of formats by name, in the order in which they are offered. A new format adds one line here."""
 
 from entviz.errors import ExportError
 from entviz.export import hf, llama_cpp, llm_drop, mergekit, recipe_format

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ExportRequest:
-    """A pruned model to take away.
+    """A pruned model to export.
 
     Attributes:
-        loaded: the model; its number type is that of the weights written.
+        loaded: the model; the weights are written in its number type.
         drop: the prune set, checked against the model.
-        evaluation: what the prune set was measured to cost, if it was.
-        text: on which text, in a few words.
+        evaluation: the measured cost of the prune set, if it was measured.
+        text: a short description of the text of the evaluation.
         criterion: how the blocks were chosen, if known.
     """
 
@@ -38,30 +38,30 @@ class ExportRequest:
 
     @property
     def model_name(self) -> str:
-        """The model's name for others to read: without the folders of this machine where it is a path."""
+        """The model's name for other readers: if it is a path, without the folders of this machine."""
         path = Path(self.loaded.name)
         return path.name if path.is_absolute() or path.exists() else self.loaded.name
 
     @property
     def kept(self) -> list[int]:
-        """The layers that stay: those of which at least one block is not dropped."""
+        """The kept layers: those with at least one block that is not dropped."""
         return [i for i in range(self.loaded.layers) if Block("layer", i) not in self.drop]
 
     @property
     def bytes(self) -> int:
-        """About how much the kept layers and everything around them take as files."""
+        """The approximate size in bytes of the kept layers, the embeddings and the head as files."""
         gone = self.loaded.anatomy.parameters([b for b in self.drop if b.kind == "layer"])
         return self.loaded.bytes - sum(weight.numel() * weight.element_size() for weight in gone.values())
 
     @property
     def bytes_beside(self) -> int:
-        """About how much the tokenizer, the config, the card and the recipe take as files."""
+        """The approximate size in bytes of the tokenizer, the config, the card and the recipe as files."""
         tokens = 0 if self.loaded.optional_tokenizer is None else len(self.loaded.optional_tokenizer)
         return 30_000 + 150 * tokens
 
     @property
     def recipe(self) -> Recipe:
-        """The same as a small file."""
+        """The request as a recipe."""
         return Recipe(
             self.drop,
             model=self.model_name,
@@ -74,15 +74,15 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class Check:
-    """How the files, loaded back, compare with the model that entviz ran without the blocks.
+    """The comparison of the loaded files with the pruned model that entviz ran.
 
     Attributes:
-        tokens: how many tokens were scored.
+        tokens: the number of scored tokens.
         difference: mean difference of a token's loss, in nats, computed in float32 on both sides.
-        tolerance: the most that it may be.
+        tolerance: the largest difference allowed.
         rounding: mean difference of a token's loss, in nats, between the number type of the weights, in which it was
-            measured, and float32; None where it was measured in float32 or not at all.
-        loader: what loaded the files.
+            measured, and float32; None if it was measured in float32 or not at all.
+        loader: the program that loaded the files.
     """
 
     tokens: int
@@ -93,7 +93,7 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """The same in words, for the model card, the page and the command line."""
+        """The comparison as a sentence, for the model card, the page and the command line."""
         said = (
             f"Loaded back with {self.loader}, and computed in float32, the loss of a token differs from the one "
             f"computed here by {self.difference:.1e} nats on average, over {self.tokens} tokens."
@@ -108,7 +108,7 @@ class Check:
 
 @dataclass
 class FormatOutput:
-    """What a format wrote, told by the format: how to load it, what was found, and what a person should know."""
+    """The output of a format: the lines that load it, the result of the check, and notes for the user."""
 
     loading: str
     language: str = "python"
@@ -122,12 +122,12 @@ class Format:
     """A way to write a pruned model.
 
     Attributes:
-        name: as typed after ``--format``.
-        title: the name to show.
-        purpose: what it is for, one sentence.
-        weights: about how many bytes of weights it writes for a request, or None where it writes none.
-        objection: why it cannot be had for a model's name and a prune set, or None.
-        limits: what it does not do for a model's name and a prune set, as sentences.
+        name: its name after ``--format``.
+        title: its name for a reader.
+        purpose: its purpose in one sentence.
+        weights: the approximate size in bytes of the weights it writes for a request, or None if it writes none.
+        objection: why it is not possible for a model's name and a prune set, or None.
+        limits: its limitations for a model's name and a prune set, as sentences.
         write: writes the files into an empty directory.
         keeps_layers: whether the weights it writes are those of the dense model, dropped layers included.
     """
@@ -144,18 +144,18 @@ class Format:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that is on the disk.
+    """An export on the disk.
 
     Attributes:
         format: the format's name.
-        directory: where it lies.
-        files: name and bytes of each file.
+        directory: its directory.
+        files: name and size in bytes of each file.
         loading: the lines that use it, in ``language``.
-        recipe: the prune set with what was measured.
-        removed: layers that are gone.
+        recipe: the prune set with its measured cost.
+        removed: the removed layers.
         zeroed: names of weights that were set to zero.
-        check: how it compares when loaded back; None for formats without weights.
-        notes: what a person should know.
+        check: the comparison after loading it back; None for formats without weights.
+        notes: notes for the user, as sentences.
     """
 
     format: str
@@ -171,7 +171,7 @@ class Exported:
 
     @property
     def bytes(self) -> int:
-        """All files together."""
+        """The total size of all files in bytes."""
         return sum(self.files.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -200,9 +200,9 @@ class Exported:
 
 
 def loading_lines(request: ExportRequest, options: str, packed: str = "") -> str:
-    """Python that loads an export: its model with ``options``, and its tokenizer where the model came with one.
+    """Python code that loads an export: its model with ``options``, and its tokenizer if the model has one.
 
-    ``packed`` is the option that names a GGUF file; ``{directory}`` stands for the place, which is filled in later.
+    ``packed`` is the option that names a GGUF file; ``{directory}`` is replaced by the directory later.
     """
     spoken = request.loaded.optional_tokenizer is not None
     where = '"{directory}"' + (f", {packed}" if packed else "")
@@ -221,7 +221,7 @@ def parts_of_layers(drop: PruneSet) -> list[str]:
 
 
 def only_layers(drop: PruneSet, who: str, instead: str) -> str | None:
-    """Why a format that knows only whole layers cannot have this prune set, or None."""
+    """Why a format that can only remove whole layers cannot hold this prune set, or None."""
     parts = parts_of_layers(drop)
     if not parts:
         return None
@@ -229,5 +229,5 @@ def only_layers(drop: PruneSet, who: str, instead: str) -> str | None:
 
 
 def hub_name(model: str) -> str:
-    """What the hub calls a model: its hub id where it is in the catalog, else the name as it is."""
+    """A model's name on the hub: its hub id if it is in the catalog, otherwise the name unchanged."""
     return CATALOG[model].hub_id if model in CATALOG else model

@@ -1,9 +1,9 @@
-"""The config of a model with fewer layers: counts lowered, and every list that has a value a layer shortened.
+"""The config of a model with fewer layers: counts are lowered, and lists with one value per layer are shortened.
 
     smaller_config(model.config, kept=[0, 1, 3])      # a new config; the model's own is not changed
 
-Nothing here knows an architecture by name, but a few fields that hold layers' numbers rather than one value a layer.
-What this does not foresee is found when the exported checkpoint is loaded back and compared.
+Nothing here depends on an architecture, except a few fields that hold indices of layers instead of one value per layer.
+Errors in other cases are found when the exported checkpoint is loaded back and compared.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-# Counts of layers, under the names that architectures give it.
+# Names of the number of layers in different architectures.
 _COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers")
-# Numbers of layers: the layers that are different, by their index.
+# Lists of indices of layers that differ from the others.
 _INDICES = ("mlp_only_layers", "moe_layers", "attn_layer_indices", "hybrid_layer_ids")
 # How many of the first layers are different.
 _LEADING = ("first_k_dense_replace", "max_window_layers")
@@ -27,10 +27,10 @@ def smaller_config(config: Any, kept: Sequence[int]) -> Any:
     """A transformers config for the layers ``kept``, renumbered from 0.
 
     Args:
-        config: the whole model's; a text model inside another config is found.
-        kept: the indices of the layers that stay, ascending.
+        config: the config of the whole model; a text model inside another config is found.
+        kept: the indices of the kept layers, ascending.
 
-    Raises ``ValueError`` (and what config classes raise) where the result is not a config of that class.
+    Raises ``ValueError`` (and the errors of config classes) if the result is not a valid config of that class.
     """
     text = config.get_text_config(decoder=True)
     layers: int = text.num_hidden_layers

@@ -1,12 +1,12 @@
-"""A block that adds nothing wherever it runs: its output projection set to zero, found by trying.
+"""Make a block add nothing in any program: set its output projection to zero, which is found by trying.
 
     view = without_blocks(anatomy, 5, attention=False, mlp=True)      # layer 5 with its attention silenced
 
-Which weights of a block come last differs by architecture, and some architectures follow a block with a norm, or add
-biases. So nothing is looked up by name: with all of a block's weights at zero it adds nothing, and each weight is
-taken back, first ones first, as long as that stays so. What is left is the fewest that must be zero, the last ones:
-in Llama ``self_attn.o_proj.weight`` or ``mlp.down_proj.weight``. The rest of the block keeps its weights, so training
-can wake it up again.
+Which weights of a block come last differs by architecture, and some architectures have a norm after a block, or biases.
+So nothing is looked up by name. First all weights of a block are set to zero, so that it adds nothing. Then weights are
+restored one by one, from the first on, as long as the block still adds nothing. The remaining zero weights are as few
+as possible and come last: in Llama ``self_attn.o_proj.weight`` or ``mlp.down_proj.weight``. All other weights of the
+block are kept, so training can make it active again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Silenced:
 
 
 def silenced(anatomy: Anatomy, index: int, *, attention: bool, mlp: bool) -> Silenced:
-    """Layer ``index`` with the blocks that are True silenced; all else is shared with the model, which stays as it is.
+    """Layer ``index`` with the blocks that are True silenced. Everything else is shared with the model, which is not
+    changed.
 
     Raises ``ExportError`` if no zero weights make the layer equal to the layer without the block.
     """
@@ -49,7 +50,7 @@ def silenced(anatomy: Anatomy, index: int, *, attention: bool, mlp: bool) -> Sil
 
 
 def probe(anatomy: Anatomy, *, windows: int, tokens: int) -> Tensor:
-    """Token ids (windows, tokens) spread over the vocabulary, the same ones every time."""
+    """Token ids (windows, tokens) spread over the vocabulary, always the same."""
     device = anatomy.model.device
     vocabulary = anatomy.model.get_input_embeddings().num_embeddings
     ids = torch.arange(windows * tokens, device=device) * 7919 + 11
@@ -82,9 +83,9 @@ def _fewest(
 
 
 def _groups(layer: nn.Module, block: Iterable[nn.Module]) -> list[list[str]]:
-    """The block's weights in the order in which to take them back; the same weight of all experts goes together.
+    """The block's weights in the order in which to restore them; the same weight of all experts forms a group.
 
-    An expert that no token of the probe went to would otherwise seem to need no zeros.
+    Otherwise an expert that no token of the probe used would seem to need no zeros.
     """
     modules = list(block)
     norms = {id(weight) for module in modules[1:] for weight in module.parameters() if weight.ndim < 2}

@@ -1,8 +1,8 @@
 """The inner loops of estimators and of scoring as machine code, for tensors in the processor's memory.
 
-Each function gives what plain torch gives (the ``..._by_torch`` function of the same estimator), several times faster.
-Nothing is compiled and numba is not imported before the first call; where numba is missing or fails, ``apply_to`` says
-no, and torch does the work.
+Each function gives the same result as plain torch (the ``..._by_torch`` function of the same estimator), several times
+faster. Before the first call nothing is compiled and numba is not imported. If numba is missing or fails, ``apply_to``
+returns False and torch does the work.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ class _Kernels(NamedTuple):
 
 
 def load() -> _Kernels | None:
-    """Compile the kernels, or read them from numba's cache; None where that cannot be done.
+    """Compile the kernels, or read them from numba's cache; None if that is not possible.
 
-    Happens by itself when first needed. To call it early, in a thread, saves the first analysis the wait.
+    This happens automatically when they are first needed. Calling it early in a thread avoids the wait in the first
+    analysis.
     """
     with _loading:
         return _load()
@@ -60,7 +61,7 @@ def apply_to(states: Tensor) -> bool:
 
 
 def apply_to_logits(logits: Tensor) -> bool:
-    """Whether :func:`add_exponentials` can take these logits. It says no rather than wait for anything to compile."""
+    """Whether :func:`add_exponentials` can take these logits. It returns False instead of waiting for a compilation."""
     known = logits.dtype in (torch.float32, torch.bfloat16) and logits.stride(-1) == 1
     return known and logits.device.type == "cpu" and _load.cache_info().currsize > 0 and _load() is not None
 
@@ -91,7 +92,7 @@ def bucket(states: Tensor, buckets: int) -> Tensor:
 
 
 def standardized(states: Tensor) -> Tensor:
-    """Every dimension of every window with mean 0 and deviation 1. float32 (windows, tokens, width), both."""
+    """Scale every dimension of every window to mean 0 and deviation 1. float32 (windows, tokens, width)."""
     windows, _, width = states.shape
     runs = -(-width // _DIMENSIONS_AT_ONCE)
     result = torch.empty_like(states)
@@ -116,7 +117,7 @@ def kth_squared_distance(products: Tensor, k: int) -> Tensor:
 def renyi(products: Tensor, alpha: float, smallest_similarity: float) -> tuple[Tensor, Tensor]:
     """Renyi entropy from Gram matrices of standardized states, float32 (windows, tokens, tokens).
 
-    Only what is on and above their diagonals is read.
+    Only values on and above their diagonals are read.
 
     Returns:
         The entropies, and the medians of the squared distances; both float64 (windows,).
@@ -134,7 +135,7 @@ def mean_cosines(*sites: Tensor) -> list[Tensor]:
     """Mean cosines between two or three sites, each float32 (windows, tokens, width).
 
     Returns:
-        Of sites x, y: [xy]. Of sites x, y, z: [xy, yz, xz]. Each float64 (windows,).
+        [xy] for sites x, y; [xy, yz, xz] for sites x, y, z. Each float64 (windows,).
     """
     windows, tokens, width = sites[0].shape
     cosines = np.full((1 if len(sites) == 2 else 3, windows * tokens), np.nan)
@@ -146,11 +147,11 @@ def mean_cosines(*sites: Tensor) -> list[Tensor]:
 
 
 def add_exponentials(logits: Tensor, first: int, maxima: Tensor, totals: Tensor, best: Tensor) -> None:
-    """Take a tile of logits into each row's running sum of exponentials, exp(maximum) * total, and its argmax.
+    """Add a tile of logits to each row's running sum of exponentials, exp(maximum) * total, and to its argmax.
 
     Args:
         logits: float32 or bfloat16, shape (rows, tile).
-        first: where in the vocabulary the tile begins.
+        first: the token id at which the tile begins.
         maxima, totals, best: the running maximum, float32, the sum of exp(logit - maximum), float64, and the token id
             of the maximum, int64, each of shape (rows,). Changed in place.
     """

@@ -1,6 +1,6 @@
-"""Where compiled kernels may be kept: only where nobody but this user can write.
+"""The directory for compiled kernels: one in which only this user can write.
 
-numba reads its cache by unpickling it, which runs what is there. So a directory that others can write to is not used.
+numba reads its cache by unpickling it, which can run code. So a directory to which others can write is not used.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from entviz.cache_directory import cache_directory
 
 @contextmanager
 def private_cache(function: Callable[..., Any]) -> Iterator[bool]:
-    """Within the block, numba keeps this function where only this user can write.
+    """Within the block, numba caches functions in a directory in which only this user can write.
 
-    That is where it would by itself, if only this user can write there, and else a directory of entviz's own. The value
-    says whether there is such a place.
+    That is numba's default directory if only this user can write there, otherwise a directory of entviz. The value says
+    whether there is such a directory.
     """
     if only_owner_writes(Path(FunctionCache(function).cache_path)):
         yield True
@@ -38,7 +38,7 @@ def private_cache(function: Callable[..., Any]) -> Iterator[bool]:
 
 
 def only_owner_writes(directory: Path) -> bool:
-    """Whether nobody but this user and root can change what a directory holds, or put another one in its place."""
+    """Whether only this user and root can change a directory's content or replace the directory."""
     if os.name != "posix":
         return True  # a user's directories are the user's own there; modes say nothing
     directory = directory.resolve()
@@ -47,7 +47,7 @@ def only_owner_writes(directory: Path) -> bool:
             return False
         for above in directory.parents:
             status = above.stat()
-            # In a sticky directory such as /tmp, only its owner renames a file.
+            # In a sticky directory such as /tmp, only the owner of a file can rename it.
             if not _is_ours(status) and not (status.st_mode & stat.S_ISVTX and status.st_uid in _trusted()):
                 return False
         closed = not directory.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)  # nobody else reaches the files

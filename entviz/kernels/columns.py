@@ -1,9 +1,9 @@
-"""Kernels that go down the columns of a window: one item is a run of neighbouring dimensions of one window.
+"""Kernels over the columns of a window: one item is a run of neighbouring dimensions of one window.
 
-Windows have ``items_each`` items, of ``run`` dimensions each but for the last.
+Each window has ``items_each`` items of ``run`` dimensions each; the last item may be smaller.
 
-States lie in memory token after token, so a run of dimensions is read row by row: every read is contiguous and every
-loop over the run becomes vector instructions.
+States are stored token after token, so a run of dimensions is read row by row. Every read is contiguous and every loop
+over the run becomes vector instructions.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from entviz.kernels.compiling import kernel
 def _sum_of_count_log_count(
     states: np.ndarray, first: int, run: int, buckets: int, count_log_count: np.ndarray
 ) -> float:
-    """Sum over dimensions first..first+run and buckets of c log c, c the tokens in the bucket; NaN if not finite."""
+    """The sum of c log c over dimensions first..first+run and buckets, c the number of tokens in a bucket; NaN if a
+    value is not finite.
+    """
     tokens = states.shape[0]
     lowest = np.empty(run, np.float32)
     highest = np.empty(run, np.float32)
-    # x * 0 is 0 for a finite x and NaN for any other: minimum and maximum alone would step over a NaN.
+    # x * 0 is 0 for a finite x and NaN for any other: minimum and maximum alone would miss a NaN.
     nothing = np.zeros(run, np.float32)
     for j in range(run):
         lowest[j] = states[0, first + j]
@@ -69,7 +71,7 @@ def count(
     count_log_count: np.ndarray,
     totals: np.ndarray,
 ) -> None:
-    """Per item the sum of c log c over its dimensions and their buckets: totals, of shape (windows, items_each)."""
+    """For each item the sum of c log c over its dimensions and buckets: totals, of shape (windows, items_each)."""
     width = states.shape[2]
     for item in range(first_item, last_item):
         window, part = item // items_each, item % items_each

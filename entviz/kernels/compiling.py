@@ -1,9 +1,9 @@
-"""How kernels are compiled: functions of arrays, for exactly these types, that let go of Python's lock.
+"""How kernels are compiled: functions of arrays of exactly given types, which release Python's lock.
 
-A kernel's first two arguments say from which item to which it works. Arrays of another type or layout are refused, so
-that no kernel reads or writes beyond them.
+A kernel's first two arguments are the first item and the end of its range of items. Arrays of another type or layout
+are refused, so that no kernel reads or writes beyond them.
 
-What is here becomes part of every kernel, and numba's cache notices a change of the kernel's own file only: after a
+The code here becomes part of every kernel, but numba's cache notices only changes of the kernel's own file. After a
 change here, touch those files.
 """
 
@@ -23,9 +23,9 @@ _intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic  # numba says no typ
 
 
 def kernel(*arguments: str) -> Callable[[Callable[..., None]], Any]:
-    """Compile a kernel with such arguments after its first two, or take it from numba's cache.
+    """Compile a kernel with arguments of these types after its first two, or take it from numba's cache.
 
-    The cache is beside this file or in the user's cache directory, and never where others can write.
+    The cache is beside this file or in the user's cache directory, and never in a directory in which others can write.
     """
     signature = f"void({', '.join(('int64', 'int64', *arguments))})"
 

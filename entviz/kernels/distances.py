@@ -1,7 +1,7 @@
-"""Kernels that read distances off a Gram matrix and never write them down: |x - y|^2 = <x, x> + <y, y> - 2 <x, y>.
+"""Kernels that compute distances from a Gram matrix without storing them: |x - y|^2 = <x, x> + <y, y> - 2 <x, y>.
 
-Selection counts how many values lie below a threshold and halves the interval: each count is one pass of vector
-instructions over values that are in the nearest cache, and about ten passes do.
+The k-th smallest value is found by bisection: the values below a threshold are counted and the interval is halved. Each
+count is one pass of vector instructions over values in the fastest cache, and about ten passes are enough.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _BITS_OF_INFINITY = np.int32(0x7F800000)
 
 @njit(error_model="numpy")
 def _smallest(bits: np.ndarray, values: int, rank: int) -> np.int32:
-    """The rank-th smallest (from 1) of non-negative float32 values, as bits: their order is that of the values.
+    """The rank-th smallest (from 1) of non-negative float32 values, as bits, whose order is that of the values.
 
-    Infinities are not counted; there must be at least ``rank`` others.
+    Infinities are not counted; there must be at least ``rank`` other values.
     """
     low, high = np.int32(0x7FFFFFFF), np.int32(0)
     for i in range(values):
@@ -46,7 +46,7 @@ def _smallest(bits: np.ndarray, values: int, rank: int) -> np.int32:
 
 @njit(error_model="numpy")
 def _norms(products: np.ndarray, norms: np.ndarray) -> bool:
-    """Copy the diagonal; whether all of it is finite."""
+    """Copy the diagonal, and return whether all of it is finite."""
     finite = True
     for i in range(norms.size):
         norms[i] = products[i, i]
@@ -64,7 +64,7 @@ def _squares(products: np.ndarray, norm: float, norms: np.ndarray, first: int, s
 
 @kernel("float32[:, :, ::1]", "int64", "float32[:, ::1]")
 def kth_nearest(first_token: int, last_token: int, products: np.ndarray, k: int, nearest: np.ndarray) -> None:
-    """Per token of all windows the squared distance to its k-th nearest other; NaN in a window that is not finite."""
+    """For each token the squared distance to its k-th nearest other token; NaN in a window that is not finite."""
     tokens = products.shape[1]
     norms = np.empty(tokens, np.float32)
     squares = np.empty(tokens, np.float32)
@@ -128,7 +128,7 @@ def _renyi(products: np.ndarray, alpha: float, smallest_similarity: float) -> tu
     for i in range(tokens - 1):
         _squares(products[i], norms[i], norms, i + 1, pairs[offset : offset + tokens - i - 1])
         offset += tokens - i - 1
-    # Of all n^2 distances n are zero and every other is there twice. Squaring keeps their order.
+    # Of all n^2 distances n are zero and every other one occurs twice. Squaring keeps their order.
     rank = ((tokens * tokens + 1) // 2 - tokens + 1) // 2
     median = np.float32(0)
     if rank > 0:

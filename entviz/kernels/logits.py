@@ -1,7 +1,7 @@
 """Kernels that add a tile of logits to the running log-sum-exp and argmax of each row; one item is a row.
 
-A row's part of a tile is read three times, from the nearest caches: for its maximum, for the exponentials, and, only
-where the maximum is new, up to the place where it stands.
+A row's part of a tile is read up to three times from the fastest caches: for its maximum, for the exponentials, and, if
+the maximum is new, to find its position.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _take_in(
 
 @njit(error_model="numpy")
 def _widen(bits: np.ndarray, logits: np.ndarray) -> None:
-    """bfloat16, given as its bits, to float32, of which it is the upper half."""
+    """Convert bfloat16, given as its bits, to float32; the bits are the upper half of a float32."""
     for i in range(bits.size):
         logits[i] = float32_of_bits(np.int32(bits[i]) << np.int32(16))
 
@@ -88,7 +88,7 @@ def float32(
     totals: np.ndarray,
     best: np.ndarray,
 ) -> None:
-    """Logits in float32: ``tile`` of them a row, and ``stride`` from one row to the next."""
+    """Logits in float32: ``tile`` logits in each row, with ``stride`` from one row to the next."""
     for row in range(first_row, last_row):
         _take_in(logits[row * stride : row * stride + tile], first, row, maxima, totals, best)
 

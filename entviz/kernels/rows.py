@@ -1,4 +1,4 @@
-"""Kernels that go along the rows of several sites at once: one item is a token."""
+"""Kernels over the rows of several sites at once: one item is a token."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _norm(square: float) -> float:
 
 @kernel("float32[:, ::1]", "float32[:, ::1]", "float64[:, ::1]")
 def cosines_of_two(first: int, last: int, x: np.ndarray, y: np.ndarray, cosines: np.ndarray) -> None:
-    """Per token the cosine of x and y. Sites are of shape (tokens, width), cosines (1, tokens)."""
+    """For each token the cosine of x and y. Sites have shape (tokens, width), cosines (1, tokens)."""
     for token in range(first, last):
         xx, yy, xy = _products_of_two(x[token], y[token], x.shape[1])
         cosines[0, token] = xy / (_norm(xx) * _norm(yy))
@@ -53,7 +53,7 @@ def cosines_of_two(first: int, last: int, x: np.ndarray, y: np.ndarray, cosines:
 def cosines_of_three(
     first: int, last: int, x: np.ndarray, y: np.ndarray, z: np.ndarray, cosines: np.ndarray
 ) -> None:
-    """Per token the cosines of x and y, of y and z, and of x and z, each state read once; cosines (3, tokens)."""
+    """For each token the cosines of x and y, y and z, and x and z, reading each state once; cosines (3, tokens)."""
     for token in range(first, last):
         xx, yy, zz, xy, yz, xz = _products_of_three(x[token], y[token], z[token], x.shape[1])
         cosines[0, token] = xy / (_norm(xx) * _norm(yy))

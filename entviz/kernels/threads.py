@@ -1,9 +1,9 @@
-"""Threads for kernels: this one, and helpers that all callers share.
+"""Threads for kernels: the calling thread, and helper threads that all callers share.
 
-A kernel lets go of Python's lock, so threads of Python are enough, and any number of callers may come at once. numba's
-own parallel loops are not used: their safe layers need a library that not every machine has (``tbb``, or one certain
-file of GNU OpenMP, which then is a second one beside torch's), and the one that is always there aborts the process
-when two threads come at once.
+A kernel releases Python's lock, so Python threads are sufficient, and any number of threads can call kernels at the
+same time. numba's own parallel loops are not used: their thread-safe layers need a library that not every machine has
+(``tbb``, or a certain file of GNU OpenMP, which would be a second one beside torch's), and the layer that is always
+available aborts the process if two threads use it at the same time.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 import torch
 
-# Waking another thread costs about as much as looking at so many numbers.
+# Waking another thread costs about as much as reading this many numbers.
 NUMBERS_WORTH_A_THREAD = 32768
 
 
 def run(kernel: Callable[..., None], items: int, work: int, *arguments: Any) -> None:
-    """Call ``kernel(first, last, *arguments)`` for ranges that together are all items, and return when all are done.
+    """Call ``kernel(first, last, *arguments)`` for ranges that together cover all items, and return when all are done.
 
     Args:
-        kernel: a compiled function that changes nothing but what belongs to its items.
-        items: how many there are.
-        work: about how many numbers there are to look at; few are not worth a second thread.
+        kernel: a compiled function that changes only data of its own items.
+        items: the number of items.
+        work: the approximate number of numbers to read; for few numbers no second thread is used.
         arguments: arrays and numbers.
     """
     threads = max(1, min(torch.get_num_threads(), items, work // NUMBERS_WORTH_A_THREAD))

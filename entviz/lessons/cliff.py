@@ -1,4 +1,4 @@
-"""A stage that is one block long: where a bucket curve falls in a single step, and what speaks for one far-out token.
+"""A stage of a single block: a bucket curve that falls in one step, and the evidence that one outlying token causes it.
 
 ::
 
@@ -33,7 +33,7 @@ class Cliff:
 
 
 def cliff(analysis: "Analysis") -> Cliff | None:
-    """Find it; None where bucket entropy has no two stages, does not fall, or falls over several blocks.
+    """The cliff; None if bucket entropy has no two stages, does not fall, or falls over several blocks.
 
     The analysis must hold bucket and knn at the levels attn and mlp.
     """
@@ -54,7 +54,7 @@ def cliff(analysis: "Analysis") -> Cliff | None:
 
 
 def sentence(found: Cliff) -> str:
-    """What a cliff may mean, for the screen.
+    """A text for the screen on what a cliff may mean.
 
     Source: Sun et al. 2024, "Massive Activations in Large Language Models" (arXiv 2402.17762).
     """

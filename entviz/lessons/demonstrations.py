@@ -1,4 +1,4 @@
-"""What each estimator makes of a small sample, with the parts that a picture of it needs.
+"""Each estimator's result on a small sample, with the parts that a picture needs.
 
 ::
 
@@ -35,7 +35,7 @@ class Histogram:
 def histogram(values: np.ndarray, buckets: int) -> Histogram:
     """Count ``values``, float32 (n,), in equal-width buckets from the smallest to the largest."""
     low, high = values.min(), values.max()
-    # In float32, as the estimator does it, so that the bars and the entropy never disagree about a value on an edge.
+    # In float32, like the estimator, so that the bars and the entropy never disagree about a value on an edge.
     scale = np.float32(buckets) / (high - low) if high > low else np.float32(0)
     index = np.clip(((values - low) * scale).astype(np.int64), 0, buckets - 1)
     return Histogram(
@@ -51,8 +51,8 @@ def histogram(values: np.ndarray, buckets: int) -> Histogram:
 class Neighbours:
     """Nearest-neighbour entropy of n points of two dimensions.
 
-    ``points`` (n, 2); ``radii`` (n,), each point's distance to its k-th nearest other one, ``kth`` (n,), which has
-    that index; ``entropy`` in nats.
+    ``points`` (n, 2); ``radii`` (n,), each point's distance to its k-th nearest other point; ``kth`` (n,), the index of
+    that point; ``entropy`` in nats.
     """
 
     points: np.ndarray
@@ -82,7 +82,7 @@ class Similarities:
     """Rényi entropy of n points of two dimensions.
 
     ``points`` (n, 2) as given; ``distances`` (n, n) between the standardized points, ``scale`` their median;
-    ``kernel`` (n, n) the similarities K from 0 to 1; ``powers`` (n, n) K^(alpha-1), of which the entropy is made;
+    ``kernel`` (n, n) the similarities K from 0 to 1; ``powers`` (n, n) K^(alpha-1), from which the entropy is computed;
     ``entropy`` in nats.
     """
 
@@ -117,8 +117,8 @@ def similarities(points: np.ndarray, alpha: float) -> Similarities:
 class Turn:
     """How far a block turns one hidden state of two dimensions.
 
-    ``before``, ``added``, ``after`` (2,), the last the sum of the others; ``angle`` in degrees between before and
-    after, NaN if one of them has no direction; ``importance``, 1 - cosine, from 0 to 2.
+    ``before``, ``added`` and their sum ``after``, each (2,); ``angle`` in degrees between before and after, NaN if one
+    of them has no direction; ``importance``, 1 - cosine, from 0 to 2.
     """
 
     before: np.ndarray
@@ -134,7 +134,7 @@ def turn(direction: float, length: float) -> Turn:
     added = length * np.array([math.cos(math.radians(direction)), math.sin(math.radians(direction))])
     after = before + added
     size = float(np.hypot(*after))
-    # Rounding leaves about 1e-16 where the two cancel.
+    # If the two cancel, rounding leaves about 1e-16.
     angle = math.degrees(math.atan2(abs(after[1]), after[0])) if size > 1e-9 else math.nan
     after = after if size > 1e-9 else np.zeros(2)
     importance = float(cosine_importance(_window(before[None]), _window(after[None])))

@@ -1,4 +1,4 @@
-"""Exercises: blocks to drop, chosen by what was measured of them, and what dropping them then really costs.
+"""Exercises: blocks to drop, chosen by their measured values, and the measured cost of dropping them.
 
 ::
 
@@ -6,8 +6,8 @@
         exercise.question, [choice.drop for choice in exercise.choices]
     answer_to(exercise, evaluations)          # once each choice was evaluated
 
-Nothing here is written for one model: blocks are picked by rule from an analysis, and what is said of the outcome
-depends on the outcome.
+Nothing here is written for one model: blocks are selected by a rule from an analysis, and the explanation depends on
+the measured outcome.
 """
 
 import math
@@ -32,7 +32,7 @@ BUDGETS: Final = (2, 4, 8, 12)
 
 @dataclass(frozen=True)
 class ExerciseChoice:
-    """One thing to drop: what to call it, the prune set as text, and what was measured of it, in a few words."""
+    """One choice: its title, the prune set as text, and its measured value in a few words."""
 
     title: str
     drop: str
@@ -41,10 +41,10 @@ class ExerciseChoice:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A question about two or three choices, and why the answer is as it is, for each answer there can be.
+    """A question about two or three choices, with an explanation for each possible answer.
 
-    ``expected`` is the choice that the criterion in question calls cheapest; ``why_expected`` explains the outcome
-    if that one is indeed among the cheapest, ``why_not`` if another is cheaper.
+    ``expected`` is the choice that the criterion ranks as cheapest; ``why_expected`` explains the outcome if that
+    choice is among the cheapest, ``why_not`` if another is cheaper.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Exercise:
 
 @dataclass(frozen=True)
 class ChoiceCost:
-    """What a choice costs on a text: loss added a token against dense, and half its 95% interval, both nats."""
+    """The cost of a choice on a text: the loss increase over dense and half its 95% interval, both in nats a token."""
 
     added: float
     reach: float
@@ -75,7 +75,7 @@ def exercises(analysis: "Analysis", budget: int = 8) -> tuple[Exercise, ...]:
 
 
 def first_to_go(analysis: "Analysis") -> Exercise:
-    """The attention that adds least entropy, the same with the first and last layers protected, and the one that
+    """The attention that adds least entropy, the same with the first and last layers protected, and the attention that
     adds most.
     """
     rows = _rows(analysis, "knn", "attn")
@@ -132,7 +132,7 @@ def compressor(analysis: "Analysis") -> Exercise:
 
 
 def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
-    """As many attentions as ``budget`` says, chosen by KNN entropy increase and by cosine importance."""
+    """``budget`` attentions, chosen by KNN entropy increase and by cosine importance."""
     first, last = _free_layers(analysis.layers)
     protect = (first, analysis.layers - 1 - last)
     budget = min(budget, last - first + 1)
@@ -171,7 +171,7 @@ def two_criteria(analysis: "Analysis", budget: int) -> Exercise:
 
 
 def cost(evaluation: "Evaluation") -> ChoiceCost:
-    """What dropping costs, with the interval of the paired difference."""
+    """The cost of dropping, with the interval of the paired difference."""
     increase = evaluation.nll_increase
     return ChoiceCost(
         added=increase.mean,
@@ -183,7 +183,7 @@ def cost(evaluation: "Evaluation") -> ChoiceCost:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out of an exercise, and why, each as text; ``why`` is empty if nothing came out."""
+    """The outcome of an exercise and its explanation, as text; ``why`` is empty if there is no clear outcome."""
 
     said: str
     why: str = ""
@@ -225,6 +225,6 @@ def _rows(analysis: "Analysis", metric: str, kind: str) -> pd.DataFrame:
 
 
 def _free_layers(layers: int) -> tuple[int, int]:
-    """The first and last layer that the authors' code may drop from; all where that would leave none."""
+    """The first and last layer from which the authors' code may drop; all layers if no layer would be left."""
     first, last = EntroDrop.protection
     return (first, layers - 1 - last) if layers > first + last else (0, layers - 1)

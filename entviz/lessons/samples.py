@@ -31,7 +31,7 @@ SHAPES: Final = tuple(_SHAPES)  # each of mean 0 and deviation 1
 def line(shape: str, count: int, seed: int, far: float | None = None) -> np.ndarray:
     """Values of one dimension, float32 (count,), from a distribution of mean 0 and standard deviation 1.
 
-    ``shape`` is one of ``SHAPES``. With ``far`` given, the first value is that instead: one token unlike the others.
+    ``shape`` is one of ``SHAPES``. If ``far`` is given, it replaces the first value: one token unlike the others.
     """
     values = _SHAPES[shape](np.random.default_rng(seed), count)
     if far is not None:
@@ -45,10 +45,10 @@ def plane(count: int, seed: int) -> np.ndarray:
 
 
 def groups(count: int, seed: int, number: int, apart: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points in equally large groups whose centres lie ``apart`` from one another on a circle.
+    """Points in groups of equal size, with centres on a circle.
 
-    Returns the points, float32 (count, 2), and the group of each from 0, (count,), in order of group. Neighbouring
-    centres are ``apart`` deviations of a group apart.
+    The distance of neighbouring centres is ``apart`` times the deviation of a group. Returns the points, float32
+    (count, 2), and the group of each from 0, (count,), in order of group.
     """
     group = np.arange(count) * number // count
     radius = apart / (2 * np.sin(np.pi / number)) if number > 1 else 0.0

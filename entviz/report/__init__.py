@@ -4,8 +4,8 @@
     Path("analysis.html").write_text(of_analysis(analysis, about), encoding="utf-8")
     document("My view", "On the news passage", [Section("Curve", "What it shows.", figure=curve)])
 
-Everything is inside: plotly.js once, the figures as data, the tables, the text that was measured. All words are
-escaped, and the file forbids itself to load anything.
+The file contains everything: plotly.js once, the figures as data, the tables, and the measured text. All text is
+escaped, and the file's policy does not allow it to load anything.
 """
 
 from entviz.report.command import About

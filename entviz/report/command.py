@@ -1,4 +1,4 @@
-"""What a report is about, and the command line that computes the same numbers again.
+"""The subject of a report, and the command line that computes the same numbers again.
 
 command(about, "evaluate", {"--windows": 4, "--window-length": 128, "--drop": "attn.5"})
 """
@@ -18,17 +18,17 @@ TEXT_FILE = "text.txt"  # the name under which a report gives away the text that
 
 @dataclass(frozen=True)
 class About:
-    """What was measured on.
+    """The model and text of a report.
 
     Attributes:
-        model: the name the model was asked for by.
+        model: the name of the model, as the user gave it.
         text: the text whose windows were measured.
         text_title: the text in a few words, such as "the news passage".
-        program: what computed it; this program if left out.
-        created: when, in seconds since 1970, UTC; None if unknown.
-        weights: the number type that the weights were loaded in, where it was not float32.
-        device: where it ran, where that was asked for.
-        begin: whether texts began as the model's tokenizer has it.
+        program: the program that computed it; this program by default.
+        created: the time in seconds since 1970, UTC; None if unknown.
+        weights: the number type of the loaded weights, if it was not float32.
+        device: the device it ran on, if the user chose one.
+        begin: whether texts began with the tokenizer's beginning token.
     """
 
     model: str
@@ -52,9 +52,9 @@ class About:
 def command(about: About, name: str, options: Mapping[str, Any], *, text: bool = True) -> str:
     """A shell command line. With ``text`` it reads ``TEXT_FILE``.
 
-    Options that are None, False or empty are left out; one that is True stands without a value.
+    Options that are None, False or empty are left out; an option that is True has no value.
 
-    Empty where a text is needed and it is not known.
+    The result is empty if a text is needed and it is not known.
     """
     if text and not about.text:
         return ""

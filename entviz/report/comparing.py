@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any] | None = None) -> str:
-    """Criteria at budgets: quality against what is left, and all numbers.
+    """Criteria at budgets: quality against the share of the model that is kept, and all numbers.
 
-    ``asked`` are the options of :class:`entviz.studies.comparison.Compare`, and ``about`` is the text that the
-    criteria chose by; without the former the report names no command.
+    ``asked`` are the options of :class:`entviz.studies.comparison.Compare`; without them the report names no command.
+    ``about`` describes the text that the criteria chose by.
     """
     from entviz.comparison.grid.result import PER_WINDOW
     from entviz.comparison.grid.verdict import verdict
@@ -62,7 +62,7 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
 
 
 def of_contrast(contrast: Contrast, about: About, windows: int, window_length: int) -> str:
-    """What each block costs within one prune set and within another. No command gives the same numbers."""
+    """The cost of each block within one prune set and within another. No command gives the same numbers."""
     from entviz.figures.comparison import block_costs
 
     said = (
@@ -108,7 +108,7 @@ def _timed(asked: Mapping[str, Any]) -> bool:
 
 
 def _again(comparison: Comparison, about: About, asked: Mapping[str, Any]) -> str:
-    """The command that gives the same, empty if there is none."""
+    """The command that gives the same numbers; empty if there is none."""
     chosen_by, measured = comparison.calibration_windows, comparison.windows
     same = comparison.overlap and (chosen_by, measured) == (1, 1)  # a single window does both
     if (

@@ -1,9 +1,9 @@
-"""Sections in, one HTML file out: figures that can be zoomed and pointed at, tables, words; nothing is fetched.
+"""Write sections into one HTML file with interactive figures, tables and text. The file loads nothing.
 
     document("Entropy", "On the news passage", [Section("Curve", "It turns at layer 11.", figure=figure)])
 
-The file follows the reader's light or dark setting. Its content security policy allows what is inside it and nothing
-else, so that neither a fault of ours nor a text that someone typed can make it load anything.
+The file follows the reader's light or dark setting. Its content security policy allows only what is inside the file, so
+that neither a fault in entviz nor a text that a user typed can make it load anything.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _CLEAR = "rgba(0,0,0,0)"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report; what is None or empty is left out, and the rest comes in this order.
+    """A part of a report. Attributes that are None or empty are left out; the others are shown in this order.
 
     Attributes:
-        heading, text: words, which are escaped. An empty line in ``text`` begins a new paragraph.
+        heading, text: plain text, which is escaped. An empty line in ``text`` begins a new paragraph.
         figure: a plotly figure.
-        html: HTML of our own making, such as ``figures.tokens.marked_text``; it is not escaped.
-        table: its numbers are rounded to about four digits. At most 5000 rows are shown.
-        code: a command or a text to be shown as it is.
-        folded: whether ``code`` is folded away at first.
+        html: HTML made by entviz, such as ``figures.tokens.marked_text``; it is not escaped.
+        table: a table. Its numbers are rounded to about four digits, and at most 5000 rows are shown.
+        code: a command or a text to be shown unchanged.
+        folded: whether ``code`` is folded at first.
         download: a file's name and content, offered below.
     """
 
@@ -58,7 +58,7 @@ class Section:
 
 
 def document(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """The report as HTML in UTF-8, 5 MB and what the figures hold. Written by ``Path.write_text(..., "utf-8")``."""
+    """The report as HTML: 5 MB and the data of the figures. Write it with ``Path.write_text(..., "utf-8")``."""
     drawn = any(section.figure is not None for section in sections)
     body = "".join(_section(section, index) for index, section in enumerate(sections))
     scripts = f"<script>{_plotly()}</script><script>{_part('figures.js')}</script>" if drawn else ""
@@ -123,7 +123,7 @@ def _table(table: pd.DataFrame) -> str:
 
 
 def _in_script(text: str) -> str:
-    """JSON that cannot end the script element it stands in, whatever words it holds."""
+    """JSON that cannot end the script element around it, whatever text it contains."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -1,4 +1,4 @@
-"""What every report says: what was measured on what, and how to get the same numbers again."""
+"""The part common to all reports: what was measured on which model and text, and how to get the same numbers again."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def title_of(text: str | None, description: str) -> str:
 
 
 def measured_on(about: About, windows: int, length: int, notes: Sequence[str]) -> str:
-    """The model, the text and how much of it, as a sentence, and what has to be known about how it was read."""
+    """The model, the text and the amount of text as a sentence, with notes on how the text was read."""
     return " ".join([f"{about.model_title} on {about.text_title}, {of_windows(windows, length)}.", *notes])
 
 
 def ending(about: About, again: str, note: str = "", *, from_start: bool = True) -> list[Section]:
-    """What computed it, how to compute it again, and the text.
+    """The sections on the program that computed a result, how to compute it again, and the text.
 
     Args:
-        about: what was measured on.
+        about: the model and text of the report.
         again: the command line that gives the same numbers; empty if none does.
         note: a sentence about that command.
         from_start: whether the windows are the text's first ones.

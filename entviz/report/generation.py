@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def of_generation(
     generation: Generation, about: About, max_new_tokens: int | None = None, *, cached: bool = True
 ) -> str:
-    """A greedy continuation; ``about.text`` is the prompt. ``cached`` says whether keys and values were kept."""
+    """A greedy continuation; ``about.text`` is the prompt. ``cached`` says whether keys and values were cached."""
     from entviz.figures.generation import speeds
 
     sections = [

@@ -23,7 +23,7 @@ _SCOPES = {"all": "every block", "inner": "without the first two layers and the 
 
 
 def of_trust(trust: Trust, about: About, dtype: str = "float32") -> str:
-    """Each criterion's scores against the measured damage. ``dtype`` is the number type blocks were left out in."""
+    """Each criterion's scores against the measured damage. ``dtype`` is the number type of the pruned models."""
     from entviz.comparison.trust.verdict import between, signed, verdict
     from entviz.figures import trust as drawn
 
@@ -76,7 +76,7 @@ def of_trust(trust: Trust, about: About, dtype: str = "float32") -> str:
 def of_interactions(
     interactions: Interactions, about: About, blocks: Sequence[str] | None = None, dtype: str = "float32"
 ) -> str:
-    """What pairs cost beyond their sum. ``blocks`` are those asked for by name, None for all of the level."""
+    """The cost of pairs beyond their sum. ``blocks`` are the blocks chosen by name, None for all of the level."""
     from entviz.figures import interactions as drawn
     from entviz.figures.trust import DAMAGE_TITLES
     from entviz.words.phrases import number

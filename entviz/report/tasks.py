@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def of_score(result: TaskResult, about: About, limit: int | None = None) -> str:
     """Accuracy without the dropped blocks, and every item.
 
-    ``about.text`` is the task's fingerprint, or the name of a task of the hub; ``limit`` is how many items were asked
-    for.
+    ``about.text`` is the task's fingerprint, or the name of a task of the hub; ``limit`` is the requested number of
+    items.
     """
     from entviz.figures.tasks import accuracy_chart, headline, item_table
 
@@ -50,14 +50,15 @@ def of_score(result: TaskResult, about: About, limit: int | None = None) -> str:
         asked = {"--task": result.task, "--limit": limit, "--drop": str(result.drop), "--dtype": result.dtype}
         again = command(about, "evaluate", asked, text=False)
     subtitle = " ".join([f"{about.model_title} on {about.text_title}, in {result.dtype}.", *result.notes])
-    # There is no text to show: what stands in its place tells tasks apart.
+    # There is no text to show: ``about.text`` only identifies the task.
     return document("Task accuracy", subtitle, [*sections, *ending(replace(about, text=""), again)])
 
 
 def is_known(name: str, fingerprint: str) -> bool:
-    """Whether a command that is given the name reads this very task.
+    """Whether a command with this name reads exactly this task.
 
-    ``fingerprint`` is the task's, or the name itself for a task of the hub. A file of one's own may have any name.
+    ``fingerprint`` is the task's fingerprint, or the name itself for a task of the hub. A user's own file can have any
+    name.
     """
     if name in BUILT_IN:
         return read_task(name).fingerprint == fingerprint

@@ -1,4 +1,4 @@
-"""The report of a stored result of a kind that this version does not know, as a newer version may have kept."""
+"""The report of a stored result of a kind that this version does not know, for example from a newer version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from entviz.report.ending import ending
 
 
 def unknown_kind(kind: str, about: About) -> str:
-    """What is known of the result, and that this version cannot show it."""
+    """Everything known about the result, and a sentence that this version cannot show it."""
     said = (
         f"This version of entviz knows no result of the kind “{kind}”, so it cannot show this one. Open it with the "
         "version that computed it, named below, or a later one."

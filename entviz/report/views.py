@@ -1,4 +1,4 @@
-"""The reports of an analysis and an evaluation: figures, numbers, what they are of and how to get them again.
+"""The reports of an analysis and an evaluation: figures, numbers, their model and text, and how to get them again.
 
 of_evaluation(evaluation, pieces, About("smollm2-135m", text, "the news passage"))
 """
@@ -69,10 +69,10 @@ def of_analysis(
 
 
 def of_evaluation(evaluation: Evaluation, pieces: Sequence[Sequence[str]] | None, about: About) -> str:
-    """What a prune set costs.
+    """The cost of a prune set.
 
-    ``pieces`` is what each token of the evaluation's windows says, one list a window; without it the report has no
-    coloured text and no loss at each position.
+    ``pieces`` holds the text of each token of the evaluation's windows, one list for each window. Without it the report
+    has no coloured text and no loss at each position.
     """
     length = evaluation.window_length
     cards = pd.DataFrame(

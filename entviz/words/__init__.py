@@ -1,4 +1,4 @@
-"""Words and numbers in text that people read."""
+"""Words and numbers in text for readers."""
 
-# So a change here leaves stored results valid: see entviz/store/source.py.
+# A change here therefore leaves stored results valid: see entviz/store/source.py.
 MAKES_NO_NUMBERS = True

@@ -1,4 +1,4 @@
-"""What kinds of blocks, and the levels at which they are dropped, are called.
+"""The names of kinds of blocks, and of the levels at which blocks are dropped.
 
 kind_title("attn"), LEVEL_TITLES["attn"], level_nouns("attn", 1)     # ("Attention", "Attentions", "attention")
 """
@@ -11,7 +11,7 @@ KIND_TITLES: Final[dict[str, str]] = {
     "mlp": "MLP",
     "embed": "Embedding",
 }
-# Above what there are many of, as in a picker.
+# As a heading above several blocks, for example in a picker.
 LEVEL_TITLES: Final[dict[str, str]] = {
     "layer": "Layers",
     "attn": "Attentions",

@@ -9,9 +9,9 @@ from entviz.estimators import METRICS, base, metric_of
 
 
 def metric_title(spec: str, noun: str | None = None, *, sentence: bool = False) -> str:
-    """A metric's title with its options, as :meth:`entviz.estimators.Metric.titled` has it.
+    """A metric's title with its options, as given by :meth:`entviz.estimators.Metric.titled`.
 
-    A stored result may have a metric that is not known here: it is called by its spec.
+    A stored result can have a metric that this version does not know: its title is then its spec.
     """
     try:
         return metric_of(spec).titled(noun, sentence=sentence)
@@ -20,18 +20,18 @@ def metric_title(spec: str, noun: str | None = None, *, sentence: bool = False) 
 
 
 def unit_of(spec: str) -> str:
-    """The unit of a metric's values; empty for a metric that is not known here."""
+    """The unit of a metric's values; empty for an unknown metric."""
     kind = METRICS.get(base(spec))
     return kind.unit if kind else ""
 
 
 def axis_title(spec: str) -> str:
-    """What stands at the axis of a chart of a metric's values."""
+    """The axis title of a chart of a metric's values."""
     kind = METRICS.get(base(spec))
     return kind.axis_title if kind else spec
 
 
 def complement_title(spec: str) -> str:
-    """What 1 minus a metric's value is; empty where that means nothing."""
+    """The name of 1 minus a metric's value; empty if that has no meaning."""
     kind = METRICS.get(base(spec))
     return getattr(kind, "complement", "")

@@ -12,25 +12,25 @@ from collections.abc import Sequence
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as they stand in a sentence: "bucket, knn and renyi"; empty if there are none."""
+    """Names as a list in a sentence: "bucket, knn and renyi"; empty if there are none."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """Names as :func:`listed` has them, of which ``most`` are named: "bucket, knn and 2 more"."""
+    """The first ``most`` names as a list in a sentence, and the number of the rest: "bucket, knn and 2 more"."""
     rest = len(names) - most
     return listed([*names[:most], f"{rest} more"] if rest > 0 else names)
 
 
 def counted(count: int, noun: str) -> str:
-    """A number of things, of a noun whose plural has an s: "1 window", "4 windows"."""
+    """A count with a noun whose plural ends in s: "1 window", "4 windows"."""
     return f"{count:,} {noun if count == 1 else f'{noun}s'}"
 
 
 def of_windows(count: int, length: int) -> str:
-    """How much text: "4 windows of 128 tokens"."""
+    """An amount of text: "4 windows of 128 tokens"."""
     return f"{counted(count, 'window')} of {length} tokens"
 
 
@@ -41,9 +41,9 @@ def shortened(text: str, most: int = 80) -> str:
 
 
 def decimals(value: float, places: int, *, sign: bool = False) -> str:
-    """A value with so many decimals, a real minus sign, and a plus if asked for; "–" if it is not a number.
+    """A value with ``places`` decimals, a real minus sign, and a plus sign with ``sign``; "–" for NaN.
 
-    What rounds to 0 has no minus.
+    A value that rounds to 0 has no minus sign.
     """
     if math.isnan(value):
         return "–"
@@ -53,7 +53,7 @@ def decimals(value: float, places: int, *, sign: bool = False) -> str:
 
 
 def number(value: float, *, sign: bool = False) -> str:
-    """A value for the screen with about four significant digits, a real minus sign, and a plus if asked for."""
+    """A value for the screen with about four significant digits, a real minus sign, and a plus sign with ``sign``."""
     size = abs(value)
     if math.isinf(size):
         text = "∞"
