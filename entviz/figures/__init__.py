@@ -1,4 +1,4 @@
-"""Tables in, plotly figures out: nothing here measures, loads or knows Streamlit.
+"""Make plotly figures from tables. Nothing in this package measures, loads models or uses Streamlit.
 
 ::
 

@@ -2,11 +2,11 @@
 
 ::
 
-    quality_chart(comparison, "perplexity", "parameters_kept")   # lines a criterion, Pareto front marked
+    quality_chart(comparison, "perplexity", "parameters_kept")   # a line per criterion, Pareto front marked
     overlap_board(PruneSet.parse("attn.5"), PruneSet.parse("attn.5,mlp.7"), layers=30)
     angular_map(distances)                                       # angular distance by block size and start
 
-A criterion has the same colour, symbol and dash in every chart; the three together tell them apart without colour.
+A criterion has the same colour, symbol and dash in every chart. Symbol and dash distinguish criteria without colour.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from entviz.comparison.pair.pair import Contrast
     from entviz.evaluation.loss import Evaluation
 
-# Colour, symbol and dash of criteria. Others take their turn among what is left, in the order of the registry.
+# Colour, symbol and dash of criteria. Other criteria take the remaining ones in turn, in the order of the registry.
 STYLES: Final[dict[str, tuple[str, str, str]]] = {
     "cosine": (theme.PURPLE, "triangle-up", "dash"),
     "block-influence": (theme.PURPLE, "triangle-down", "dot"),
@@ -71,10 +71,10 @@ _SIDES: Final = {
 
 
 def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figure:
-    """Quality against what is left of the parameters, or against measured speed; a line a criterion and level.
+    """Quality against the share of parameters kept, or against measured speed; a line for each criterion and level.
 
-    ``quality`` is one of ``QUALITY_TITLES``, ``cost`` one of ``COST_TITLES``. Random has a band from its best to its
-    worst seed where quality is perplexity. A ring marks what is on the Pareto front: no other is better in both.
+    ``quality`` is one of ``QUALITY_TITLES``, ``cost`` one of ``COST_TITLES``. If quality is perplexity, random has a
+    band from its best to its worst seed. A ring marks points on the Pareto front: no other point is better in both.
     """
     table = comparison.table()
     table = table.assign(front=pareto_front(table, quality, cost) if len(table) else [])
@@ -115,8 +115,8 @@ def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figur
 def style_of(name: str) -> tuple[str, str, str]:
     """Colour, symbol and dash of a contender.
 
-    One with an estimator has the colour that the estimator has everywhere; where its options are not the usual ones,
-    the line is dashed, and a variant has an open symbol.
+    A contender with an estimator has the colour that the estimator has in all charts. If its options are not the
+    defaults, the line is dashed. A variant has an open symbol.
     """
     criterion, _, rest = name.partition(":")
     estimator, _, variant = rest.partition(":")
@@ -180,9 +180,9 @@ def overlap_board(a: PruneSet, b: PruneSet, layers: int) -> go.Figure:
 
 
 def block_costs(contrast: "Contrast") -> go.Figure:
-    """What each dropped block costs within A and within B (nats a token): what putting it back alone would save.
+    """The cost of each dropped block within A and within B: the loss that putting only it back saves, nats a token.
 
-    With 95% intervals where they were measured.
+    95% intervals are shown if they were measured.
     """
     figure = go.Figure()
     for column, side in (("cost_a", "a"), ("cost_b", "b")):
@@ -212,9 +212,9 @@ def block_costs(contrast: "Contrast") -> go.Figure:
 
 
 def token_table(a: "Evaluation", b: "Evaluation", pieces: Sequence[Sequence[str]]) -> pd.DataFrame:
-    """The table of :func:`entviz.figures.tokens.table` with A in dense's place: its increase is B's loss minus A's.
+    """The table of :func:`entviz.figures.tokens.table` with A instead of dense: the increase is B's loss minus A's.
 
-    Both are of the same windows. KL and agreement, which are towards dense, are left out.
+    Both evaluations are of the same windows. KL and agreement, which compare with dense, are left out.
     """
     rows = tokens.table(b, pieces)
     first = tokens.table(a, pieces)["nll"]
@@ -223,7 +223,7 @@ def token_table(a: "Evaluation", b: "Evaluation", pieces: Sequence[Sequence[str]
 
 
 def angular_map(distances: pd.DataFrame) -> go.Figure:
-    """Angular distance (0 to 1) across every run of layers, by its first layer and its size; the least is marked.
+    """Angular distance (0 to 1) across every run of layers, by first layer and size; the least per size is marked.
 
     ``distances`` has a row for each run: start, size, distance (Gromov et al. 2024, figure 4).
     """
@@ -296,7 +296,7 @@ def _add_dense(figure: go.Figure, comparison: "Comparison", quality: str, cost: 
 
 
 def _shown(values: pd.Series, name: str) -> np.ndarray:
-    """Shares as per cent, other numbers as they are."""
+    """Shares in per cent, other numbers unchanged."""
     percent = name in ("parameters_kept", "top1_agreement", "accuracy", "accuracy_normalized")
     return values.to_numpy(float) * (100 if percent else 1)
 

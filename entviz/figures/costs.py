@@ -1,4 +1,4 @@
-"""What a prune set costs, as numbers for the screen: each with its unit, the dense model's beside it, and the change.
+"""The cost of a prune set as numbers for the screen: each with its unit, the dense model's number, and the change.
 
 ::
 
@@ -17,7 +17,7 @@ import pandas as pd
 from entviz.evaluation.perplexity import MOST_NLL, in_words
 from entviz.words.phrases import decimals, number
 
-# Beside numbers that have a ±; what it is about and how it is made is said in entviz.statistics.
+# A note beside numbers with a ±; entviz.statistics explains its meaning and its computation.
 _PLUS_MINUS: Final = (
     "± is the 95% interval for more text like this one, not for other texts. It allows for correlated tokens."
 )
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Card:
-    """One number. ``worse`` is whether it is worse than dense; None where it is neither. Empty change: none."""
+    """One number. ``worse`` says whether it is worse than dense; None if it is neither. ``change`` is empty if there is
+    none.
+    """
 
     title: str
     value: str
@@ -101,7 +103,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
 
 
 def table(evaluation: "Evaluation") -> pd.DataFrame:
-    """The same as a table for a file, with the ends of 95% intervals. Columns: measure, unit, dense, pruned."""
+    """The same numbers as a table for a file, with the ends of 95% intervals. Columns: measure, unit, dense, pruned."""
     one = evaluation
     return pd.DataFrame(
         [
@@ -122,7 +124,7 @@ def table(evaluation: "Evaluation") -> pd.DataFrame:
 
 
 def difference(rough: "Evaluation", exact: "Evaluation") -> str:
-    """How far one number type is from another on the dense model of the same text."""
+    """A sentence on the difference between two number types for the dense model on the same text."""
     loss = rough.dense_nll - exact.dense_nll
     return (
         f"{rough.dtype} instead of {exact.dtype} changes the dense model's perplexity here by "

@@ -1,4 +1,4 @@
-"""Two continuations of one prompt for the screen: where they part, and how fast each was made.
+"""Two continuations of one prompt for the screen: the first token that differs, and the speed of each.
 
 ::
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def first_difference(first: "Generation", second: "Generation") -> int | None:
-    """The place of the first token that differs, counted from the prompt's first; None if there is none."""
+    """The index of the first token that differs, counted from the prompt's first; None if there is none."""
     shorter = min(len(first.token_ids), len(second.token_ids))
     for place in range(shorter):
         if first.token_ids[place] != second.token_ids[place]:
@@ -27,7 +27,7 @@ def first_difference(first: "Generation", second: "Generation") -> int | None:
 
 
 def marked_continuation(generation: "Generation", pieces: Sequence[str], differs: int | None) -> str:
-    """The text as HTML: the prompt pale, and the first token that differs from the other text marked."""
+    """The text as HTML: the prompt is pale, and the first token that differs from the other text is marked."""
     spans = []
     for place, piece in enumerate(pieces):
         style = "opacity:0.6" if place < generation.prompt_tokens else ""

@@ -1,4 +1,4 @@
-"""What pairs of blocks cost beyond their sum, from a :class:`entviz.comparison.interactions.interactions.Interactions`.
+"""Pairs of blocks beyond their sum, from a :class:`entviz.comparison.interactions.interactions.Interactions`.
 
 ::
 
@@ -17,7 +17,7 @@ from entviz.words.phrases import number
 if TYPE_CHECKING:
     from entviz.comparison.interactions.interactions import Interactions
 
-# Diverging, told apart by the colour-blind, and clear in the middle, so that the page, light or dark, shows there.
+# A diverging scale for all kinds of colour vision, transparent in the middle to show the light or dark page.
 COLOURS: Final = (
     (0.0, theme.BLUE),
     (0.25, theme.with_opacity(theme.SKY, 0.75)),
@@ -30,7 +30,7 @@ HEIGHT: Final = 560
 
 
 def heat_map(interactions: "Interactions", damage: str) -> go.Figure:
-    """Damage of each pair beyond the sum of its two, nats a token. The diagonal is blank, and so is what is not known.
+    """Damage of each pair beyond the sum of its two blocks, nats a token. The diagonal and unknown pairs are blank.
 
     Colours reach their full strength at :func:`full_colour`.
     """
@@ -65,14 +65,14 @@ def heat_map(interactions: "Interactions", damage: str) -> go.Figure:
 
 
 def full_colour(interactions: "Interactions", damage: str) -> float:
-    """The size of interaction (nats a token) from which colours are at their strongest."""
+    """The size of interaction (nats a token) from which colours have their full strength."""
     sizes = np.abs(_upper(interactions.beyond(damage)))
     found = float(np.quantile(sizes, FULL_COLOUR_SHARE)) if sizes.size else 0.0
     return found if found > 0 else 1e-6
 
 
 def headline(interactions: "Interactions", damage: str) -> list[str]:
-    """What the pairs say, in up to three sentences."""
+    """A summary of the pairs in up to three sentences."""
     beyond, reach = interactions.beyond(damage), interactions.reach(damage)
     values = _upper(beyond)
     if not values.size:
@@ -114,7 +114,7 @@ def _worst(interactions: "Interactions", damage: str) -> str:
 
 
 def _upper(values: np.ndarray, above: int = 1) -> np.ndarray:
-    """The known values above the diagonal, or so many places above it."""
+    """The known values that are at least ``above`` places above the diagonal."""
     found = values[np.triu_indices(len(values), above)]
     return found[~np.isnan(found)]
 

@@ -1,4 +1,4 @@
-"""What the choices of an exercise cost, side by side.
+"""The costs of the choices of an exercise, side by side.
 
 ::
 
@@ -20,7 +20,7 @@ ROW: Final = 46  # pixels a bar
 
 
 def costs(names: Sequence[str], found: Sequence["ChoiceCost"]) -> go.Figure:
-    """Bars of the loss that each choice adds against dense, in nats a token, with 95% intervals."""
+    """Bars of each choice's loss increase over dense, in nats a token, with 95% intervals."""
     figure = go.Figure()
     figure.add_bar(
         x=[one.added for one in found],

@@ -1,10 +1,10 @@
-"""What each estimator looks at, drawn from :mod:`entviz.lessons.demonstrations`.
+"""A picture of how each estimator works, drawn from :mod:`entviz.lessons.demonstrations`.
 
 ::
 
     histogram(demonstrations.histogram(values, buckets=20))         # buckets between moving edges
     neighbours(demonstrations.neighbours(points, k=5), chosen=7)    # radii
-    kernel(demonstrations.similarities(points, alpha=4))            # who resembles whom
+    kernel(demonstrations.similarities(points, alpha=4))            # similarities of all pairs
     turn(demonstrations.turn(direction=60, length=0.8))             # the angle between before and after
 """
 
@@ -75,7 +75,7 @@ def histogram(shown: "Histogram") -> go.Figure:
 
 
 def neighbours(shown: "Neighbours", chosen: int) -> go.Figure:
-    """The points, each with the circle that reaches its k-th nearest other point; one of them stands out."""
+    """The points, each with a circle to its k-th nearest other point; one point is highlighted."""
     colour = theme.metric_colour("knn")
     points, radii = shown.points, shown.radii
     figure = go.Figure()
@@ -155,7 +155,7 @@ def points(shown: "Similarities", group: np.ndarray) -> go.Figure:
 
 
 def kernel(shown: "Similarities") -> go.Figure:
-    """K^(alpha-1) of every pair of points, in order of group: from 0, nothing alike, to 1, the same."""
+    """K^(alpha-1) of every pair of points, in order of group, from 0 (not similar) to 1 (identical)."""
     count = len(shown.points)
     figure = go.Figure()
     figure.add_heatmap(
@@ -184,7 +184,7 @@ def kernel(shown: "Similarities") -> go.Figure:
 
 
 def turn(shown: "Turn") -> go.Figure:
-    """The hidden state before, what the block adds, the hidden state after, and the angle between first and last."""
+    """The hidden state before, the vector that the block adds, the state after, and the angle between the states."""
     figure = go.Figure()
     origin = np.zeros(2)
     parts = (

@@ -1,4 +1,4 @@
-"""Several runs in one picture: analyses as curves over one another, evaluations side by side in a table.
+"""Several runs in one picture: analyses as curves in one chart, evaluations side by side in a table.
 
 ::
 
@@ -33,7 +33,7 @@ MOST: Final = len(COLOURS)
 
 
 def shared_metrics(analyses: Mapping[str, "Analysis"]) -> list[str]:
-    """The metrics that all of them measured, in the first one's order."""
+    """The metrics that all analyses measured, in the order of the first."""
     found = [one.metrics for one in analyses.values()]
     return [metric for metric in found[0] if all(metric in others for others in found[1:])] if found else []
 
@@ -41,7 +41,7 @@ def shared_metrics(analyses: Mapping[str, "Analysis"]) -> list[str]:
 def curves(analyses: Mapping[str, "Analysis"], metric: str) -> go.Figure:
     """One line for each of at most six analyses: entropy (nats) at every site, or importance of every layer.
 
-    Layer indexes are shared, so that models of different depth end at different places.
+    The axis is the layer index, so curves of models of different depth end at different places.
     """
     figure = go.Figure()
     for (name, analysis), colour, dash in zip(analyses.items(), COLOURS, DASHES, strict=False):
@@ -72,9 +72,9 @@ def curves(analyses: Mapping[str, "Analysis"], metric: str) -> go.Figure:
 
 
 def evaluations(found: Mapping[str, "Evaluation"]) -> pd.DataFrame:
-    """A row a measure, a column an evaluation, then what each has more than the first: ``B − A``.
+    """A row for each measure and a column for each evaluation, then the differences from the first: ``B − A``.
 
-    Numbers are as they are: perplexity, nats, shares, counts, bytes.
+    Numbers are not scaled: perplexity, nats, shares, counts, bytes.
     """
     measures: dict[str, dict[str, Any]] = {name: _measures(one) for name, one in found.items()}
     table = pd.DataFrame(measures)

@@ -1,4 +1,4 @@
-"""What a curve says, as plain data and as sentences. Derived from an analysis's tables, like a figure.
+"""The main facts of a curve, as plain data and as sentences. Derived from an analysis's tables, like a figure.
 
 ::
 
@@ -29,9 +29,10 @@ _LOWEST_AT: Final = {
 def lowest_blocks(
     analysis: "Analysis", metric: str, kinds: Sequence[str], count: int = NAMED
 ) -> pd.DataFrame:
-    """The blocks of these kinds with the lowest entropy increase (or importance), lowest first, but for dropped ones.
+    """The blocks of these kinds with the lowest entropy increase (or importance), lowest first, without dropped blocks.
 
-    Where the curve has two stages only blocks of stage 2 count: what compresses in stage 1 lowers entropy by its job.
+    If the curve has two stages, only blocks of stage 2 are considered, because blocks of stage 1 are meant to lower
+    entropy.
     """
     rows = analysis.blocks
     rows = rows[(rows["metric"] == metric) & rows["kind"].isin(list(kinds))]
@@ -44,7 +45,7 @@ def lowest_blocks(
 
 
 def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
-    """One sentence over all chosen entropies: which of them see two stages, and where they turn."""
+    """One sentence about all chosen entropies: which of them show two stages, and their turning points."""
     entropies = [metric for metric in metrics if metric in analysis.entropies]
     if not entropies:
         return "Importance says how much a block turns its input's direction: 1 − cosine similarity."
@@ -69,7 +70,7 @@ def headline(analysis: "Analysis", metrics: Sequence[str]) -> str:
 
 
 def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
-    """What one metric's chart says about this model, with how far its windows agree. Plain text."""
+    """A summary of one metric's chart for this model, and of how much its windows agree. Plain text."""
     lowest = lowest_blocks(analysis, metric, kinds)
     entropy = metric in analysis.entropies
     named = listed([f"{row.block} ({number(row.value, sign=entropy)})" for row in lowest.itertuples()])
@@ -84,7 +85,7 @@ def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
 
 
 def pruned_sentence(dense: "Analysis", pruned: "Analysis", metric: str) -> str:
-    """What dropping blocks does to one entropy's curve. Plain text."""
+    """The effect of dropping blocks on one entropy's curve. Plain text."""
     before, after = (_last(one, metric) for one in (dense, pruned))
     end = (
         f"At the end of the stream entropy is {number(after)} nats, and {number(before)} in the dense model "

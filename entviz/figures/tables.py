@@ -1,4 +1,4 @@
-"""An analysis's tables made flat, for the screen and for files: one column a window instead of a tuple."""
+"""Flat versions of an analysis's tables, for the screen and for files: a column for each window instead of a tuple."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -2,9 +2,9 @@
 
 ::
 
-    accuracy_chart(result)              # both accuracies with their intervals, beside blind guessing
+    accuracy_chart(result)              # both accuracies with their intervals, beside random guessing
     headline(result)
-    item_table(result)                  # a row an item, for a file
+    item_table(result)                  # a row for each item, for a file
 """
 
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ NORMAL_95: Final = 1.96  # standard errors on either side of a 95% interval
 
 
 def accuracy_chart(result: "TaskResult") -> go.Figure:
-    """Accuracy and length-normalized accuracy in per cent, with 95% intervals over items where there are several."""
+    """Accuracy and length-normalized accuracy in per cent, with 95% intervals over items if there are several."""
     rows = [
         ("Length-normalized", result.accuracy_normalized, result.standard_error_normalized),
         ("Accuracy", result.accuracy, result.standard_error),
@@ -58,7 +58,7 @@ def accuracy_chart(result: "TaskResult") -> go.Figure:
 
 
 def headline(result: "TaskResult") -> str:
-    """How many items are right, and whether that is more than guessing would give."""
+    """The number of right answers, and whether it is more than guessing would give."""
     right = int(result.right.sum())
     said = f"{right} of {result.items} items are right, {result.accuracy:.1%}; blind guessing gives "
     said += f"{result.chance:.1%}."
@@ -71,7 +71,7 @@ def headline(result: "TaskResult") -> str:
 def item_table(result: "TaskResult") -> pd.DataFrame:
     """Columns item, answer, chosen, right, chosen_normalized, right_normalized, and log_likelihood_0 ... in nats.
 
-    Items and choices are counted from 0, as the task file has them.
+    Items and choices are counted from 0, as in the task file.
     """
     table = result.per_item().drop(columns=["log_likelihood"])
     for choice in range(result.log_likelihood.shape[1]):

@@ -1,4 +1,4 @@
-"""What every figure has in common: colours with a fixed meaning, axes, hover labels, the PNG button.
+"""The common style of all figures: colours with a fixed meaning, axes, hover labels, the PNG button.
 
 ::
 
@@ -6,9 +6,9 @@
     st.plotly_chart(figure, theme="streamlit", config=theme.export_config("entropy-knn"))
 
 Colours are the colour-blind-safe set of Okabe and Ito (2008, https://jfly.uni-koeln.de/color/), without its black
-and yellow, which vanish on a dark or a light page. A metric or a kind of block has the same colour on every page.
-Backgrounds are left unset: Streamlit then paints the page's own colour, light or dark, and the exported PNG has it
-too, so that its text stays readable wherever it is pasted.
+and yellow, which cannot be seen on a dark or a light page. A metric or a kind of block has the same colour on every
+page. Backgrounds are not set: Streamlit then uses the page's own colour, light or dark. The exported PNG has the same
+background, so that its text stays readable on any page.
 """
 
 import re
@@ -52,7 +52,7 @@ HEIGHT: Final = 360
 
 
 def metric_colour(metric: str) -> str:
-    """The metric's colour as a CSS string, the same everywhere and whatever its options."""
+    """The metric's colour as a CSS string, the same in all charts and for all options."""
     name = base(metric)
     if name in METRIC_COLOURS:
         return METRIC_COLOURS[name]
@@ -61,7 +61,7 @@ def metric_colour(metric: str) -> str:
 
 
 def kind_colour(kind: str) -> str:
-    """The colour of a kind of block as a CSS string, the same everywhere."""
+    """The colour of a kind of block as a CSS string, the same in all charts."""
     return KIND_COLOURS.get(kind, GREY)
 
 
@@ -80,9 +80,9 @@ def style(
     legend: bool = True,
     hovermode: str = "closest",
 ) -> go.Figure:
-    """Give a figure the house layout, in place, and return it. Axis titles name the unit: ``"Entropy (nats)"``.
+    """Apply the common layout to a figure, in place, and return it. Axis titles name the unit: ``"Entropy (nats)"``.
 
-    The legend lies above the plot, left aligned, where the mode bar (right) does not reach it.
+    The legend is above the plot on the left, where it does not overlap the mode bar on the right.
     """
     figure.update_layout(
         height=height,

@@ -1,4 +1,4 @@
-"""Where in a text a prune set hurts: its tokens coloured by how much worse they got, and the loss at each position.
+"""Where in a text a prune set hurts: its tokens coloured by their loss increase, and the loss at each position.
 
 ::
 
@@ -6,8 +6,8 @@
     marked_text(rows)                      # HTML, everything in it escaped
     loss_chart(rows)                       # loss at each token position, dense and pruned
 
-Loss is the negative log-likelihood of a token given the tokens before it in its window, in nats. The first token of a
-window has none.
+Loss is the negative log-likelihood of a token given the tokens before it in its window, in nats. A window's first token
+has no loss.
 """
 
 from collections.abc import Sequence
@@ -63,16 +63,16 @@ def table(evaluation: "Evaluation", pieces: Sequence[Sequence[str]]) -> pd.DataF
 
 
 def scale(rows: pd.DataFrame) -> float:
-    """The loss increase (nats) that has the strongest colour: only one token in twenty changed more."""
+    """The loss increase (nats) that gets the strongest colour: only one token in twenty changed more."""
     sizes = rows["increase"].abs().dropna()
     return max(float(sizes.quantile(0.95)), SMALLEST_SCALE) if len(sizes) else SMALLEST_SCALE
 
 
 def marked_text(rows: pd.DataFrame, strongest: float, names: tuple[str, str] = NAMES) -> str:
-    """The text of :func:`table` as HTML: a paragraph a window, each token on a ground that says how its loss changed.
+    """The text of :func:`table` as HTML: a paragraph for each window, each token on a colour for its change in loss.
 
-    ``strongest`` is the increase, in nats, from which on the colour is as strong as it gets. What the tokens hold is
-    escaped. A token's title says its loss. ``names`` are those of the two models, the one compared with first.
+    ``strongest`` is the increase, in nats, from which the colour has its full strength. The tokens' text is escaped. A
+    token's title gives its loss. ``names`` are the names of the two models, the reference first.
     """
     paragraphs = []
     for number_, window in rows.groupby("window", sort=True):
@@ -85,7 +85,7 @@ def marked_text(rows: pd.DataFrame, strongest: float, names: tuple[str, str] = N
 
 
 def legend(strongest: float) -> str:
-    """What the colours of :func:`marked_text` mean, as HTML."""
+    """The legend of the colours of :func:`marked_text`, as HTML."""
     parts = []
     for share, said in (
         (-1, f"−{number(strongest)} or less"),
@@ -172,7 +172,7 @@ def _ground(increase: float, strongest: float) -> str:
 
 
 def _said(row: "pd.core.frame.Pandas", names: tuple[str, str]) -> str:
-    """What the pointer is told. Plotly reads a little HTML, so the token is escaped here too."""
+    """The hover text. Plotly reads some HTML, so the token is escaped here too."""
     where = f"<b>{escape(repr(row.token))}</b><br>window {row.window}, token {row.position}"
     if np.isnan(row.increase):
         return where

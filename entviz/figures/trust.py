@@ -4,7 +4,7 @@
 
     correlation_chart(trust, "all", "loss")              # a rank correlation with its interval for each criterion
     scatter(trust, "knn", "all", "loss", as_ranks=True)  # a dot for each block
-    block_table(trust)                                   # one row a block, for a file
+    block_table(trust)                                   # one row for each block, for a file
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -87,10 +87,10 @@ def correlation_chart(trust: "Trust", scope: str, damage: str) -> go.Figure:
 
 
 def scatter(trust: "Trust", criterion: str, scope: str, damage: str, *, as_ranks: bool = True) -> go.Figure:
-    """A dot for each block: what the criterion says of it, and its measured damage.
+    """A dot for each block: the criterion's score and the measured damage.
 
-    With ``as_ranks`` both are ranks from 1, and a criterion that orders blocks as their damage does has all dots on
-    the diagonal. The blocks whose ranks differ most are named.
+    With ``as_ranks`` both are ranks from 1. If a criterion orders blocks in the same way as their damage, all dots are
+    on the diagonal. The blocks whose ranks differ most are named.
     """
     rows = _dots(trust, criterion, scope, damage)
     x, y = ("score_rank", "damage_rank") if as_ranks else ("score", damage)
@@ -135,8 +135,8 @@ def scatter(trust: "Trust", criterion: str, scope: str, damage: str, *, as_ranks
 
 
 def block_table(trust: "Trust") -> pd.DataFrame:
-    """One row a block: block, kind, index, inner, loss_increase and kl (nats), a column for each criterion's score,
-    and the loss increase in each window.
+    """One row for each block: block, kind, index, inner, loss_increase and kl (nats), a column for each criterion's
+    score, and the loss increase in each window.
     """
     damage = trust.damage
     table = damage[["block", "kind", "index", "inner"]].copy()

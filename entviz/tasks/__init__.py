@@ -1,4 +1,4 @@
-"""Multiple-choice tasks: those built in, those of the hub, and users' own.
+"""Multiple-choice tasks: built-in tasks, tasks of the hub, and users' own.
 
     read_task("common-sense")                 # built in, 50 items
     read_task("piqa")                         # from the Hugging Face hub
@@ -28,11 +28,11 @@ __all__ = ["BUILT_IN", "Item", "Task", "parse_jsonl", "read_jsonl", "read_task",
 
 
 def read_task(name_or_file: str | Path) -> Task:
-    """Return the task of that name, or the one in that JSONL file.
+    """Return the task of that name, or the task in that JSONL file.
 
     Raises:
         OptionError: if there is neither a task nor a file of that name.
-        TextError: if the file is not a task file, naming the line; if the hub cannot be reached.
+        TextError: if the file is not a task file (the message names the line), or if the hub cannot be reached.
     """
     name = str(name_or_file)
     if name in BUILT_IN:
@@ -50,7 +50,7 @@ def read_task(name_or_file: str | Path) -> Task:
 
 
 def task_titles() -> dict[str, str]:
-    """The names that :func:`read_task` knows, with titles: those built in first."""
+    """The names that :func:`read_task` knows, with titles; built-in tasks first."""
     from entviz.tasks.hub import HUB_TASKS
 
     return {**BUILT_IN, **{name: task.title for name, task in HUB_TASKS.items()}}

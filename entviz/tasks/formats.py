@@ -1,8 +1,8 @@
-"""How the rows of published data sets become items, each worded as lm-evaluation-harness words it without examples.
+"""Turn the rows of published data sets into items, worded as in lm-evaluation-harness without examples.
 
-The harness's task files are the source (https://github.com/EleutherAI/lm-evaluation-harness, lm_eval/tasks), read at
-version 0.4.13. A row is one of the data set on the hub; what a function raises for a row in another form is whatever
-looking into it raises.
+The source is the harness's task files (https://github.com/EleutherAI/lm-evaluation-harness, lm_eval/tasks) at version
+0.4.13. A row is a row of the data set on the hub. For a row in another form, a function raises the error of the failing
+access.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _without_markup(text: str) -> str:
 
 
 def winogrande(row: Row) -> Item:
-    """A sentence with a gap, and which of two names fills it: the one after which the rest is the likelier."""
+    """A sentence with a gap, and which of two names fills it: the name after which the rest is likelier."""
     before, _, after = row["sentence"].partition("_")
     contexts = (before + row["option1"], before + row["option2"])
     return Item(contexts, (after.strip(),) * 2, int(row["answer"]) - 1)
@@ -75,7 +75,7 @@ def _exam(question: str, answers: list[str], answer: int) -> Item:
 
 
 def race(row: Row) -> Item:
-    """An article with its questions answered but the last, and the last one's answer among four."""
+    """An article with all questions answered except the last, and four possible answers to the last question."""
     *earlier, last = ast.literal_eval(row["problems"])
     context = f"Article: {row['article']}\n\n"
     for problem in earlier:

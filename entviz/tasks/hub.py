@@ -2,8 +2,8 @@
 
     HUB_TASKS["piqa"].read()        # a Task; downloaded once, and kept as JSONL in the cache directory
 
-The hub keeps a Parquet copy of every public data set on a branch of its own, and that is all that is read: no code of
-a data set is ever run, and only the part that is scored is downloaded.
+The hub keeps a Parquet copy of every public data set on a separate branch, and only that is read: no code of a data set
+is ever run, and only the scored part is downloaded.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class HubTask:
     """A task on the hub, and how its rows become items.
 
     Attributes:
-        name: what it is called here.
-        title: what its authors call it.
+        name: its name in entviz.
+        title: its authors' name for it.
         repository: the data set's id on the hub.
         folder: where its Parquet files are, as ``configuration/split``: the part that lm-evaluation-harness scores.
-        item: makes an item of a row.
-        source: the paper it comes from.
-        root: where repositories are: the hub, or a directory with copies of them.
+        item: makes an item from a row.
+        source: the paper that published it.
+        root: the location of repositories: the hub, or a directory with copies of them.
     """
 
     name: str
@@ -45,10 +45,10 @@ class HubTask:
     root: str = "hf://datasets"
 
     def read(self) -> Task:
-        """Return the task, from the cache directory where it was read before.
+        """Return the task, from the cache directory if it was read before.
 
         Raises:
-            TextError: if the hub cannot be reached, or what it has is not as it used to be.
+            TextError: if the hub cannot be reached, or the data set has changed its form.
         """
         kept = cache_directory() / "tasks" / f"{self.name}.jsonl"
         try:
@@ -59,7 +59,7 @@ class HubTask:
             return task
 
     def download(self) -> Task:
-        """Fetch the task from the hub; raises as :meth:`read` does."""
+        """Fetch the task from the hub; raises the errors of :meth:`read`."""
         rows = self._rows()
         try:
             return Task(self.name, tuple(self.item(row) for row in rows))
@@ -89,7 +89,7 @@ class HubTask:
 
 
 def _keep(path: Path, text: str) -> None:
-    """Write a file whole or not at all; a cache that cannot be written is no reason to fail."""
+    """Write a file completely or not at all; if the cache cannot be written, the error is ignored."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")

@@ -1,4 +1,4 @@
-"""What a multiple-choice task is made of.
+"""The items of a multiple-choice task.
 
 item = Item.ask("The opposite of hot is", ["cold", "warm"], answer=0)
 task = Task("opposites", (item,))
@@ -21,11 +21,11 @@ MOST_CHARACTERS = 100_000  # of one context, or of one choice
 
 @dataclass(frozen=True)
 class Item:
-    """One question: a model is right where it finds the right choice the likeliest.
+    """One question. A model's answer is right if the right choice has the highest likelihood.
 
     Attributes:
-        contexts: what comes before each choice. They are all the same where the choices continue one context; where
-            they differ, the choices usually are the same, and it is the contexts that compete (WinoGrande).
+        contexts: the text before each choice. Usually all choices continue the same context. If the contexts differ,
+            the choices are usually the same, and the contexts compete (WinoGrande).
         choices: the texts whose likelihood is measured, each after a space.
         answer: the index of the right one, from 0.
     """
@@ -59,7 +59,7 @@ class Item:
                 raise TextError("A text holds half a character (an unpaired surrogate).")
 
     def to_json(self) -> dict[str, object]:
-        """The item as a line of a task file has it."""
+        """The item in the form of a line of a task file."""
         shared = len(set(self.contexts)) == 1
         return {
             "context": self.contexts[0] if shared else list(self.contexts),
@@ -95,5 +95,5 @@ class Task:
 
     @cached_property
     def chance(self) -> float:
-        """The accuracy to expect of blind guessing."""
+        """The expected accuracy of random guessing."""
         return sum(1 / len(item.choices) for item in self.items) / len(self.items)

@@ -2,7 +2,7 @@
 
     {"context": "The opposite of hot is", "choices": ["cold", "warm"], "answer": 0}
 
-``context`` may also be a list with a text for each choice. Other keys are left alone, and so are empty lines.
+``context`` can also be a list with a text for each choice. Other keys and empty lines are ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def read_jsonl(path: str | Path) -> Task:
     """Read a task file; the task is named after it.
 
     Raises:
-        TextError: naming the file, and the line where one is at fault.
+        TextError: if the file is not valid; the message names the file and the line.
     """
     path = Path(path)
     try:
@@ -35,7 +35,7 @@ def read_jsonl(path: str | Path) -> Task:
 
 
 def parse_jsonl(data: bytes, name: str) -> Task:
-    """Make a task of the bytes of a JSONL file called ``name``; raises ``TextError`` naming it and the line."""
+    """Make a task from the bytes of a JSONL file called ``name``; raises ``TextError``, which names file and line."""
     items: list[Item] = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         if not line.strip():

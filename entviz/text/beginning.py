@@ -1,12 +1,13 @@
-"""How a text begins: the one place where text becomes token ids, for windows, prompts and task contexts alike.
+"""How a text begins: the only module that turns text into token ids, for windows, prompts and task contexts alike.
 
     found = tokenize("The harbour was quiet", tokenizer)
     found.beginning                  # (2,) for a Gemma, whose tokenizer adds <bos>; () for SmolLM2
     found.token_ids                  # the beginning, then the text's own tokens
 
-A model that was trained with a token before every text is near random without it. Whether there is one is asked of
-the tokenizer itself, by encoding: neither ``bos_token_id`` nor ``add_bos_token`` tells what its post-processor does.
-A token that the tokenizer appends, such as ``</s>``, is never kept: it would end the text before its continuation.
+A model that was trained with a beginning token before every text is nearly random without it. Whether the tokenizer
+adds one is found by encoding a text, because neither ``bos_token_id`` nor ``add_bos_token`` shows what its
+post-processor does. A token that the tokenizer appends, such as ``</s>``, is never kept: it would end the text before
+its continuation.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Tokenized:
     """A text in token ids.
 
     Attributes:
-        beginning: the ids that the tokenizer puts before every text, once, also where the text spells them out.
+        beginning: the ids that the tokenizer puts before every text; only once, even if the text contains them too.
         text: the ids of the text itself.
     """
 
@@ -34,18 +35,18 @@ class Tokenized:
 
     @property
     def token_ids(self) -> list[int]:
-        """What goes into the model."""
+        """The ids that the model reads."""
         return [*self.beginning, *self.text]
 
 
 def beginning_of(tokenizer: Any) -> tuple[int, ...]:
-    """The token ids that a transformers tokenizer puts before every text; mostly one or none."""
+    """The token ids that a transformers tokenizer puts before every text; usually one or none."""
     whole = _encode(_PROBE, tokenizer, special=True)
     plain = _encode(_PROBE, tokenizer, special=False)
     for start in range(len(whole) - len(plain) + 1):
         if whole[start : start + len(plain)] == plain:
             return tuple(whole[:start])
-    # The text's tokens change where something stands before them: what is special in front was added.
+    # The text's own tokens may change after a beginning token. All special tokens at the start were then added.
     special = set(tokenizer.all_special_ids)
     count = next((place for place, token_id in enumerate(whole) if token_id not in special), 0)
     return tuple(whole[:count])
@@ -57,13 +58,13 @@ def tokenize(
     """Turn a text into token ids, with the beginning that its tokenizer adds.
 
     Args:
-        text: as it is written; special tokens that it spells out are those tokens.
+        text: the text; special tokens written in it are read as these tokens.
         tokenizer: a transformers tokenizer.
-        begin: False leaves the beginning out. One that the text spells out is then a part of the text.
-        vocabulary_size: how many embeddings the model has, where that is known.
+        begin: False leaves out the beginning. A beginning token written in the text is then part of the text.
+        vocabulary_size: the number of embeddings of the model, if it is known.
 
     Raises:
-        TextError: for a token that the model has no embedding for, naming it.
+        TextError: for a token without an embedding in the model; the message names it.
     """
     beginning = beginning_of(tokenizer) if begin else ()
     own = _encode(text, tokenizer, special=False)
@@ -75,7 +76,7 @@ def tokenize(
 
 
 def named(token_ids: Sequence[int], tokenizer: Any) -> str:
-    """Tokens as their tokenizer names them, such as ``<bos>``."""
+    """The names of tokens in their tokenizer, such as ``<bos>``."""
     return "".join(str(name) for name in tokenizer.convert_ids_to_tokens(list(token_ids)))
 
 

@@ -1,4 +1,4 @@
-"""Files of text and of token ids: decoded, with one kind of line end, or refused with what would help.
+"""Files of text and of token ids: decoded with one kind of line end, or refused with a message that helps.
 
 read_text("notes.txt", note=print)
 windows_from_token_ids(read_token_ids("ids.json"), loaded.vocabulary_size)
@@ -19,11 +19,11 @@ _ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")  # in the order in which t
 
 
 def _ignored(_note: str) -> None:
-    """Who does not ask for notes gets none."""
+    """Ignore a note; the default."""
 
 
 def read_text(path: str | Path, encoding: str = "utf-8", *, note: Callable[[str], None] = _ignored) -> str:
-    """Read a text file, as :func:`decode_text` does.
+    """Read a text file with :func:`decode_text`.
 
     Raises:
         TextError: if there is no such file, it is too large, or it is not text in that encoding; the message names
@@ -39,9 +39,9 @@ def decode_text(
     name: str = "The file",
     note: Callable[[str], None] = _ignored,
 ) -> str:
-    """Decode the bytes of a text file, as UTF-8 unless told otherwise.
+    """Decode the bytes of a text file, as UTF-8 by default.
 
-    A byte order mark is taken off, and line ends are read as :func:`plain_line_ends` says.
+    A byte order mark is removed, and line ends are converted by :func:`plain_line_ends`.
 
     Raises:
         TextError: if they are not text in that encoding; the message names an encoding that works.
@@ -73,7 +73,7 @@ def decode_text(
 def plain_line_ends(text: str, *, name: str = "The text", note: Callable[[str], None] = _ignored) -> str:
     """The text with every line ended by LF alone, as in the texts that models are trained on.
 
-    CRLF and CR are other tokens, and change every number. ``note`` gets a sentence where there were any.
+    CRLF and CR give other tokens, and change every number. ``note`` is called with a sentence if there were any.
     """
     if "\r" not in text:
         return text
@@ -83,7 +83,7 @@ def plain_line_ends(text: str, *, name: str = "The text", note: Callable[[str], 
 
 
 def read_token_ids(path: str | Path) -> Any:
-    """Read token ids from a JSON file; :func:`entviz.text.windows.windows_from_token_ids` checks what is in it.
+    """Read token ids from a JSON file; :func:`entviz.text.windows.windows_from_token_ids` checks its content.
 
     Raises:
         TextError: if there is no such file, or it is not JSON.

@@ -1,4 +1,4 @@
-"""The built-in texts, one a register.
+"""The built-in texts, one for each register.
 
 passages()["story"].text
 """

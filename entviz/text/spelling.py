@@ -1,4 +1,4 @@
-"""Each token as the piece of text that it stands for, so that a text can be shown token by token.
+"""The text of each token, so that a text can be shown token by token.
 
 spell(loaded.tokenizer, token_ids)      # ["The", " cap", "ital"]; joined, the text
 """
@@ -13,11 +13,11 @@ _LONGEST = 8  # tokens that one character may be spread over
 
 
 def spell(tokenizer: Any, token_ids: Sequence[int]) -> list[str]:
-    """The text of each token, in the place where it stands.
+    """The text of each token in its context.
 
-    A tokenizer may write a token differently alone than after another (spaces), and may spread one character over
-    several tokens. A token's text is therefore what it adds to the decoded text; of a character that takes several
-    tokens, the last has it and those before have the empty text. Special tokens are written out.
+    A tokenizer can decode a token differently alone than after another token (spaces), and can split one character over
+    several tokens. A token's text is therefore the text that it adds to the decoded text. If a character takes several
+    tokens, the last one has the character and the others have an empty text. Special tokens are written out.
     """
     pieces: list[str] = []
     start = read = 0  # the tokens from start to read are written before what is being spelled

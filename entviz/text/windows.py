@@ -1,12 +1,12 @@
-"""Windows: runs of token ids, equally long, that go through a model one by one.
+"""Windows: runs of token ids of equal length that go through a model one by one.
 
     windows = windows_from_text(passages()["story"].text, loaded.tokenizer, windows=4, window_length=128)
     len(windows), windows.length             # (4, 128)
-    windows[:2] + windows[3]                 # three of them, in a sequence like any other
+    windows[:2] + windows[3]                 # three windows, in a sequence like any other
 
-Windows of a text are consecutive, from its start, and always whole. Each is a text of its own: where the tokenizer
-puts a token before a text (``<bos>``), the model reads it before every window. A window of 128 tokens is 128 tokens of
-the text and what begins it; the same 127 tokens are predicted, and scored, with a beginning token and without.
+Windows of a text are consecutive, from its start, and always complete. Each is a separate text: if the tokenizer puts a
+token before a text (``<bos>``), the model reads it before every window. A window of 128 tokens has 128 tokens of the
+text after its beginning token. The same 127 tokens are predicted and scored with and without a beginning token.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MOST_WINDOWS = 100_000
 class Windows:
     """A sequence of windows of equal length, at least one.
 
-    ``windows[3]`` is the fourth one alone, ``windows[:4]`` the first four, ``windows[[0, 9]]`` the first and the tenth;
-    going through windows gives each alone; ``+`` joins them. Whatever they were taken from, windows of the same ids
-    have the same fingerprint.
+    ``windows[3]`` is the fourth window alone, ``windows[:4]`` the first four, ``windows[[0, 9]]`` the first and the
+    tenth. Iterating gives each window alone, and ``+`` joins windows. Windows with the same ids have the same
+    fingerprint, wherever they come from.
 
     Attributes:
         token_ids: int64 (windows, tokens) of the text, in the processor's memory.
-        beginning: the ids that the model reads before each window; they are no targets.
+        beginning: the ids that the model reads before each window; they are not predicted.
 
     Raises:
-        OptionError: where there would be no window, or where windows that are joined differ in length or beginning.
+        OptionError: if there would be no window, or if joined windows differ in length or beginning.
     """
 
     token_ids: Tensor
@@ -71,7 +71,7 @@ class Windows:
         return cls(torch.cat([part.token_ids for part in parts]), parts[0].beginning)
 
     def __len__(self) -> int:
-        """How many windows there are."""
+        """The number of windows."""
         return len(self.token_ids)
 
     def __getitem__(self, places: int | slice | Sequence[int]) -> Windows:
@@ -91,17 +91,17 @@ class Windows:
 
     @property
     def length(self) -> int:
-        """How many tokens of the text each has."""
+        """The number of tokens of the text in each window."""
         return int(self.token_ids.shape[1])
 
     @property
     def input_length(self) -> int:
-        """How many tokens the model reads of each: its beginning and those of the text."""
+        """The number of tokens that the model reads for each window, including its beginning."""
         return len(self.beginning) + self.length
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of their number, length and token ids, and of what begins them: results are stored under it."""
+        """A hash of their number, length, token ids and beginning, which is part of the keys of results."""
         shape = (len(self), self.length)
         digest = hashlib.sha256(f"{shape}".encode() + self.token_ids.numpy().tobytes())
         if self.beginning:
@@ -110,7 +110,7 @@ class Windows:
 
     @property
     def inputs(self) -> Tensor:
-        """What goes through the model: int64 (windows, beginning + tokens)."""
+        """The model's input: int64 (windows, beginning + tokens)."""
         import torch
 
         before = torch.tensor(self.beginning, dtype=torch.long).expand(len(self), -1)
@@ -126,15 +126,15 @@ def windows_from_text(
     begin: bool = True,
     vocabulary_size: int | None = None,
 ) -> Windows:
-    """Cut a text into consecutive windows from its start, leaving out what does not fill one.
+    """Cut a text into consecutive windows from its start. A rest that does not fill a window is left out.
 
     Args:
         tokenizer: a transformers tokenizer.
-        windows: how many; by default as many whole ones as there are, up to 100,000.
-        window_length: tokens of the text in each.
-        begin: False leaves out what the tokenizer puts before a text.
-        vocabulary_size: how many token ids the model knows, to name one that it does not. ``loaded.windows(text)``
-            gives it; without it the model says so when it runs.
+        windows: the number of windows; by default all complete ones, up to 100,000.
+        window_length: the number of tokens of the text in each window.
+        begin: False leaves out the tokenizer's beginning token.
+        vocabulary_size: the number of token ids that the model knows, to refuse others. ``loaded.windows(text)`` gives
+            it; without it, the model refuses them when it runs.
 
     Raises:
         TextError: for an empty text, one with too few tokens, or one with a token that the model does not know.
@@ -167,7 +167,7 @@ def windows_from_text(
 
 
 def windows_from_token_ids(token_ids: list[list[int]], vocabulary_size: int) -> Windows:
-    """Windows of token ids that were made elsewhere.
+    """Windows of given token ids.
 
     Raises:
         TextError: unless it is a list of equally long lists (of at least two) of ids from 0 to
