@@ -1,10 +1,10 @@
-"""The command line, a file for each command; results as readable tables or as JSON.
+"""The command line: a file for each command, with results as readable tables or as JSON.
 
     python -m entviz evaluate --text-file story.txt --windows 4 --window-length 128 --drop attn.25,attn.26 --json
 
 Results go to standard output, progress and messages to standard error. User errors print one sentence and exit with
-status 2. Faults of entviz print one and exit with status 1, and the log has the traceback. An interrupt is 130.
-A new command is a file beside these with ``add`` and ``run``, and its place in ``COMMANDS``.
+status 2. Faults of entviz print one sentence and exit with status 1, and the log has the traceback. An interrupt exits
+with status 130. A new command is a file in this package with ``add`` and ``run``, and an entry in ``COMMANDS``.
 """
 
 from __future__ import annotations

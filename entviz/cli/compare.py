@@ -33,24 +33,28 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--budgets", default="4,8,12", help="each as for rank (default: %(default)s)")
     command.add_argument("--level", default="attn", help="some of layer, attn, mlp, attn+mlp (default: attn)")
-    command.add_argument("--calibration-text-file", metavar="F", help="what the criteria choose by")
+    command.add_argument("--calibration-text-file", metavar="F", help="text file that the criteria choose by")
     command.add_argument(
         "--calibration-windows",
         type=int,
         metavar="N",
-        help="how many windows they choose by, taken evenly from that file (default: all of it); without one, from the "
-        "start of the text (default: its first half)",
+        help="number of windows that the criteria choose by, spread evenly over that file (default: all of it); "
+        "without such a file, from the start of the text (default: its first half)",
     )
     command.add_argument(
         "--search-windows",
         type=int,
         metavar="N",
-        help="how many windows of the calibration file the search chooses by, which can use more in its time than "
-        "others in theirs (default: four times as many as they)",
+        help="number of windows of the calibration file that the search chooses by; it can use more text than other "
+        "criteria in the same time (default: four times as many as the others)",
     )
-    command.add_argument("--seeds", type=int, default=3, help="random prune sets a budget (default: 3)")
-    command.add_argument("--seconds", type=float, default=120, help="for search, a budget (default: 120)")
-    command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to answer too")
+    command.add_argument(
+        "--seeds", type=int, default=3, help="number of random prune sets for each budget (default: 3)"
+    )
+    command.add_argument(
+        "--seconds", type=float, default=120, help="seconds of search for each budget (default: 120)"
+    )
+    command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to evaluate as well")
     command.add_argument("--limit", type=int, metavar="N", help="only the first N items of the task")
     add_report(command)
     add_keeping(command)
@@ -79,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> tuple[Compare, tuple[str, ...]]:
-    """The comparison that is asked for, and notes about how its texts were read."""
+    """The requested comparison, and notes about how its texts were read."""
     from entviz.studies import Compare
     from entviz.studies.comparison import Cut
     from entviz.tasks import read_task

@@ -1,7 +1,7 @@
 """``entviz dashboard``: open the dashboard, from any directory.
 
-The dashboard is a Streamlit script, which this process turns into. Its settings stand in
-``.streamlit/config.toml`` beside that script, where Streamlit looks for them wherever it is started.
+The dashboard is a Streamlit script; this process is replaced by the Streamlit server. Its settings are in
+``.streamlit/config.toml`` beside that script, where Streamlit finds them from any directory.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ def add(commands: Any) -> None:
         usage="entviz dashboard [-h] [--port N] [--host H] [--no-browser] [-- OPTION ...]",
     )
     command.set_defaults(command=run)
-    command.add_argument("--port", type=int, metavar="N", help=f"where it listens (default: {PORT})")
+    command.add_argument("--port", type=int, metavar="N", help=f"port that it listens on (default: {PORT})")
     command.add_argument(
         "--host",
         metavar="H",
-        help=f"the name or address of this computer under which it is opened (default: {HOST}, so that no other "
-        f"computer can); 0.0.0.0 is all of them, and then {_ALLOWED} names those that are let in",
+        help=f"name or address of this computer to listen on (default: {HOST}, which other computers cannot reach); "
+        f"0.0.0.0 listens on all addresses, and {_ALLOWED} then names the allowed hosts",
     )
-    command.add_argument("--no-browser", action="store_true", help="only say the address")
+    command.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
     command.add_argument(
         "streamlit",
         nargs="*",
         metavar="OPTION",
-        help="after --, options of `streamlit run` such as --theme.base=dark; they come before all others",
+        help="after --, options of `streamlit run` such as --theme.base=dark; they override all other settings",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Hand over to Streamlit; returns only where the dashboard cannot be started, by raising.
+    """Replace this process by Streamlit. It only returns, with an error, if the dashboard cannot be started.
 
     Raises:
-        OptionError: if the port is taken or is none, if the host is not this computer, or if the installation has no
+        OptionError: if the port is taken or invalid, if the host is not this computer, or if the installation has no
             dashboard.
     """
     command, environment = invocation(options, os.environ)
@@ -68,7 +68,7 @@ def invocation(
     """The command that starts the server, and its environment.
 
     Raises:
-        OptionError: as :func:`run`.
+        OptionError: for the reasons given for :func:`run`.
     """
     given = list(options.streamlit)
     port = options.port if options.port is not None else _number(environment.get("STREAMLIT_SERVER_PORT"))
@@ -84,7 +84,7 @@ def invocation(
             changed.setdefault(_ALLOWED, " ".join(dict.fromkeys([HOST, "127.0.0.1", "::1", options.host])))
     if options.no_browser:
         flags.append("--server.headless=true")
-    # -P: a file streamlit.py in the working directory is not what is meant.
+    # -P, so that a file streamlit.py in the working directory is not used.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(script()), *flags, *given]
     return command, changed
 
@@ -106,7 +106,7 @@ def check_free(host: str, port: int) -> None:
     """Check that a server can listen there.
 
     Raises:
-        OptionError: if not, saying why and what to do.
+        OptionError: if it cannot; the message says why and what to do.
     """
     if not 1 <= port <= 65535:
         raise OptionError(f"--port is from 1 to 65535, not {port}.")

@@ -1,4 +1,4 @@
-"""``entviz evaluate``: what a prune set costs on a text or a task."""
+"""``entviz evaluate``: the cost of a prune set on a text or a task."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _score_task(options: argparse.Namespace) -> None:
     if options.windows is not None or options.window_length is not None:
         raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
     drop, task = read_drop(options), read_task(options.task)
-    # As the dashboard asks: a task of the hub by its name, any other as it was read.
+    # As on the dashboard: a task of the hub by its name, any other as it was read.
     of_the_hub = options.task in task_titles() and options.task not in BUILT_IN
     named = options.task if of_the_hub else task
     items = TaskItems(options.model, named, options.limit, options.begin, loading_of(options))

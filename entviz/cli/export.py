@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card"
     )
-    command.add_argument("--force", action="store_true", help="replace an earlier export there")
+    command.add_argument("--force", action="store_true", help="replace an earlier export in that directory")
 
 
 def run(options: argparse.Namespace) -> None:

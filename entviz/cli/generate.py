@@ -32,7 +32,11 @@ def add(commands: Any) -> None:
         "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
     command.add_argument(
-        "--max-new-tokens", type=int, default=24, metavar="N", help="at most this many (default: 24)"
+        "--max-new-tokens",
+        type=int,
+        default=24,
+        metavar="N",
+        help="largest number of new tokens (default: 24)",
     )
     command.add_argument(
         "--no-cache", action="store_true", help="run the whole sequence again for each token"

@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--level", default="attn", help="layer, attn, mlp or attn+mlp (default: %(default)s)"
     )
-    command.add_argument("--blocks", default="", metavar="BLOCKS", help="only pairs of these (default: all)")
+    command.add_argument(
+        "--blocks", default="", metavar="BLOCKS", help="only pairs of these blocks (default: all)"
+    )
     add_report(command)
     add_keeping(command)
 

@@ -1,4 +1,4 @@
-"""Options of metrics on the command line, one for each option of each metric: ``--knn-k 5`` for ``knn(k=5)``.
+"""Metrics' options on the command line, one for each option of each metric: ``--knn-k 5`` for ``knn(k=5)``.
 
 metric_options.add(command, METRICS)
 metric_options.applied(options, ("knn", "cosine"))      # ("knn(k=5)", "cosine")
@@ -14,7 +14,7 @@ from entviz.estimators import METRICS, base, canonical
 
 
 def add(command: argparse.ArgumentParser, metrics: Iterable[str]) -> None:
-    """Add the options of these metrics, by their names."""
+    """Add the options of the named metrics."""
     for name in metrics:
         for each in METRICS[name].options():
             command.add_argument(
@@ -26,10 +26,10 @@ def add(command: argparse.ArgumentParser, metrics: Iterable[str]) -> None:
 
 
 def applied(options: argparse.Namespace, specs: Sequence[str]) -> tuple[str, ...]:
-    """The specs, canonical; plain names among them get the options given.
+    """The specs in canonical form; plain names get the given options.
 
-    Raises ``OptionError`` for a spec that cannot be read, a value that is out of bounds, and an option of a metric that
-    is not among the plain names.
+    Raises ``OptionError`` for a spec that cannot be read, a value out of bounds, or an option of a metric that is not
+    among the plain names.
     """
     found = list(map(canonical, specs))
     for name, kind in METRICS.items():

@@ -50,10 +50,14 @@ def add(commands: Any) -> None:
         metavar="FIRST,LAST",
         help="layers never dropped at the start and the end (default: 2,1 for entrodrop, 0,0 for cosine)",
     )
-    command.add_argument("--seed", type=int, default=0, help="of random (default: %(default)s)")
-    command.add_argument("--seconds", type=float, default=120, help="for search (default: %(default)s)")
     command.add_argument(
-        "--stage", type=int, choices=[2], help="of entrodrop; 2: only blocks after the turning point"
+        "--seed", type=int, default=0, help="seed of the criterion random (default: %(default)s)"
+    )
+    command.add_argument(
+        "--seconds", type=float, default=120, help="duration of the criterion search (default: %(default)s)"
+    )
+    command.add_argument(
+        "--stage", type=int, choices=[2], help="for entrodrop; 2 drops only blocks after the turning point"
     )
     add_report(command)
     add_keeping(command)
@@ -77,7 +81,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _by(options: argparse.Namespace) -> RankingOptions:
-    """What is ranked by. An order that no number of blocks changes is kept once for all, as for the dashboard."""
+    """The options of the ranking. An order that does not depend on the number of blocks is stored once, as on the
+    dashboard.
+    """
     from entviz.criteria.budget import Budget
     from entviz.studies import RankingOptions
 

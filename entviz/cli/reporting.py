@@ -1,4 +1,4 @@
-"""What ``--report`` adds to a command: one HTML file with the figures, the numbers and the text."""
+"""The option ``--report``: one HTML file with the figures, the numbers and the text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_report(command: argparse.ArgumentParser) -> None:
 
 
 def report_file(path: str) -> str:
-    """A place for a report, looked at before anything takes time."""
+    """The path of a report, checked before any slow work."""
     try:
         is_directory, has_place = Path(path).is_dir(), Path(path).absolute().parent.is_dir()
     except (OSError, ValueError):  # a name that no file could have
@@ -40,13 +40,13 @@ def report_file(path: str) -> str:
 def write_report_of(
     options: argparse.Namespace, outcome: Outcome[Any], pieces: Sequence[Sequence[str]] | None = None
 ) -> None:
-    """Write the report of what a command found, where ``--report`` asks for one.
+    """Write the report of a command's result, if ``--report`` is given.
 
     Args:
         pieces: the text of each token of the study's ``token_rows``.
 
     Raises:
-        ExportError: where it cannot be written.
+        ExportError: if it cannot be written.
     """
     from entviz.studies import StoredStudy
     from entviz.studies.reporting import about_run

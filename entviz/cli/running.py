@@ -1,10 +1,10 @@
-"""How a command has a study computed: by the same runner as the pages, at once.
+"""Compute the study of a command, with the same runner as the pages and without a queue.
 
     with runner_for(options) as runner, progress_bar("analyze") as progress:
         outcome = runner.run_now(study, progress)
 
-What a command can ask for and a page cannot is part of the study, and so of the key that the result is kept under. A
-command always computes, whatever is kept. If nothing can be kept it says so on standard error, and does its work.
+Options that only a command can set are part of the study, and so of the key of the stored result. A command always
+computes, even if the result is stored. If results cannot be stored, it says so on standard error and continues.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_keeping(command: argparse.ArgumentParser) -> None:
-    """Add the option that keeps nothing."""
+    """Add the option that does not store the result."""
     command.add_argument(
         "--no-keep",
         dest="keep",
@@ -31,9 +31,9 @@ def add_keeping(command: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def runner_for(options: argparse.Namespace) -> Iterator[Runner]:
-    """A runner that keeps results, unless ``--no-keep`` was given or the command keeps none.
+    """A runner that stores results, unless ``--no-keep`` was given or the command stores none.
 
-    Raises ``OptionError`` at once where the environment sets a bound that is none, not after the work is done.
+    Raises ``OptionError`` for an invalid limit in the environment, before the work begins.
     """
     from entviz.runtime.model_cache import ModelCache
     from entviz.runtime.runner import Runner
@@ -50,5 +50,5 @@ def runner_for(options: argparse.Namespace) -> Iterator[Runner]:
 
 
 def note(sentence: str) -> None:
-    """Say something on standard error that stops no command."""
+    """Print a note on standard error; the command continues."""
     print(f"entviz: {sentence}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``entviz runs``: what was computed and kept, by these commands and by the dashboard."""
+"""``entviz runs``: the stored results of commands and of the dashboard."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """List the runs.
 
-    Raises ``StoreError`` where what was kept cannot be read now.
+    Raises ``StoreError`` if stored results cannot be read now.
     """
     from entviz.studies.listing import as_csv, dropped, found, listing
     from entviz.studies.registry import open_store, part_kinds, stored_studies
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     if not 1 <= options.limit <= _MOST:
         raise OptionError(f"--limit is from 1 to {_MOST:,}, not {options.limit}.")
     drop = None if options.drop is None else PruneSet.parse("" if options.drop == "dense" else options.drop)
-    # Nothing is written here; what keeps it from being read is said below.
+    # Nothing is written here; the reason why it cannot be read is reported below.
     store = open_store(announce=lambda _: None)
     runs = store.runs(
         kind=options.kind,

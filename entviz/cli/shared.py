@@ -1,4 +1,4 @@
-"""What the commands share: their common options, reading what these name, and printing."""
+"""The common parts of commands: options, reading the inputs that they name, and printing."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def add_command(
     task: bool = False,
     casts: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a command with the options that all have: model, type, device, JSON, and the text where it takes one.
+    """Add a command with the common options: model, type, device, JSON, and the text if it takes one.
 
-    ``task`` lets a multiple-choice task stand in the text's place. ``casts`` says that the command keeps the model in
-    float32, for measuring entropy, and that ``--dtype`` is what it evaluates in, on a copy.
+    ``task`` allows a multiple-choice task instead of the text. ``casts`` says that the command loads the model in
+    float32, for measuring entropy, and that ``--dtype`` is the type of the copy on which it evaluates.
     """
     command: argparse.ArgumentParser = commands.add_parser(name, help=_sentence(purpose), description=purpose)
     command.set_defaults(command=function, casts=casts)
@@ -50,11 +50,11 @@ def add_command(
     command.add_argument(
         "--dtype",
         default="float32",
-        help="to evaluate in: float32, bfloat16, float16, or auto for the fastest here (default: %(default)s)"
+        help="number type to evaluate in: float32, bfloat16, float16, or auto for the fastest (default: %(default)s)"
         if casts
-        else "of the weights: float32, bfloat16 or float16 (default: %(default)s)",
+        else "number type of the weights: float32, bfloat16 or float16 (default: %(default)s)",
     )
-    command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: the best there is)")
+    command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: the best one available)")
     command.add_argument("--json", action="store_true", help="print JSON")
     if text:
         group = command.add_argument_group("text or task, one of" if task else "text, one of")
@@ -69,9 +69,11 @@ def add_command(
                 "--task", metavar="NAME-or-FILE", help="multiple-choice items: a task's name, or a JSONL file"
             )
             command.add_argument("--limit", type=int, metavar="N", help="only the first N items of a task")
-        command.add_argument("--encoding", default="utf-8", help="of the text file (default: %(default)s)")
         command.add_argument(
-            "--windows", type=int, metavar="N", help="how many windows (default: all whole ones)"
+            "--encoding", default="utf-8", help="encoding of the text file (default: %(default)s)"
+        )
+        command.add_argument(
+            "--windows", type=int, metavar="N", help="number of windows (default: all complete ones)"
         )
         command.add_argument(
             "--window-length", type=int, metavar="S", help="tokens of the text in a window (default: 256)"
@@ -81,22 +83,22 @@ def add_command(
 
 
 def add_beginning(command: argparse.ArgumentParser) -> None:
-    """Add the option that leaves out what the tokenizer puts before a text."""
+    """Add the option that leaves out the tokenizer's beginning token."""
     command.add_argument(
         "--no-bos",
         dest="begin",
         action="store_false",
-        help="leave out the beginning-of-text token where the model's tokenizer puts one before a text",
+        help="leave out the beginning-of-text token that the model's tokenizer puts before a text",
     )
 
 
 def _sentence(purpose: str) -> str:
-    """A purpose as it stands in a list of commands."""
+    """A purpose in the form used in a list of commands."""
     return purpose[0].lower() + purpose[1:].rstrip(".")
 
 
 def protection(text: str) -> tuple[int, int]:
-    """Two numbers of layers, as written after ``--protect``."""
+    """Read the two numbers of layers of ``--protect``."""
     first, _, last = text.partition(",")
     try:
         return int(first), int(last)
@@ -105,17 +107,17 @@ def protection(text: str) -> tuple[int, int]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Comma-separated words; commas between parentheses, as in a metric with options, separate nothing."""
+    """The parts of a comma-separated text; commas inside parentheses, as in metrics with options, do not separate."""
     return split(text)
 
 
 def read_drop(options: argparse.Namespace) -> PruneSet:
-    """The prune set that stands after ``--drop``."""
+    """The prune set given with ``--drop``."""
     return read_recipe_of(options).drop
 
 
 def read_recipe_of(options: argparse.Namespace) -> Recipe:
-    """What stands after ``--drop``: blocks, or ``@`` and a recipe; notes where that was made for another model."""
+    """Read the value of ``--drop``: blocks, or ``@`` and a recipe. Prints a note if it was made for another model."""
     from entviz.export.recipe import Recipe, read_recipe
 
     written = options.drop.strip()
@@ -135,7 +137,7 @@ def loading_of(options: argparse.Namespace) -> Loading:
 
 
 def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
-    """A text that stands on the command line, unless the shell has handed over bytes that are none.
+    """A text given on the command line; raises ``TextError`` if its bytes are not text in the shell's encoding.
 
     ``note`` is as for :func:`entviz.text.files.plain_line_ends`.
     """
@@ -151,15 +153,15 @@ def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
 
 
 def has_text(options: argparse.Namespace) -> bool:
-    """Whether a text or token ids are given."""
+    """Whether a text or token ids were given."""
     given = (options.text, options.text_file, options.token_ids)
     return any(source is not None for source in given)
 
 
 def read_sample(options: argparse.Namespace) -> tuple[TextSample, tuple[str, ...]]:
-    """The text or token ids given, with the model that reads them, and notes about how the text was read.
+    """The given text or token ids with the model that reads them, and notes about how the text was read.
 
-    A text is read once, as a pipe can be read only once.
+    A text is read only once, because a pipe can be read only once.
     """
     from entviz.studies import TextSample, TokenIds
     from entviz.text.files import read_text, read_token_ids
@@ -185,14 +187,14 @@ def read_sample(options: argparse.Namespace) -> tuple[TextSample, tuple[str, ...
 
 
 def measured_on(outcome: Outcome[Any]) -> str:
-    """The model and how much text, as a sentence."""
+    """The model and the amount of text, as a sentence."""
     windows = outcome.windows
     return f"{outcome.loaded.name}: {of_windows(len(windows), windows.length)}."
 
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Progress]:
-    """A bar on standard error once the work has taken a second, if a person sees it: a file gets the messages alone."""
+    """A progress bar on standard error after one second of work, if it is a terminal; a file only gets messages."""
     from tqdm import tqdm
 
     shape = "{l_bar}{bar}| {elapsed}<{remaining}"
@@ -213,20 +215,20 @@ def progress_bar(name: str) -> Iterator[Progress]:
 
 
 def print_json(data: dict[str, Any], notes: Sequence[str] = ()) -> None:
-    """Plain data as one line of JSON; ``notes`` go before its own."""
+    """Print plain data as one line of JSON; ``notes`` come before its own notes."""
     if notes:
         data = data | {"notes": [*notes, *data.get("notes", [])]}
     print(json.dumps(data, allow_nan=False, default=float))
 
 
 def tell(notes: Sequence[str]) -> None:
-    """Notes about the numbers, on standard error."""
+    """Print notes about the numbers on standard error."""
     for note in notes:
         print(f"entviz: note: {note}", file=sys.stderr)
 
 
 def print_table(title: str, table: Any, name: str) -> None:
-    """A table with a row for each site or block and a column for each metric."""
+    """Print a table with a row for each site or block and a column for each metric."""
     wide = table.pivot(index=name, columns="metric", values="value")
     wide = wide.loc[list(dict.fromkeys(table[name])), list(dict.fromkeys(table["metric"]))]
     print(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
     command = add_command(
-        commands, "trust", run, "Tell how well each criterion's scores predict measured damage.", casts=True
+        commands, "trust", run, "Measure how well each criterion's scores predict damage.", casts=True
     )
     command.add_argument(
         "--level", default="attn", help="layer, attn, mlp or attn+mlp (default: %(default)s)"

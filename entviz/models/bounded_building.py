@@ -1,7 +1,7 @@
-"""Build a model's modules under a bound, and so that it can be stopped.
+"""Build a model with a limit on its modules, and such that building can be stopped.
 
-A config can ask for any number of modules, and the code that builds them asks nobody in between. torch calls a hook
-for every module and parameter that is put into another, which is where both are seen to.
+A config can ask for any number of modules, and the code that builds them does not check in between. torch calls a hook
+for every module and parameter that is added to another. That hook checks the limit and whether to stop.
 """
 
 import threading
@@ -26,20 +26,20 @@ class TooManyPartsError(Exception):
 
 
 def most_parts(tensors: int) -> int:
-    """Modules and parameters that a model may have whose files hold this many tensors."""
+    """The largest number of modules and parameters for a model whose files hold ``tensors`` tensors."""
     return _LEAST_PARTS + _PARTS_A_TENSOR * tensors
 
 
 @contextmanager
 def bounded_building(most: int | None = None, progress: Progress = silent) -> Iterator[None]:
-    """Within the block, this thread builds at most so many modules and parameters, and stops when it is told to.
+    """Within the block, this thread builds at most ``most`` modules and parameters, and can be stopped.
 
     Args:
-        most: modules and parameters in all; None for no bound.
-        progress: called now and then, with no progress made; may raise ``Cancelled``, which leaves the block.
+        most: the largest number of modules and parameters together; None for no limit.
+        progress: called from time to time without a number of steps; it can raise ``Cancelled``, which ends the block.
 
     Raises:
-        TooManyPartsError: once more are built.
+        TooManyPartsError: if more are built.
     """
     thread, made = threading.get_ident(), 0
 

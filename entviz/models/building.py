@@ -1,8 +1,8 @@
-"""transformers builds models one at a time, and changes nothing that another thread computes with.
+"""Let transformers build models one at a time, without changing anything for other threads.
 
 While it builds a model, transformers replaces methods of its own classes, and sets the process's default number type
-to that of the weights. In another thread a tensor that is made without naming its type would get that type too: OPT's
-position numbers beyond 256, made in bfloat16, are wrong. So here the default is that of the building thread alone.
+to that of the weights. A tensor that another thread creates without a type would also get that type: OPT's position
+numbers beyond 256, created in bfloat16, are wrong. So this module changes the default only for the building thread.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _BY_VALUE = frozenset(
 
 @contextmanager
 def one_at_a_time(progress: Progress = silent) -> Iterator[None]:
-    """Within the block transformers may build a model: no other thread does, and torch's defaults stay as they are.
+    """Within the block transformers can build a model: no other thread builds one, and torch's defaults do not change.
 
-    ``progress`` is called while another thread builds one; it may raise ``Cancelled``.
+    ``progress`` is called while another thread builds a model; it can raise ``Cancelled``.
     """
     from transformers import modeling_utils
 
@@ -46,11 +46,11 @@ def one_at_a_time(progress: Progress = silent) -> Iterator[None]:
 
 @contextmanager
 def default_type_of_this_thread(dtype: torch.dtype, model_class_name: str | None = None) -> Iterator[None]:
-    """What transformers' ``local_torch_dtype`` does, for this thread alone.
+    """The same as transformers' ``local_torch_dtype``, but only for this thread.
 
     Args:
         dtype: a floating-point type.
-        model_class_name: what is built, for the message.
+        model_class_name: the class that is built, for the message.
 
     Raises:
         ValueError: if ``dtype`` is not a floating-point type.

@@ -1,4 +1,4 @@
-"""The models offered by name: what each is called, where it comes from, and under which licence."""
+"""The models offered by name, with the title, source and licence of each."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ DEFAULT_MODEL = "smollm2-135m"
 class PackagedFile:
     """A GGUF file that a package on the Python package index ships.
 
-    The package is never imported: its code would want llama.cpp, and entviz only reads the file.
+    The package is never imported, because its code needs llama.cpp and entviz only reads the file.
     """
 
     package: str
@@ -22,11 +22,11 @@ class PackagedFile:
 
     @property
     def command(self) -> str:
-        """The command that installs the package without what it declares to need."""
+        """The command that installs the package without its dependencies."""
         return f"pip install --no-deps {self.package}=={self.version}"
 
     def path(self) -> Path | None:
-        """Return where the file lies, or None where the package is not installed."""
+        """Return the path of the file, or None if the package is not installed."""
         specification = importlib.util.find_spec(self.module)
         if specification is None or not specification.submodule_search_locations:
             return None
@@ -39,11 +39,11 @@ class PackagedFile:
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A model that can be asked for by a short name.
+    """A model with a short name.
 
     Attributes:
-        name: the short name, as typed after ``--model``.
-        title: the name to show.
+        name: its short name after ``--model``.
+        title: its name for a reader.
         hub_id: the repository on the Hugging Face hub.
         licence: SPDX identifier, or the name of the model's own licence.
         parameters: how many weights it has.

@@ -1,7 +1,7 @@
-"""Whether a directory holds a causal language model that can be read safely, before anything large is read or built.
+"""Check that a directory holds a causal language model that can be read safely, before anything large is read or built.
 
-Only safetensors are accepted, because unpickling a ``.bin`` or ``.pth`` file runs whatever code its author put there;
-code of the model's own is refused for the same reason.
+Only safetensors are accepted, because unpickling a ``.bin`` or ``.pth`` file runs any code that its author put there.
+Models with their own code are refused for the same reason.
 """
 
 from collections.abc import Iterable
@@ -41,9 +41,9 @@ class CheckedDirectory:
     Attributes:
         path: the directory.
         values: the content of its ``config.json``.
-        config: the transformers config that it stands for.
+        config: the transformers config made from it.
         weights: names of the weight files, and of their index if they have one.
-        plan: what the model takes.
+        plan: the sizes of the model.
     """
 
     path: Path
@@ -61,7 +61,7 @@ def check_files(files: Iterable[str], name: str) -> list[str]:
         name: what to call the model in a message.
 
     Raises:
-        ModelError: if there is no config, an adapter instead of a model, only pickled weights, or none at all.
+        ModelError: if there is no config, an adapter instead of a model, only pickled weights, or no weights.
     """
     files = set(files)
     if "adapter_config.json" in files:
@@ -101,9 +101,8 @@ def check_directory(
         progress: called now and then; may raise ``Cancelled``.
 
     Raises:
-        ModelError: if files are missing, damaged, pickled or no regular files; if the model is not a decoder-only
-            causal language model, is quantized, or needs code of its own; or if its weights are not those that its
-            config describes.
+        ModelError: if files are missing, damaged, pickled or not regular files; if the model is not a decoder-only
+            causal language model, is quantized, or needs its own code; or if its weights do not match its config.
     """
     check_files(file_names(directory), name)
     values = check_values(read_json(directory / "config.json", name), name)
@@ -115,10 +114,10 @@ def check_directory(
 
 
 def file_names(directory: Path) -> list[str]:
-    """Return the names of what lies in a directory.
+    """Return the names of the files in a directory.
 
     Raises:
-        ModelError: if it cannot be listed, or holds too much to be a model's.
+        ModelError: if it cannot be listed, or holds too many files for a model.
     """
     try:
         names = [path.name for path in islice(directory.iterdir(), _MOST_FILES + 1)]

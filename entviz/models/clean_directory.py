@@ -1,8 +1,8 @@
-"""A directory that holds what transformers may read of a model, and nothing else.
+"""A directory that holds only the files of a model that transformers may read.
 
 A model's own directory can hold anything: program code, pickles, adapters that name another model, pipes and devices,
 configs that name files elsewhere. So transformers gets a directory of links to the regular files that it needs, with
-the JSON files that steer it written again.
+rewritten copies of the JSON files that control it.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any
 from entviz.errors import ModelError
 from entviz.models.regular_files import MOST_BYTES, check_regular, read_object
 
-# What tokenizers and generation configs are kept in.
+# The files of tokenizers and generation configs.
 _READ_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 _STEER_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json")
 _NEVER = ("adapter_config.json", "config.json")
@@ -30,8 +30,8 @@ def clean_directory(source: Path, weights: Sequence[str], written: Mapping[str, 
 
     Args:
         source: the model's own directory.
-        weights: names of its weight files that were checked, and of their index.
-        written: JSON files to write, by name; they stand for those of ``source``.
+        weights: names of its checked weight files, and of their index.
+        written: JSON files to write, by name; they replace those of ``source``.
 
     Raises:
         ModelError: if one of the files is not a regular file, or is too large.
@@ -53,9 +53,9 @@ def clean_directory(source: Path, weights: Sequence[str], written: Mapping[str, 
 
 
 def point_back(tokenizer: Any, clean: Path, source: Path) -> Any:
-    """Return a tokenizer that names the model's own files where it remembers those of a clean directory.
+    """Return a tokenizer that refers to the model's own files instead of those in a clean directory.
 
-    Some copy their files when they are saved, which is after the clean directory is gone.
+    Some tokenizers copy their files when they are saved, and by then the clean directory is deleted.
     """
     for values in (vars(tokenizer), getattr(tokenizer, "init_kwargs", {})):
         for key, value in values.items():
@@ -82,7 +82,7 @@ def _beside_the_weights(source: Path, written: Mapping[str, Any]) -> list[str]:
 
 
 def _without_paths(values: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer's config without its code and without names of files, which could lie anywhere."""
+    """A tokenizer's config without its code and without file names, which could refer to any file."""
     return {key: value for key, value in values.items() if key != "auto_map" and not key.endswith("_file")}
 
 

@@ -1,11 +1,11 @@
-"""Room for a download, taken before it begins and held until it ends.
+"""Disk space for a download, reserved before it begins and held until it ends.
 
     with room_for("org/model", needed_bytes, cache) as arrived:       # raises ModelError, with figures
         ...
         arrived(bytes_so_far)
 
-``ENTVIZ_DOWNLOAD_MB`` (default 20000) bounds each. Some of the disk always stays free, and what downloads under way
-in this process have still to fetch is not counted as free.
+``ENTVIZ_DOWNLOAD_MB`` (default 20000) limits each download. Some of the disk always stays free, and the space that
+running downloads of this process still need is not counted as free.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _left: dict[object, int] = {}  # bytes that each download under way has still to
 
 @contextmanager
 def room_for(name: str, needed_bytes: int, folder: Path) -> Iterator[Callable[[int], None]]:
-    """Hold room for a download until the block ends; yields what is to be told the bytes that have arrived.
+    """Reserve space for a download until the block ends; yields a function to call with the bytes that have arrived.
 
     Args:
-        name: what to call the model in a message.
-        needed_bytes: how much is to be fetched; nothing is asked where that is 0.
-        folder: where it goes; made if need be.
+        name: the model's name for messages.
+        needed_bytes: the size of the download; nothing is checked if it is 0.
+        folder: the folder of the download, which is created if necessary.
 
     Raises:
-        ModelError: if it is more than a download may be, or than there is room for.
+        ModelError: if the download is larger than allowed, or than the free space.
         OptionError: if ``ENTVIZ_DOWNLOAD_MB`` is not a whole number above 0.
     """
     most = limit("ENTVIZ_DOWNLOAD_MB", USUAL_MB) * 10**6

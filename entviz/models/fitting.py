@@ -1,11 +1,11 @@
-"""Whether a config and the tensors beside it are of one model, before either is loaded.
+"""Check that a config and the tensors beside it belong to one model, before either is loaded.
 
     check_counts(values, tensors, "my-model")            # no count that the tensors cannot fill
     plan = check_fit(config, tensors, "my-model")        # every name, shape and type
 
-The comparison is transformers' own: it loads tensors without content into a model without memory, with all of its
-renaming, merging and tying, and says what was missing, left over or of another shape. On top of that, what a file says
-must arrive: weights that the model of the config has no place for are refused, unless they are known to do nothing.
+The comparison is done by transformers: it loads tensors without content into a model without memory, with all of its
+renaming, merging and tying, and reports missing tensors, tensors left over and other shapes. In addition, every weight
+in the files must reach the model: weights without a place in it are refused, unless they are known to have no effect.
 """
 
 import re
@@ -54,14 +54,14 @@ _MASK = re.compile(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a model that fits takes.
+    """The sizes of a model that fits its config.
 
     Attributes:
-        parameters: numbers in all its weights, shared ones counted once.
-        twice: numbers in those that are in memory twice for a moment while they are read: the largest one, which may be
-            cast, or all that are put together from several tensors.
-        buffer_bytes: what it makes from its config and keeps beside them.
-        left_out: names of tensors that the model has no place for, which do nothing.
+        parameters: the number of all weights, shared ones counted once.
+        twice: the number of weights that are in memory twice while they are read: the largest tensor, which may be
+            cast, or all tensors that are merged from several.
+        buffer_bytes: the size of the buffers that the model creates from its config.
+        left_out: names of tensors without a place in the model, which have no effect.
     """
 
     parameters: int
@@ -71,12 +71,12 @@ class Plan:
 
 
 def check_counts(values: Any, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Check that no count of a ``config.json`` is one that its tensors cannot fill.
+    """Check that every count in a ``config.json`` is possible with its tensors.
 
-    Building a config already makes lists and tables of such lengths.
+    Building a config already creates lists and tables of such lengths.
 
     Raises:
-        ModelError: if one is negative or too large; it is named, with what the files have.
+        ModelError: if a count is negative or too large; the message names it, with the count in the files.
     """
     largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
     most = max(_LEAST_BOUND, len(tensors), largest)
@@ -104,13 +104,13 @@ def check_fit(
 
     Args:
         config: the transformers config.
-        tensors: what the headers of the weight files say, by tensor name.
-        name: what to call the model in a message.
-        dtype: the type that the weights are going to be loaded in.
-        progress: called while the model is built without memory; may raise ``Cancelled``.
+        tensors: the tensors in the headers of the weight files, by name.
+        name: the model's name for messages.
+        dtype: the type in which the weights will be loaded.
+        progress: called while the model is built without memory; it can raise ``Cancelled``.
 
     Raises:
-        ModelError: if names, shapes, types or numbers of layers differ; it says which, with both sides.
+        ModelError: if names, shapes, types or numbers of layers differ; the message gives both sides.
     """
     _check_prefix(tensors, name)
     most = most_parts(len(tensors))
@@ -154,7 +154,7 @@ def check_fit(
 
 
 def _layers_in(tensors: Iterable[str]) -> dict[str, int]:
-    """Where layers are, and how many: the highest number in the names of tensors, and one."""
+    """The paths of layers and the number of layers at each: the highest number in the names of tensors, plus one."""
     layers: dict[str, int] = {}
     for match in map(_IN_A_LAYER.match, tensors):
         if match is not None and len(match["index"]) < 10:
@@ -177,7 +177,7 @@ def _check_prefix(tensors: Mapping[str, Tensor], name: str) -> None:
 
 
 def _check_whole_prefix(unexpected: list[str], missing: list[str], name: str) -> None:
-    """Whether what is left over is what is missing, under another name in front."""
+    """Refuse tensors that are left over and differ from the missing ones only by a prefix."""
     wanted = set(missing)
     for key in unexpected:
         for place in (match.end() for match in re.finditer(r"\.", key)):
@@ -194,7 +194,7 @@ def _check_whole_prefix(unexpected: list[str], missing: list[str], name: str) ->
 def _check_layers(
     unexpected: list[str], missing: list[str], model: Any, tensors: Mapping[str, Tensor], name: str
 ) -> None:
-    """Compare the numbers of layers, where layers behind the last are left over or missing."""
+    """Compare the numbers of layers, for layers after the last that are left over or missing."""
     wanted, found = _layers_in(model.state_dict()), _layers_in([*tensors, *unexpected])
     for key in (*unexpected, *missing):
         match = _IN_A_LAYER.match(key)
@@ -209,7 +209,7 @@ def _check_layers(
 
 
 def _same_place(found: str, place: str) -> bool:
-    """Whether two paths are of the same layers, with or without the model's own name in front."""
+    """Whether two paths refer to the same layers, with or without the model's own name as a prefix."""
     return found == place or found.endswith(f".{place}") or place.endswith(f".{found}")
 
 
