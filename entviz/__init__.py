@@ -24,7 +24,7 @@ from entviz.version import __version__
 # sleep. OpenMP reads this once, when torch is first imported. A user's own setting is kept.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # Each name is imported when it is first used; ``__init__.pyi`` lists the modules.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -60,7 +60,7 @@ def policy(script: str, tmp_path: Path, **environment: str) -> str:
 
 @pytest.mark.parametrize("way", WAYS_IN)
 def test_threads_spin_briefly_and_then_sleep(way, tmp_path):
-    assert policy(WAYS_IN[way], tmp_path) == "passive 2000"
+    assert policy(WAYS_IN[way], tmp_path) == "passive 1000"
 
 
 def test_what_the_user_has_set_stays(tmp_path):
