@@ -95,10 +95,10 @@ def check_directory(
     """Check that a directory can be loaded as a causal language model, reading its config and headers only.
 
     Args:
-        directory: where the files are.
+        directory: the directory of the files.
         name: what to call the model in a message.
         dtype: the type that the weights are going to be loaded in.
-        progress: called now and then; may raise ``Cancelled``.
+        progress: called from time to time; it can raise ``Cancelled``.
 
     Raises:
         ModelError: if files are missing, damaged, pickled or not regular files; if the model is not a decoder-only

@@ -1,4 +1,4 @@
-"""What a ``config.json`` describes: read by type, and refused if it is no decoder-only language model."""
+"""Read and validate a ``config.json``. It is refused if it does not describe a decoder-only language model."""
 
 import math
 import re
@@ -13,9 +13,9 @@ from entviz.models.library_errors import telling_line
 from entviz.models.transformers_calls import config_from
 
 _Name = Annotated[str, StringConstraints(max_length=200)]
-# Lists with a value a layer; those that a config class makes by itself are found by making one.
+# Lists with one value per layer. Lists that a config class creates by itself are found by creating a config.
 _A_VALUE_A_LAYER = re.compile(r"(\w+_)?layer_types|layers_block_type|no_rope_layers|\w+_per_layer")
-# Numbers of things that are built, one module, head, row or entry of a table each.
+# Counts of modules, heads, rows or table entries that are built.
 _COUNT = re.compile(
     r"(?!\w*(position|ctx|embd|inner|param|token|train|step|sample))"
     r"((num|n)_\w+|\w*_(layers|heads|experts|labels|groups|blocks))"
@@ -41,10 +41,10 @@ class _Described(BaseModel):
 def check_values(values: Any, name: str) -> dict[str, Any]:
     """Check that a ``config.json`` describes a decoder-only causal language model of transformers, and return it.
 
-    No config is made of it yet.
+    No config object is created yet.
 
     Raises:
-        ModelError: if it describes anything else, or holds a value of another type than is read.
+        ModelError: if it describes anything else, or a value has the wrong type.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import (
@@ -80,7 +80,7 @@ def check_values(values: Any, name: str) -> dict[str, Any]:
     architectures = described.architectures or []
     causal = CAUSAL.get(kind)
     heads = {causal} if isinstance(causal, str) else set(causal or ())
-    # A body without a head ("LlamaModel") is fine where the head is the embedding; missing weights show up later.
+    # A body without a head ("LlamaModel") is valid if the head is the embedding; missing weights are found later.
     fits = not architectures or any(a in heads or a.endswith("Model") for a in architectures)
     both_ways = described.is_encoder_decoder or (kind in MASKED and not described.is_decoder)
     if not heads or not fits or both_ways:
@@ -128,12 +128,12 @@ def counts(values: Any) -> Iterator[tuple[str, int]]:
 def check_config(values: Any, name: str) -> Any:
     """Turn the content of a ``config.json`` into a transformers config of a decoder-only causal language model.
 
-    Where tensors are at hand, :func:`entviz.models.fitting.check_counts` comes first: making a config can take as much
+    If the tensors are known, call :func:`entviz.models.fitting.check_counts` first: creating a config can take as much
     memory as its counts ask for.
 
     Raises:
-        ModelError: as :func:`check_values`; if a value is not one that the architecture takes; or if a list with a
-            value a layer is not as long as there are layers.
+        ModelError: for the reasons given for :func:`check_values`; if the architecture does not accept a value; or if a
+            list with one value per layer does not have as many values as there are layers.
     """
     values = check_values(values, name)
     for key, value in counts(values):
@@ -155,7 +155,7 @@ def check_config(values: Any, name: str) -> Any:
 
 
 def short(value: int) -> str:
-    """Return a whole number as text, or how many digits it has."""
+    """Return a whole number as text, or the number of its digits if it is long."""
     return f"{value:,}" if abs(value) < 10**15 else f"a number of {len(str(abs(value)))} digits"
 
 
@@ -185,7 +185,7 @@ def _check_layer_lists(config: Any, name: str) -> None:
 
 
 def _all(values: Any) -> Iterator[tuple[str, Any]]:
-    """Every value at any depth, with the key that it stands under."""
+    """Every value at any depth, with its key."""
     if isinstance(values, dict):
         for key, value in values.items():
             yield key, value

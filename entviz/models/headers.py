@@ -1,4 +1,4 @@
-"""The headers of safetensors files: which tensors there are, of which type and shape, without reading any of them."""
+"""The headers of safetensors files: names, types and shapes of all tensors, without reading their data."""
 
 import math
 import struct
@@ -16,7 +16,7 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 _MOST_SHARDS = 10_000
 
-# The names that the format gives to numbers, as https://huggingface.co/docs/safetensors lists them.
+# The format's names of number types, from https://huggingface.co/docs/safetensors.
 TYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -36,12 +36,12 @@ _Count = Annotated[int, Field(ge=0, lt=2**60)]
 
 
 class Tensor(BaseModel):
-    """What a header says of one tensor.
+    """The description of one tensor in a header.
 
     Attributes:
-        dtype: its type, as the format calls it.
-        shape: its sizes.
-        data_offsets: its first byte, and the one behind its last, counted from the end of the header.
+        dtype: its type, under the format's name.
+        shape: its shape.
+        data_offsets: its first byte, and the byte after its last, counted from the end of the header.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -52,11 +52,11 @@ class Tensor(BaseModel):
 
     @property
     def numbers(self) -> int:
-        """How many numbers it holds."""
+        """The number of elements."""
         return math.prod(self.shape)
 
     def on_meta(self) -> torch.Tensor:
-        """A tensor of this shape and type that takes no memory."""
+        """A tensor of this shape and type that uses no memory."""
         return torch.empty(self.shape, dtype=TYPES[self.dtype], device="meta")
 
 
@@ -71,10 +71,10 @@ class _Index(BaseModel):
 
 
 def safetensors_header(path: Path, name: str) -> dict[str, Tensor]:
-    """Return what a safetensors file says about its tensors, by their names.
+    """Return the descriptions of the tensors in a safetensors file, by name.
 
     Raises:
-        ModelError: if it is not a safetensors file, or its size is not what its header says.
+        ModelError: if it is not a safetensors file, or its size does not match its header.
     """
     size = check_regular(path, name)
     try:
@@ -102,7 +102,7 @@ def read_headers(directory: Path, name: str) -> dict[str, Tensor]:
     """Return every tensor of a model's weight files, by name.
 
     Raises:
-        ModelError: if a file is missing, damaged, or no regular file, or two files hold the same tensor.
+        ModelError: if a file is missing, damaged, or not a regular file, or two files hold the same tensor.
     """
     tensors: dict[str, Tensor] = {}
     for file in named_weights(directory, name):
@@ -122,7 +122,7 @@ def named_weights(directory: Path, name: str) -> list[str]:
     """Return the names of the weight files that transformers reads, and of their index if they have one.
 
     Raises:
-        ModelError: if the index is damaged, or a file that it names is missing or lies elsewhere.
+        ModelError: if the index is damaged, or a file that it names is missing or in another directory.
     """
     if (directory / WEIGHTS).exists() or (directory / WEIGHTS).is_symlink():
         return [WEIGHTS]

@@ -1,7 +1,7 @@
-"""Whether a model is on this machine, so that opening it fetches nothing. Told by names of files; none is loaded.
+"""Whether a model is on this machine, so that opening it downloads nothing. Only file names are checked.
 
 is_downloaded("smollm2-360m")        # False until its files are here
-is_here("models/tiny")               # True where that is a directory or a file, too
+is_here("models/tiny")               # also True if that is a directory or a file
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _MOST_REFERENCE_BYTES = 1000
 
 
 def is_downloaded(name: str) -> bool:
-    """Whether a catalog name or a hub id stands for files that are all here, in a package or the hub's cache.
+    """Whether all files of a catalog name or hub id are on this machine, in a package or the hub's cache.
 
-    A path is neither, and is not looked at.
+    A path is neither, and is not checked.
     """
     entry = CATALOG.get(name)
     if entry is not None and entry.packaged is not None and entry.packaged.path() is not None:
@@ -32,7 +32,7 @@ def is_downloaded(name: str) -> bool:
 
 
 def is_here(name: str) -> bool:
-    """Whether loading a model needs no download: it is downloaded, or the name is a path that leads somewhere."""
+    """Whether loading a model needs no download: it is downloaded, or the name is an existing path."""
     try:
         return is_downloaded(name) or Path(name).expanduser().exists()
     except (OSError, ValueError, RuntimeError):  # a name that no file could have, or ~ and no such user
@@ -40,7 +40,7 @@ def is_here(name: str) -> bool:
 
 
 def earlier_download(hub_id: str) -> Path | None:
-    """The directory of a model in the hub's cache, or None if it is not there, or not all of it."""
+    """The directory of a model in the hub's cache, or None if it is not there or not complete."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
@@ -54,12 +54,12 @@ def earlier_download(hub_id: str) -> Path | None:
 
 
 def snapshot_in(directory: Path) -> Path | None:
-    """Return the snapshot that a model's folder in the hub's cache (``models--organization--name``) stands for.
+    """Return the main snapshot in a model's folder of the hub's cache (``models--organization--name``).
 
-    None where the directory is no such folder.
+    None if the directory is not such a folder.
 
     Raises:
-        ModelError: if it is, and holds no snapshot, or several of which none is the main one.
+        ModelError: if the folder holds no snapshot, or several without a main one.
     """
     snapshots = directory / "snapshots"
     if not directory.name.startswith("models--") or not snapshots.is_dir():

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub, fetched into the hub's own cache: safetensors, config and tokenizer, nothing else."""
+"""Download models of the Hugging Face hub into the hub's own cache: only safetensors, config and tokenizer."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,19 +24,19 @@ class HubUnreachableError(Exception):
 
 
 class NotOnHubError(Exception):
-    """The hub has no such model, or does not say so to this user."""
+    """The hub has no such model, or does not show it to this user."""
 
 
 def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
-    """Return a directory with the model's files, downloading what is not in the hub's cache yet.
+    """Return a directory with the model's files; files that are not in the hub's cache yet are downloaded.
 
-    Everything that can be known before the download is checked before it. A download that was stopped goes on where
-    it was. Where the hub cannot be reached, an earlier download is used.
+    Everything that can be checked before the download is checked before it. A stopped download resumes. If the hub
+    cannot be reached, an earlier download is used.
 
     Args:
-        hub_id: ``organization/name``, or the bare name of one of the oldest models.
-        bytes_each: size of a loaded weight, to see whether the model will fit into memory.
-        progress: told the bytes that are there and the bytes of all files.
+        hub_id: ``organization/name``, or only the name for some of the oldest models.
+        bytes_each: size of a loaded weight, to check that the model will fit into memory.
+        progress: called with the bytes that have arrived and the bytes of all files.
 
     Raises:
         ModelError: if the model is gated, its files cannot be used, or there is no room for it.
@@ -54,7 +54,7 @@ def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
         total = sum(sizes[file] for file in files)
         here = sum(sizes[file] for file in files if _is_cached(hub_id, file, info.sha))
         with room_for(hub_id, total - here, Path(constants.HF_HUB_CACHE)) as arrived:
-            # Asked for without a revision, so that the cache notes which one is the newest.
+            # Requested without a revision, so that the cache records which one is the newest.
             config = Path(huggingface_hub.hf_hub_download(hub_id, "config.json"))
             checked = check_config(read_object(config, hub_id), hub_id)
             _check_memory(info, bytes_each, checked, hub_id)

@@ -1,4 +1,4 @@
-"""What a library's error says, as part of a sentence."""
+"""The message of a library's error, as part of a sentence."""
 
 import re
 
@@ -10,10 +10,10 @@ _KIND = re.compile(r"(\w+\.)*\w*(Error|Exception): ")
 
 
 def telling_line(error: BaseException) -> str:
-    """Return the line of an error's message that says what is wrong, short enough to stand in a sentence.
+    """Return the line of an error's message that says what is wrong, short enough for a sentence.
 
-    Libraries often begin with a line that ends in a colon and says only that something is wrong; what it is stands
-    below. Where a message quotes a traceback, its last line tells.
+    Many libraries begin with a line that ends in a colon and only says that something is wrong; the reason follows
+    below. If a message quotes a traceback, its last line has the reason.
     """
     lines = [line.strip() for line in str(error).splitlines()]
     telling = [line for line in lines if not _SAYS_NOTHING.fullmatch(line)]

@@ -27,7 +27,7 @@ DTYPES: dict[str, torch.dtype] = {
     "float16": torch.float16,
 }
 
-# What a config says about the files rather than about the function that the model computes.
+# Config values about the files, not about the function that the model computes.
 _INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "auto_map")
 
 
@@ -36,17 +36,17 @@ class LoadedModel:
     """A causal language model in evaluation mode whose weights take no gradient. It must never be changed.
 
     Attributes:
-        name: what it was asked for as.
+        name: its name, as the user gave it.
         model: the transformers model.
-        optional_tokenizer: its tokenizer, or None where the model came without one.
+        optional_tokenizer: its tokenizer, or None if the model has none.
         fingerprint: 32 hexadecimal digits, a hash of the config and of every weight; equal for equal models.
         layers: number of transformer layers.
         width: number of dimensions of a hidden state.
         vocabulary_size: number of token ids the model knows; ids from 0 to one less are valid.
-        device: where the embedding lies, so where token ids must go.
+        device: the device of the embedding, to which token ids must be moved.
         dtype: the type of the weights.
-        read_again: reads a model's files once more, into weights of the type named; None where it was made in memory.
-            Raises ``ModelError`` where they are gone, or there is not enough memory.
+        read_again: reads a model's files again, into weights of the given type; None if it was created in memory.
+            Raises ``ModelError`` if the files no longer exist, or there is not enough memory.
     """
 
     name: str
@@ -128,7 +128,7 @@ class LoadedModel:
         """A text in windows for this model; see :func:`entviz.text.windows.windows_from_text`.
 
         Raises:
-            TextError: as :meth:`tokenize`, and for a text that is empty or too short.
+            TextError: for the reasons given for :meth:`tokenize`, and for a text that is empty or too short.
             OptionError: for a number of windows below 1 or a length below 2.
         """
         from entviz.text.windows import windows_from_text
@@ -144,7 +144,7 @@ class LoadedModel:
 
     @cached_property
     def trained_positions(self) -> int | None:
-        """How many tokens the model was trained to read at once, as its config says; None where it says nothing."""
+        """The number of tokens that the model was trained to read at once, by its config; None if it does not say."""
         config = self.model.config.get_text_config(decoder=True)
         for name in ("n_positions", "max_position_embeddings", "n_ctx"):
             if getattr(config, name, None) is not None:
@@ -153,17 +153,17 @@ class LoadedModel:
 
     @cached_property
     def parameters(self) -> int:
-        """How many weights the model has, those that two places share counted once."""
+        """The number of weights of the model, shared ones counted once."""
         return sum(weight.numel() for weight in self.model.parameters())
 
     @cached_property
     def bytes(self) -> int:
-        """How much memory the weights take, in bytes."""
+        """The memory that the weights use, in bytes."""
         return sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
 
     @property
     def anatomy(self) -> "Anatomy":
-        """Where the model's layers, attentions and MLPs are; found on first use.
+        """The model's layers, attentions and MLPs; found on first use.
 
         Raises:
             ModelError: if the model is built in a way that entviz does not know.
@@ -178,14 +178,14 @@ class LoadedModel:
         try:
             return examine(self.model)
         except ModelError as error:
-            # What is not a number agrees with nothing, so that the findings about such a model fail their checks.
+            # NaN is not equal to anything, so a model with NaN fails the checks of its anatomy.
             raise cause_at_examination(self) or error from None
 
     def in_dtype(self, dtype: str) -> "LoadedModel":
         """Return this model with weights of another type: itself, or a copy that is made once and kept.
 
-        The copy shares no weight with the original. Buffers that are computed rather than learned (rotary
-        frequencies) keep their precision, as they do when transformers loads a model in that type.
+        The copy shares no weight with the original. Buffers that are computed and not learned (rotary frequencies) keep
+        their precision, as they do when transformers loads a model in that type.
 
         Raises:
             ModelError: if there is not enough memory for the copy.
@@ -200,7 +200,7 @@ class LoadedModel:
             return self._copies[wanted]
 
     def cast(self, dtype: str) -> "LoadedModel":
-        """Return a copy of this model with weights of another type, as :meth:`in_dtype` does, but do not keep it.
+        """Return a copy of this model with weights of another type, like :meth:`in_dtype`, but do not keep it.
 
         Raises:
             ModelError: if there is not enough memory for it.
@@ -218,12 +218,12 @@ class LoadedModel:
         return replace(copied, _cast_from=weakref.ref(self))
 
     def from_widest(self, dtype: str) -> "LoadedModel":
-        """Return this model with weights of another type, made from the widest weights there are, and do not keep it.
+        """Return this model with weights of another type, made from the most precise weights available; do not keep it.
 
-        Those are the ones that it was cast from, or else those in its files, which are read again.
+        These are the weights that it was cast from, otherwise those in its files, which are read again.
 
         Raises:
-            ModelError: if there is not enough memory for it, or the files are gone.
+            ModelError: if there is not enough memory for it, or the files no longer exist.
             OptionError: if there is no such type.
         """
         wanted, widest = parse_dtype(dtype), self.original or self
@@ -236,7 +236,7 @@ class LoadedModel:
 
     @property
     def original(self) -> "LoadedModel | None":
-        """The model that this one was cast from, as long as that is in memory."""
+        """The model from which this one was cast, as long as it is in memory."""
         return None if self._cast_from is None else self._cast_from()
 
 
@@ -252,9 +252,9 @@ def parse_dtype(name: str) -> torch.dtype:
 
 
 def fingerprint(model: Any) -> str:
-    """Return 32 hexadecimal digits that identify what the model computes: its config and every byte of its weights.
+    """Return 32 hexadecimal digits that identify the model's function: its config and every byte of its weights.
 
-    Any changed weight changes it. xxh3 runs at the speed of memory, so this needs no sampling.
+    Any changed weight changes it. xxh3 runs at the speed of memory, so sampling is not needed.
     """
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
     hasher = xxhash.xxh3_128(json.dumps(config, sort_keys=True, default=str).encode())
@@ -288,13 +288,13 @@ def _cast(model: Any, dtype: torch.dtype) -> Any:
 
 
 def round_weights(model: Any, dtype: torch.dtype) -> None:
-    """Round a model's weights in place to what ``dtype`` can hold; they keep their own type."""
+    """Round a model's weights in place to values of ``dtype``; they keep their own type."""
     for tensor in _casts(model, dtype):
         tensor.data.copy_(tensor.data.to(dtype))
 
 
 def _casts(model: Any, dtype: torch.dtype) -> Iterator[torch.Tensor]:
-    """The tensors that have another type in a model of ``dtype``: all learned ones that no plan keeps as they are."""
+    """The tensors that have another type in a model of ``dtype``: learned ones, unless the model keeps their type."""
     persistent = set(model.state_dict())
     kept = model._get_dtype_plan(dtype)
     for name, weight in model.named_parameters():

@@ -29,7 +29,7 @@ from entviz.models.quiet import quiet
 from entviz.models.transformers_calls import read_model, read_tokenizer
 from entviz.progress import Progress, silent, waiting_for
 
-# One model after the other, so that each finds the memory that the check before it saw.
+# Models are loaded one after the other, so that the memory found by the check is still free when a model is loaded.
 _READING = threading.Lock()
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
@@ -44,21 +44,21 @@ def load(
 ) -> LoadedModel:
     """Load a causal language model for measuring.
 
-    The first load of a GGUF file converts it, which takes seconds; any later one takes less than a second or two for
-    a small model. Each call reads the model again: keep what it returns and share it.
+    The first load of a GGUF file converts it, which takes seconds; later loads of a small model take one or two seconds
+    at most. Each call reads the model again, so keep the returned model and share it.
 
     Args:
         name: a name from the catalog, a directory of safetensors, a ``.gguf`` file, or a hub id; looked up in this
             order.
         dtype: type of the weights: float32, bfloat16 or float16.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None takes all GPUs there are, or else the processor.
-        progress: told the bytes there and the bytes in all while a model is downloaded, the tensors done and the
-            tensors in all while a GGUF file is converted, and called now and then while a model is waited for, built
-            and read; may raise ``Cancelled``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None uses all GPUs, or the processor if there is none.
+        progress: called with the arrived bytes and all bytes while a model is downloaded, with the finished tensors and
+            all tensors while a GGUF file is converted, and from time to time while a model is waited for, built and
+            read; it can raise ``Cancelled``.
 
     Raises:
-        ModelError: if there is no such model, or it is not a causal language model that can be read safely.
-        OptionError: if there is no such type or device.
+        ModelError: if the model does not exist, or is not a causal language model that can be read safely.
+        OptionError: if the type or the device does not exist.
     """
     weight_type = parse_dtype(dtype)
     placement = _placement(device)
@@ -73,7 +73,7 @@ def load(
 
 
 def _read_again(directory: Path, loaded: LoadedModel, dtype: str) -> LoadedModel:
-    """Read the files of a loaded model once more; see :attr:`LoadedModel.read_again`."""
+    """Read the files of a loaded model again; see :attr:`LoadedModel.read_again`."""
     weight_type = parse_dtype(dtype)
     if not directory.is_dir():
         raise ModelError(f"The files of {loaded.name} are not there any more. Load the model again.")
@@ -87,7 +87,7 @@ def _read_again(directory: Path, loaded: LoadedModel, dtype: str) -> LoadedModel
 
 
 def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
-    """Return the directory of safetensors that a model's name stands for, converting or downloading it if need be.
+    """Return the directory of safetensors for a model's name. The model is converted or downloaded if necessary.
 
     Args:
         name: as for :func:`load`.
@@ -95,7 +95,7 @@ def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
         progress: as for :func:`load`.
 
     Raises:
-        ModelError: if the name stands for nothing that can be loaded.
+        ModelError: if no model of that name can be loaded.
     """
     if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise ModelError(f"Name a model: one of {', '.join(CATALOG)}, a directory, a .gguf file or a hub id.")
@@ -176,7 +176,7 @@ def _suggestion(name: str) -> str:
 
 
 def _placement(device: str | None) -> Any:
-    """What transformers calls a device map; None means the processor."""
+    """The device map for transformers; None means the processor."""
     if device is None:
         return "auto" if torch.cuda.is_available() else None
     try:
@@ -231,7 +231,7 @@ def _read_model(
 
 
 def _read_tokenizer(checked: CheckedDirectory, name: str) -> Any:
-    """The tokenizer, or None where the directory has no file of one."""
+    """The tokenizer, or None if the directory has no files of a tokenizer."""
     if not set(TOKENIZER_FILES).intersection(file_names(checked.path)):
         return None
     try:

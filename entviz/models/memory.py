@@ -1,9 +1,9 @@
-"""What loading a model and running it the first time takes in memory, before either is begun.
+"""Estimate the memory for loading a model and for its first run, before either begins.
 
     need = estimate(parameters, bytes_each=4, config=config)
-    check_memory(need, "my-model")              # raises ModelError, with figures, where it is not free
+    check_memory(need, "my-model")              # raises ModelError, with figures, if there is not enough free memory
 
-The system ends a process that takes more than there is, and with it every session of a server.
+The system ends a process that uses more memory than there is, and with it every session of a server.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that are in memory at once.
+    """Bytes that are in memory at the same time.
 
     Attributes:
-        weights: of the model, in the type that it is loaded in, and its buffers.
-        loading: on top, while it is read: the file's own copy of a tensor, or of all of them.
-        copies: of the model in other number types.
+        weights: the model's weights in their loaded type, and its buffers.
+        loading: additional memory while it is read: the file's own copy of a tensor, or of all tensors.
+        copies: copies of the model in other number types.
         run: temporaries of the first run.
     """
 
@@ -70,10 +70,10 @@ def estimate(
 
 
 def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, or bfloat16 weights") -> None:
-    """Check that as much memory is free as is needed.
+    """Check that there is enough free memory.
 
     Raises:
-        ModelError: if it is not, with the figures of both.
+        ModelError: if there is not; the message gives both figures.
     """
     free = available_bytes()
     if need.peak > free:
@@ -90,17 +90,17 @@ def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, o
 
 
 def available_bytes() -> int:
-    """Memory that this process may still take: what is free on the machine, or left of its container's limit."""
+    """The memory that this process may still use: the machine's free memory, or the rest of its container's limit."""
     return min(psutil.virtual_memory().available, _left_in_container())
 
 
 def _left_in_container() -> int:
-    """What the control group leaves (version 2, as Docker and systemd set it); no bound if there is none."""
+    """The rest of the control group's limit (version 2, as set by Docker and systemd); infinite if there is none."""
     try:
         limit = (_CGROUP / "memory.max").read_text("ascii").strip()
         used = int((_CGROUP / "memory.current").read_text("ascii"))
         statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text("ascii").splitlines())
-        # Cached files count as used, and are given up when memory is asked for.
+        # Cached files count as used, but the system frees them when memory is needed.
         return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
     except (OSError, ValueError):  # no control groups here, or no limit ("max")
         return 2**63

@@ -1,6 +1,6 @@
-"""What has to be known about how a text was read, in sentences that stand beside every number.
+"""Notes on how a text was read, as sentences beside every number.
 
-notes_on(loaded, windows)       # ("Each window begins with <bos>, ...",), or () where there is nothing to say
+notes_on(loaded, windows)       # ("Each window begins with <bos>, ...",), or () if there is nothing to say
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def notes_on(loaded: LoadedModel, windows: Windows) -> tuple[str, ...]:
-    """Sentences about windows that go through a model: what begins them, and whether they are too long for it."""
+    """Sentences about a model's windows: their beginning tokens, and whether they are too long for the model."""
     return (*_about_beginning(loaded, windows), *about_length(loaded, windows.input_length, "Each window"))
 
 
 def about_length(loaded: LoadedModel, tokens: int, what: str) -> tuple[str, ...]:
-    """A sentence where ``tokens``, of what is called ``what``, are more than the model was trained to read at once."""
+    """A sentence if ``what`` has more ``tokens`` than the model was trained to read at once."""
     most = loaded.trained_positions
     if most is None or tokens <= most:
         return ()
@@ -32,7 +32,7 @@ def about_length(loaded: LoadedModel, tokens: int, what: str) -> tuple[str, ...]
 
 
 def about_beginning(loaded: LoadedModel, begin: bool, what: str) -> tuple[str, ...]:
-    """A sentence where ``what``, a prompt say, was read without the token that the tokenizer puts before a text."""
+    """A sentence if ``what``, for example a prompt, was read without the tokenizer's beginning token."""
     usual = beginning_of(loaded.tokenizer)
     return () if begin or not usual else (_without(named(usual, loaded.tokenizer), what),)
 

@@ -1,11 +1,11 @@
-"""Keep the libraries that load models from writing to the terminal; entviz says itself what the user must know."""
+"""Stop the libraries that load models from writing to the terminal; entviz itself reports what the user needs."""
 
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-# What the libraries print is a setting of the whole process: the first to enter sets it, the last to leave restores it.
+# The libraries' output is a setting of the whole process: the first thread to enter sets it, the last restores it.
 _lock = threading.Lock()
 _inside = 0
 _restore = ExitStack()

@@ -1,4 +1,4 @@
-"""Read a model's small files: regular files only, with a bound on their bytes, and JSON with a bound on its numbers."""
+"""Read a model's small files: only regular files, with a limit on their size, and JSON with a limit on its numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ MOST_BYTES = 100_000_000  # of a file that is read as a whole; the largest token
 
 
 def check_regular(path: Path, name: str, most_bytes: int | None = None) -> int:
-    """Check that a path leads to a regular file of a bearable size, links followed, and return its size.
+    """Check that a path, after following links, is a regular file within the size limit, and return its size.
 
     Args:
         path: the file.
-        name: what to call the model in a message.
-        most_bytes: the most that the file may have; None for no bound.
+        name: the model's name for messages.
+        most_bytes: the largest size allowed; None for no limit.
 
     Raises:
-        ModelError: if it leads nowhere, to a pipe, a device or a directory, or to a larger file.
+        ModelError: if it does not exist, is a pipe, a device or a directory, or is larger.
     """
     try:
         size = path.stat().st_size
@@ -43,7 +43,7 @@ def read_json(path: Path, name: str) -> Any:
     """Return the content of one of a model's JSON files.
 
     Raises:
-        ModelError: as :func:`check_regular`, or if it is not JSON, or holds numbers that no model has.
+        ModelError: for the reasons given for :func:`check_regular`, or if it is not JSON or holds impossible numbers.
     """
     check_regular(path, name, MOST_BYTES)
     try:
@@ -56,7 +56,7 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
     """Return the JSON object that one of a model's files holds.
 
     Raises:
-        ModelError: as :func:`read_json`, or if it holds anything else.
+        ModelError: for the reasons given for :func:`read_json`, or if it holds another kind of value.
     """
     values = read_json(path, name)
     if not isinstance(values, dict):

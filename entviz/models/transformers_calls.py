@@ -1,13 +1,13 @@
 """Every call of transformers that reads a model's files. Nothing that came with a model is run, here or anywhere.
 
-    config = config_from(values)                                    # of a config.json, without what names code
+    config = config_from(values)                                    # from a config.json, without keys that name code
     model, info = read_model(directory, weights, values, dtype)
     tokenizer = read_tokenizer(directory, values)
     model, info = read_gguf_model(path, torch.float32, values)
 
 No other module may call ``from_pretrained``, ``from_config``, ``AutoConfig`` and the like; a test looks for such calls.
-transformers is given a directory of its own (:mod:`entviz.models.clean_directory`), so that it never meets a file that
-was not checked: program code, an adapter, a pickle, another checkpoint, a pipe.
+transformers gets a separate directory (:mod:`entviz.models.clean_directory`), so that it never sees an unchecked file:
+program code, an adapter, a pickle, another checkpoint, a pipe.
 """
 
 import copy
@@ -23,13 +23,13 @@ from entviz.models.building import one_at_a_time
 from entviz.models.clean_directory import clean_directory, point_back
 from entviz.progress import Progress, silent
 
-# Where the package ``kernels`` is installed, transformers would fetch compiled code from the hub for some models.
-# It reads this when it is imported.
+# If the package ``kernels`` is installed, transformers would download compiled code from the hub for some models.
+# It reads this setting when it is imported.
 os.environ["USE_HUB_KERNELS"] = "NO"
 
 ATTENTIONS = ("sdpa", "eager")
 
-# Keys of a config, at any depth, that name code, other files or what is returned rather than what is computed.
+# Keys of a config, at any depth, that name code or other files, or change what is returned and not the computation.
 _NOT_THE_FUNCTION = frozenset(
     {
         "_attn_implementation",
@@ -60,7 +60,7 @@ _SAFE_WEIGHTS = {**_SAFE, "use_safetensors": True, "weights_only": True, "output
 
 
 def without_code(values: Any) -> Any:
-    """Return a config's values without the keys, at any depth, that name code, other files or what is returned."""
+    """Return a config's values without the keys, at any depth, that name code or files or change what is returned."""
     if isinstance(values, Mapping):
         return {key: without_code(value) for key, value in values.items() if key not in _NOT_THE_FUNCTION}
     if isinstance(values, list):
@@ -73,7 +73,7 @@ def config_from(values: Mapping[str, Any]) -> Any:
 
     Raises:
         KeyError: if transformers does not know its ``model_type``.
-        Exception: of many kinds, if a value is not one that the config takes.
+        Exception: of many kinds, if the config does not accept a value.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -92,15 +92,15 @@ def read_model(
     """Read a causal language model from safetensors.
 
     Args:
-        directory: where the files are.
+        directory: the directory of the files.
         weights: names of the weight files there, and of their index if they have one.
         values: content of the ``config.json``.
-        dtype: type that the weights get.
-        device_map: as transformers takes it; None means the processor.
-        progress: called while another model is built; may raise ``Cancelled``.
+        dtype: type of the loaded weights.
+        device_map: a device map of transformers; None means the processor.
+        progress: called while another model is built; it can raise ``Cancelled``.
 
     Returns:
-        The model, and transformers' account of which weights were missing or left over.
+        The model, and transformers' report of missing weights and weights left over.
 
     Raises:
         Exception: of many kinds, if the files do not fit together.
@@ -131,11 +131,11 @@ def dry_run(
 ) -> tuple[Any, dict[str, Any]]:
     """Load tensors on torch's device ``meta``, which have no content, into a causal language model there.
 
-    Nothing takes memory, however large the model is, but its modules do. ``progress`` is called while another model is
-    built, and may raise ``Cancelled``.
+    Only the modules use memory, however large the model is. ``progress`` is called while another model is built, and
+    can raise ``Cancelled``.
 
     Returns:
-        The model, and transformers' account of which weights were missing, left over or of another shape.
+        The model, and transformers' report of weights that were missing, left over or of another shape.
 
     Raises:
         Exception: of many kinds, if a model of this config cannot be built.
@@ -148,7 +148,7 @@ def dry_run(
     text_class = config.sub_configs.get("text_config")
     if text_class is not None and model_class.config_class is text_class:
         config = config.get_text_config()
-    # What is missing is not made up: that computes on the processor, as much as the config asks for.
+    # Missing weights are not initialised: that would compute on the processor, as much as the config asks for.
     names = {
         "__module__": model_class.__module__,
         "_initialize_missing_keys": lambda self, is_quantized: None,
@@ -168,11 +168,11 @@ def dry_run(
 
 
 def read_tokenizer(directory: Path, values: Mapping[str, Any]) -> Any:
-    """Read the tokenizer that lies beside a model.
+    """Read the tokenizer in a model's directory.
 
     Args:
-        directory: where the files are.
-        values: content of the ``config.json``, which may say which kind of tokenizer it is.
+        directory: the directory of the files.
+        values: content of the ``config.json``, which may name the kind of tokenizer.
 
     Raises:
         Exception: of many kinds, if the files are damaged or of a kind that is not installed.
@@ -185,7 +185,7 @@ def read_tokenizer(directory: Path, values: Mapping[str, Any]) -> Any:
 
 
 def gguf_config_values(path: Path) -> dict[str, Any]:
-    """Return what transformers makes of a GGUF file's metadata, as the content of a ``config.json``."""
+    """Return transformers' reading of a GGUF file's metadata, as the content of a ``config.json``."""
     from transformers import PreTrainedConfig
 
     with tempfile.TemporaryDirectory(prefix="entviz-") as empty:
@@ -198,21 +198,21 @@ def gguf_config_values(path: Path) -> dict[str, Any]:
 def read_gguf_model(
     path: Path, dtype: torch.dtype, values: Mapping[str, Any], progress: Progress = silent
 ) -> tuple[Any, dict[str, Any]]:
-    """Read a causal language model from a GGUF file, de-quantized; returns what :func:`read_model` does.
+    """Read a causal language model from a GGUF file, de-quantized; the result is the same as for :func:`read_model`.
 
-    ``values`` are the content of a ``config.json`` for it. The files beside it are not looked at.
-    ``progress`` is called while another model is built, and may raise ``Cancelled``.
+    ``values`` are the content of a ``config.json`` for it. Files beside it are not read. ``progress`` is called while
+    another model is built, and can raise ``Cancelled``.
     """
     from transformers import AutoModelForCausalLM, GgufConfig
 
     with tempfile.TemporaryDirectory(prefix="entviz-") as empty, one_at_a_time(progress):
         model, info = AutoModelForCausalLM.from_pretrained(
             empty,
-            # Absolute, or a file of the same name in the working directory would be read instead.
+            # An absolute path, because otherwise a file of the same name in the working directory would be read.
             gguf_file=str(path.absolute()),
             config=config_from(values),
             dtype=dtype,
-            # Without this, weights stay packed wherever a kernel for it happens to be installed.
+            # Without this, weights stay packed if a kernel for packed weights is installed.
             quantization_config=GgufConfig(dequantize=True),
             **_SAFE_WEIGHTS,
         )
@@ -220,7 +220,7 @@ def read_gguf_model(
 
 
 def read_gguf_tokenizer(path: Path) -> Any:
-    """Read the tokenizer inside a GGUF file; the files beside it are not looked at."""
+    """Read the tokenizer inside a GGUF file; files beside it are not read."""
     from transformers import AutoTokenizer
 
     with tempfile.TemporaryDirectory(prefix="entviz-") as empty:
@@ -229,14 +229,14 @@ def read_gguf_tokenizer(path: Path) -> Any:
 
 
 def _with_own_attention(config: Any) -> Any:
-    """The same config with the attention that transformers chooses by itself, torch's own or its plain one."""
+    """The same config with the attention that transformers chooses itself: torch's own or the plain one."""
     config._attn_implementation = None
     config._experts_implementation = None
     return config
 
 
 def _checked(model: Any, source: Path) -> Any:
-    """The model under the name of its own files, if it computes attention with code of transformers or torch."""
+    """The model under the name of its own files; refused unless its attention is code of transformers or torch."""
     attention = model.config._attn_implementation
     if attention not in ATTENTIONS:
         raise ValueError(f"its attention is {attention!r}, not one of {', '.join(ATTENTIONS)}")

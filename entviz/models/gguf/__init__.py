@@ -2,9 +2,9 @@
 
     directory = converted(Path("model.gguf"))      # safetensors, config and tokenizer, in the cache
 
-:mod:`header` reads what a file says about itself, :mod:`parts` puts split files together, :mod:`metadata`,
-:mod:`positions` and :mod:`weights` decide whether the model will be what the file says, :mod:`reading` makes it and
-:mod:`converting` keeps it, with the :mod:`digests` it is compared with at each load.
+:mod:`header` reads a file's description of itself, :mod:`parts` joins split files, :mod:`metadata`, :mod:`positions`
+and :mod:`weights` check that the model will match the file, :mod:`reading` creates the model, and :mod:`converting`
+stores it with :mod:`digests`, which are compared at each load.
 """
 
 from entviz.models.gguf.converting import converted

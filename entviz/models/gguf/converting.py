@@ -1,8 +1,8 @@
-"""A GGUF file, unpacked once into a directory of safetensors, which loads in a second from then on.
+"""Convert a GGUF file once into a directory of safetensors, which then loads in a second.
 
-A conversion is written under a temporary name, sealed with its digests and renamed when it is whole, so one that is
-there was complete whenever the process was killed. It is compared with its digests at each use: one that was damaged
-since is made again. A file lock keeps two processes from doing the same work.
+A conversion is written under a temporary name, sealed with its digests and renamed when it is complete. So an existing
+conversion is complete, even if a process was killed. It is compared with its digests at each use; a damaged conversion
+is made again. A file lock prevents two processes from doing the same work.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def converted(path: Path, expected_sha256: str | None = None, progress: Progress
     Args:
         path: the ``.gguf`` file, or any part of one that was split.
         expected_sha256: what the file's SHA-256 must be; None to take any file.
-        progress: told the tensors unpacked and the tensors in all, and called now and then before, after, and while
-            another process converts the same file; may raise ``Cancelled``, and then nothing is left behind.
+        progress: called with the number of unpacked tensors and of all tensors, and from time to time before, after,
+            and while another process converts the same file. If it raises ``Cancelled``, no files are left.
 
     Raises:
         ModelError: if the file is not the expected one, cannot be read as a causal language model, or the cache
@@ -99,7 +99,7 @@ def _say_who_converts(path: Path) -> None:
 
 
 def _digest(parts: Sequence[Path], progress: Progress) -> str:
-    """The file's SHA-256; of several parts, that of theirs."""
+    """The file's SHA-256; for several parts, the SHA-256 of their digests."""
     for part in parts:
         check_file(part)
     try:
@@ -169,7 +169,7 @@ def _sentence_of_disk(models: Path) -> Iterator[None]:
 
 
 def _flush(directory: Path) -> None:
-    """Have every file on the disk before the rename, so that a power cut cannot leave a named but empty one."""
+    """Flush every file to the disk before the rename, so that a power cut cannot leave an empty file."""
     for file in directory.iterdir():
         descriptor = os.open(file, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Whether bytes are still those that were there: a model file's SHA-256, and xxh3 over what was made of it.
+"""Check that files have not changed: the SHA-256 of a model file, and the xxh3 of its conversion.
 
 SHA-256 names a file for the catalog and the cache, and is remembered by path, size and time of change. xxh3 runs at
 the speed of memory, so a conversion is compared with its digest at each load.
@@ -32,9 +32,9 @@ def sha256_of(path: Path, progress: Progress = silent) -> str:
 
 
 def remembered_sha256(path: Path, progress: Progress = silent) -> str:
-    """Return a file's SHA-256, hashing it only if its path, size or time of change is new.
+    """Return a file's SHA-256, and hash it only if its path, size or time of change is new.
 
-    ``progress`` is called while it is hashed, and may raise ``Cancelled``.
+    ``progress`` is called while it is hashed, and can raise ``Cancelled``.
     """
     status = path.stat()
     identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"

@@ -1,9 +1,9 @@
-"""What a GGUF file says about itself, read with bounds before anything else looks at the file.
+"""The header of a GGUF file, read with limits before anything else reads the file.
 
     header = read_header(Path("model.gguf"))
     header.metadata["llama.block_count"], header.tensors["token_embd.weight"].shape
 
-No number in the file is believed: every count, length and offset is compared with the bytes there are. The format is
+No number in the file is trusted: every count, length and offset is compared with the size of the file. The format is
 described at https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
 
@@ -37,7 +37,7 @@ _SMALLEST_TENSOR: Final = 32  # bytes of a tensor's description with one dimensi
 
 @dataclass(frozen=True)
 class Strings:
-    """An array of strings, of which only the number is kept: vocabularies are long, and nothing here reads them."""
+    """An array of strings. Only its length is kept, because vocabularies are long and nothing here reads them."""
 
     count: int
 
@@ -57,18 +57,18 @@ class Stored(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """The number of elements."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file says about itself.
+    """The header of a GGUF file.
 
     Attributes:
         path: the file, or the first of several parts.
-        metadata: values by their whole key; arrays of numbers are lists, arrays of strings a :class:`Strings`.
-        tensors: what the file holds, by name.
+        metadata: values by their full key; arrays of numbers are lists, an array of strings is a :class:`Strings`.
+        tensors: the file's tensors, by name.
         bytes: size of the file, or of all parts together.
     """
 
@@ -79,7 +79,7 @@ class Header:
 
     @property
     def architecture(self) -> str:
-        """The architecture's name, which also begins its keys.
+        """The architecture's name, which is also the prefix of its keys.
 
         Raises:
             ModelError: if the file names none.
@@ -97,7 +97,7 @@ class Header:
 
     @property
     def own(self) -> dict[str, Any]:
-        """The architecture's own values, by what follows its name in the key."""
+        """The architecture's own values, by the part of the key after the architecture's name."""
         start = f"{self.architecture}."
         return {
             key.removeprefix(start): value for key, value in self.metadata.items() if key.startswith(start)
@@ -105,15 +105,15 @@ class Header:
 
     @property
     def elements(self) -> int:
-        """How many numbers all tensors hold together."""
+        """The number of elements of all tensors."""
         return sum(tensor.elements for tensor in self.tensors.values())
 
 
 def read_header(path: Path) -> Header:
-    """Read what a GGUF file says about itself; none of its weights.
+    """Read the header of a GGUF file, without its weights.
 
     Raises:
-        ModelError: if it is no regular file, is not GGUF, or says what its own size contradicts.
+        ModelError: if it is not a regular file, is not GGUF, or contradicts its own size.
     """
     try:
         with _opened(path) as descriptor, mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
@@ -123,7 +123,7 @@ def read_header(path: Path) -> Header:
 
 
 def check_file(path: Path) -> None:
-    """Check that this is a regular file that begins as GGUF files do.
+    """Check that this is a regular file that begins like a GGUF file.
 
     Raises:
         ModelError: if it is not.
@@ -193,7 +193,7 @@ class _Reader:
         return Header(self.path, metadata, tensors, self.size)
 
     def expect(self, count: int, claim: str) -> None:
-        """Refuse a number of bytes that cannot follow."""
+        """Refuse a number of bytes that the rest of the file cannot hold."""
         if count > self.size - self.place:
             raise ValueError(f"{claim}, which its {self.size:,} bytes cannot hold")
 

@@ -1,7 +1,7 @@
-"""What each metadata value of a GGUF file means for the model, and the config that says the same.
+"""The meaning of each metadata value of a GGUF file for the model, and the equivalent config.
 
-transformers' reader takes some values and drops the rest without a word. Here every value under the architecture's
-name is either given to the config, compared with it, or known to change nothing; any other is refused by name.
+transformers' reader uses some values and silently drops the others. Here every value under the architecture's name is
+either written to the config, compared with it, or known to have no effect; any other value is refused by name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from entviz.models.gguf.header import MOST_LAYERS, Header, Strings
 from entviz.models.gguf.positions import Turning
 
 _EPSILON: Final = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
-# The file's key, and what configs call it; the first that a config has is set.
+# The file's key and its names in configs; the first name that a config has is set.
 _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "context_length": ("max_position_embeddings",),
     "embedding_length": ("hidden_size",),
@@ -35,14 +35,14 @@ _ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "use_parallel_residual": ("use_parallel_residual",),
     "vocab_size": ("vocab_size",),
 }
-# Shapes of tensors show these, so a config need not have a name for them.
+# The shapes of tensors show these values, so a config does not need a name for them.
 _SHOWN_BY_SHAPES: Final = (
     "context_length",
     "feed_forward_length",
     "vocab_size",
     "expert_feed_forward_length",
 )
-# Values with which a key changes nothing; 0, false and nothing never do.
+# Values with which a key has no effect; 0, false and an empty value never have one.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "attention.causal": (True,),
     "attention.max_alibi_bias": (8.0,),
@@ -68,7 +68,7 @@ _SAFETENSORS: Final = "Use the model's safetensors."
 
 
 def layer_count(header: Header) -> int:
-    """How many layers the file says its model has; the same number of layers has weights.
+    """The number of layers that the file states; exactly these layers have weights.
 
     Raises:
         ModelError: if the numbers differ, a layer between others is missing, or there are more than any model has.
@@ -101,12 +101,12 @@ def layer_count(header: Header) -> int:
 
 
 def settings(header: Header, values: Mapping[str, Any], said: Turning) -> dict[str, Any]:
-    """What a config must say to be what the file says.
+    """The config values that make the config match the file.
 
     Args:
-        header: what the file says.
-        values: the config as transformers' reader makes it.
-        said: how the file turns positions.
+        header: the file's header.
+        values: the config as created by transformers' reader.
+        said: the file's settings for rotary positions.
 
     Raises:
         ModelError: if a value cannot be given to this architecture.
@@ -189,7 +189,7 @@ def _changes_nothing(header: Header, key: str, value: Any) -> bool:
 
 
 def _layer_types(header: Header, key: str, value: Any, layers: int) -> list[str]:
-    """Which layers slide: one value each, or every how many-th does not (llama.cpp's pattern)."""
+    """Which layers use sliding attention: one value per layer, or every n-th layer does not (llama.cpp's pattern)."""
     if isinstance(value, list):
         slides = [bool(each) for each in value]
     elif isinstance(value, int) and value > 0:
@@ -226,7 +226,7 @@ def _set_heads(header: Header, found: dict[str, Any], name_of: Any) -> None:
 
 
 def _set_from_tensors(header: Header, found: dict[str, Any], usual: Any) -> None:
-    """What tensors show: whether the unembedding is a matrix of its own, and where there are biases."""
+    """Settings that follow from the tensors: whether the unembedding is a separate matrix, and which biases exist."""
     found["tie_word_embeddings"] = "output.weight" not in header.tensors
 
     biased = {name.split(".")[2] for name in header.tensors if _in_layer(name) and name.endswith(".bias")}
@@ -246,9 +246,9 @@ def _set_from_tensors(header: Header, found: dict[str, Any], usual: Any) -> None
 
 
 def _gemma_scale(header: Header, found: Mapping[str, Any]) -> int:
-    """What Gemma's attention divides by: the width of a head, but in the 27B models of two generations.
+    """The divisor of Gemma's attention: the width of a head, except in the 27B models of two generations.
 
-    No key says so; llama.cpp knows those by their number of layers.
+    No key gives it; llama.cpp recognises these models by their number of layers.
     """
     heads, width = found["num_attention_heads"], found["hidden_size"]
     is_27b = (header.architecture, header.value("block_count")) in {("gemma2", 46), ("gemma3", 62)}

@@ -1,10 +1,10 @@
-"""GGUF files that were split into parts: found, checked as one, and joined.
+"""GGUF files that were split into parts: find the parts, check them as one file, and join them.
 
     parts = parts_of(Path("model-00001-of-00003.gguf"))   # all three, given any of them
     whole = whole_header(parts)
     join(parts, Path("model.gguf"))
 
-llama.cpp names the parts of a file so, and numbers them in ``split.no`` from 0; the metadata stands in the first.
+These are llama.cpp's names of the parts. It numbers them in ``split.no`` from 0; the metadata is in the first part.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _SPLIT: Final = "split."
 
 
 def parts_of(path: Path) -> list[Path]:
-    """All parts of the file that ``path`` is a part of by its name; ``[path]`` if it is not a part.
+    """All parts of the file to which ``path`` belongs by its name; ``[path]`` if it is not a part.
 
     Raises:
-        ModelError: if a part is missing, naming it.
+        ModelError: if a part is missing; the message names it.
     """
     found = _PART.fullmatch(path.name)
     if found is None:
@@ -47,7 +47,7 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def one_model(names: Iterable[str]) -> str | None:
-    """The one ``.gguf`` file among these names, or any part where all are parts of one file; None otherwise."""
+    """The only ``.gguf`` file among these names, or any part if all are parts of one file; None otherwise."""
     packed = sorted(name for name in names if name.endswith(".gguf"))
     sets = {
         (found["stem"], found["count"]) if (found := _PART.fullmatch(name)) else (name, "") for name in packed
@@ -56,13 +56,13 @@ def one_model(names: Iterable[str]) -> str | None:
 
 
 def stem_of(path: Path) -> str:
-    """The file's name without its end and the number of its part."""
+    """The file's name without its suffix and without the number of the part."""
     found = _PART.fullmatch(path.name)
     return found["stem"] if found else path.stem
 
 
 def whole_header(parts: Sequence[Path]) -> Header:
-    """What all parts together say, as the header of one file would.
+    """The headers of all parts, combined into the header of one file.
 
     Raises:
         ModelError: if a part cannot be read or does not belong to the others.
@@ -126,7 +126,7 @@ def join(parts: Sequence[Path], target: Path, progress: Progress = silent) -> No
 
 
 def copy_field(writer: Any, field: Any, value: Any = None) -> None:
-    """Give a metadata value that was read with the gguf package to a writer, as it is or with another value."""
+    """Pass a metadata field that was read with the gguf package to a writer, unchanged or with another value."""
     from gguf import GGUFValueType
 
     kind = field.types[0]

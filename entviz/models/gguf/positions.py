@@ -1,10 +1,10 @@
-"""How positions are turned: what a GGUF file says about it, as a config says it and as plain numbers.
+"""Rotary positions: the settings in a GGUF file, as config values and as plain numbers.
 
-llama.cpp turns each pair of dimensions by position × frequency and lengthens the result: ``rope.freq_base`` and
-``rope.dimension_count`` give the frequencies, ``rope.scaling.*`` divides them (linear) or some of them (YaRN), and
-tensors hold a divisor for each (``rope_freqs.weight`` of Llama 3.1, ``rope_factors_*.weight`` of Phi 3). transformers'
-reader takes the base alone. :func:`rope_parameters` says the same in the words of a config, and
-:func:`check_frequencies` compares what the model was built with against the file's own figures.
+llama.cpp rotates each pair of dimensions by position × frequency and scales the result: ``rope.freq_base`` and
+``rope.dimension_count`` give the frequencies, ``rope.scaling.*`` divides all of them (linear) or some of them (YaRN),
+and tensors hold a divisor for each (``rope_freqs.weight`` of Llama 3.1, ``rope_factors_*.weight`` of Phi 3).
+transformers' reader uses only the base. :func:`rope_parameters` gives the same settings as config values, and
+:func:`check_frequencies` compares the frequencies of the built model with the file's own.
 
 YaRN: Peng et al. 2023, arXiv 2309.00071. LongRoPE: Ding et al. 2024, arXiv 2402.13753.
 """
@@ -46,14 +46,14 @@ _LOCAL_BASE: Final = 10_000.0  # of sliding layers, where a file does not say (l
 
 @dataclass(frozen=True)
 class Turning:
-    """What the file says about positions, in llama.cpp's terms.
+    """The file's settings for rotary positions, in llama.cpp's terms.
 
     Attributes:
-        base, local_base: of the frequencies; of those of sliding layers.
+        base, local_base: the base of the frequencies, and the base in layers with sliding attention.
         kind: default, linear, yarn or longrope.
-        factor: what linear and YaRN divide by.
-        original: the number of positions before they were stretched.
-        length: what the cosines and sines are multiplied with.
+        factor: the divisor of linear and YaRN scaling.
+        original: the number of positions before scaling.
+        length: the factor of the cosines and sines.
         beta_fast, beta_slow: YaRN's bounds.
         short, long: a divisor for each frequency, or None.
     """
@@ -75,7 +75,7 @@ class Turning:
         return self.length * (1 + 0.1 * math.log(self.factor)) if self.factor > 1 else self.length
 
     def frequencies(self, count: int, *, local: bool = False) -> np.ndarray:
-        """The angle a position of each of ``count`` pairs of dimensions, shape (count,), by llama.cpp's formulas."""
+        """The angle per position of each of ``count`` pairs of dimensions, shape (count,), by llama.cpp's formulas."""
         steps = np.arange(count, dtype=np.float64) / count
         plain = (self.local_base if local else self.base) ** -steps
         if local:
@@ -96,10 +96,10 @@ class Turning:
 
 
 def turning(header: Header, factors: Mapping[str, np.ndarray]) -> Turning:
-    """Read what a file says about positions. ``factors`` are those of :data:`TENSORS` that it holds.
+    """Read a file's settings for rotary positions. ``factors`` are the tensors of :data:`TENSORS` that it holds.
 
     Raises:
-        ModelError: if it says something that is not known here, or that contradicts itself.
+        ModelError: if a setting is unknown, or the settings contradict each other.
     """
 
     def number(key: str, default: float, most: float = 1e12) -> float:
@@ -146,10 +146,10 @@ def turning(header: Header, factors: Mapping[str, np.ndarray]) -> Turning:
 
 
 def rope_parameters(said: Turning, header: Header, config: Any) -> dict[str, Any] | None:
-    """What a config of this kind says for it, or None where the architecture turns no positions.
+    """The config values for these settings, or None if the architecture has no rotary positions.
 
     Raises:
-        ModelError: if the architecture turns none and the file wants some turned otherwise.
+        ModelError: if the architecture has no rotary positions but the file has settings for them.
     """
     known = getattr(config, "rope_parameters", None)
     if not known:
@@ -216,9 +216,9 @@ def _scaled(said: Turning, header: Header, config: Any) -> dict[str, Any]:
 
 
 def _as_llama3(factors: np.ndarray, base: float, dimensions: int) -> dict[str, Any] | None:
-    """The parameters of Llama 3.1's scaling that give these divisors, or None if none do.
+    """The parameters of Llama 3.1's scaling that give these divisors, or None if there are none.
 
-    Between its two bounds, 1/divisor is a straight line over the plain frequency. Two points give the line, and with
+    Between its two bounds, 1/divisor is a linear function of the unscaled frequency. Two points give the line, and with
     the usual distance of 3 between the bounds the parameters follow.
     """
     plain = base ** (-np.arange(0, dimensions, 2) / dimensions)
@@ -247,10 +247,10 @@ def _as_llama3(factors: np.ndarray, base: float, dimensions: int) -> dict[str, A
 
 
 def check_frequencies(said: Turning, header: Header, model: Any) -> None:
-    """Compare the frequencies that a built model turns by with the file's own figures.
+    """Compare the rotary frequencies of a built model with the file's own.
 
     Raises:
-        ModelError: if they differ, naming the key.
+        ModelError: if they differ; the message names the key.
     """
     dimensions = header.value("rope.dimension_count")
     for name, buffer in model.named_buffers():

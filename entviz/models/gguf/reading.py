@@ -1,9 +1,9 @@
-"""A GGUF file as a transformers model that computes what the file says, or a sentence why not.
+"""Read a GGUF file as a transformers model that computes what the file describes, or say why this is impossible.
 
     model, tokenizer = read_gguf(Path("model.gguf"))
 
-transformers unpacks and names the tensors. Before that, the file's own description decides whether the model will be
-what the file says (:mod:`metadata`, :mod:`weights`, :mod:`positions`) and whether there is memory for it.
+transformers unpacks and names the tensors. Before that, the file's own description is used to check that the model will
+match the file (:mod:`metadata`, :mod:`weights`, :mod:`positions`) and that there is enough memory for it.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def read_gguf(
     header: Header | None = None,
     progress: Progress = silent,
 ) -> tuple[Any, Any]:
-    """Read a model, and its tokenizer or None where the file has none, from a GGUF file.
+    """Read a model and its tokenizer from a GGUF file; the tokenizer is None if the file has none.
 
-    No file beside it is read, neither code nor configs nor tokenizers.
+    No file beside it is read: no code, no configs, no tokenizers.
 
     Args:
-        path: the file, whole.
-        dtype: of the weights.
-        header: what to call the file and compare it with, where it was joined from parts.
-        progress: told the tensors unpacked and the tensors in all, and called now and then while a model is waited
-            for and built; may raise ``Cancelled``.
+        path: the complete file.
+        dtype: the type of the weights.
+        header: the header to compare the file with, and its name in messages, if it was joined from parts.
+        progress: called with the number of unpacked tensors and of all tensors, and from time to time while a model is
+            waited for and built; it can raise ``Cancelled``.
 
     Raises:
         ModelError: if the file is damaged, is too large for the memory that is free, or says something that would
@@ -81,10 +81,10 @@ def read_gguf(
 
 
 def misread_by_transformers(path: Path) -> list[str]:
-    """Names of config values that transformers' own reader sets otherwise than this file says.
+    """Names of config values that transformers' own reader sets differently from this file.
 
     Raises:
-        ModelError: as :func:`read_gguf`.
+        ModelError: for the reasons given for :func:`read_gguf`.
     """
     header = read_header(path)
     check_header(header)
@@ -99,10 +99,10 @@ def misread_by_transformers(path: Path) -> list[str]:
 
 
 def check_header(header: Header) -> None:
-    """Check that a file has weights for the layers that it says, and can be unpacked in the memory that is free.
+    """Check that a file has weights for the layers that it states, and can be unpacked in the free memory.
 
     Raises:
-        ModelError: if not, with the figures.
+        ModelError: if not; the message gives the figures.
     """
     layer_count(header)
     largest = max(tensor.elements for tensor in header.tensors.values())
@@ -156,10 +156,10 @@ def _numbers(tensor: Stored) -> np.ndarray:
 
 @contextmanager
 def frugal_reading(progress: Progress = silent) -> Iterator[None]:
-    """Have transformers parse the file once, and report to ``progress``, which may raise ``Cancelled``.
+    """Make transformers parse the file only once, and report to ``progress``, which can raise ``Cancelled``.
 
-    It would parse it three times, build the same table of names for every module of the model (together more than half
-    of the time a conversion takes), and draw a progress bar that its own switch does not reach.
+    Otherwise it parses the file three times, builds the same table of names for every module of the model (together
+    more than half of the time of a conversion), and draws a progress bar that its own setting does not switch off.
     """
     import gguf
     from transformers import modeling_gguf_pytorch_utils as reading

@@ -1,4 +1,4 @@
-"""Whether a GGUF file's tensors are those of the model that is built for it, before any of them is unpacked."""
+"""Check that a GGUF file's tensors match the model that is built for it, before any tensor is unpacked."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _AHEAD: Final = (
 
 @dataclass(frozen=True)
 class Expected:
-    """What a conversion will hold.
+    """The content of a conversion.
 
     Attributes:
-        elements: numbers in the model, those that two places share counted once.
-        largest: numbers in the largest tensor of the file.
-        zeros: biases that the file does not have and the architecture cannot do without, which become 0.
+        elements: the number of weights in the model, shared ones counted once.
+        largest: the number of elements in the largest tensor of the file.
+        zeros: biases that the architecture requires and the file does not have; they become 0.
     """
 
     elements: int
@@ -37,13 +37,13 @@ class Expected:
 def check_weights(
     header: Header, config: Any, values: Mapping[str, Any], progress: Progress = silent
 ) -> Expected:
-    """Compare what a file holds with the model that is built for it.
+    """Compare a file's tensors with the model that is built for it.
 
     Args:
-        header: what the file holds.
-        config: of the model.
-        values: the same as plain data.
-        progress: called while the model is built without memory; may raise ``Cancelled``.
+        header: the file's header.
+        config: the config of the model.
+        values: the config as plain data.
+        progress: called while the model is built without memory; it can raise ``Cancelled``.
 
     Raises:
         ModelError: if a tensor is missing, has another shape, or would be left out.
@@ -101,7 +101,7 @@ def _counted(names: list[str]) -> str:
 
 
 def _places(architecture: str, model: Any, values: Mapping[str, Any]) -> dict[str, str] | None:
-    """The model's name for each name in the file, as transformers' reader has it; None where it reports by itself."""
+    """The model's name for each name in the file, by transformers' reader; None for tensors that it reports itself."""
     from transformers import modeling_gguf_pytorch_utils as reading
     from transformers.integrations.gguf import is_gguf_arch_supported
 
@@ -113,7 +113,7 @@ def _places(architecture: str, model: Any, values: Mapping[str, Any]) -> dict[st
 
 
 def _shared(model: Any) -> dict[str, set[str]]:
-    """Names of weights that are one and the same, by each of their names."""
+    """All names of a shared weight, by each of its names."""
     names: dict[int, set[str]] = {}
     for name, weight in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(weight), set()).add(name)
