@@ -131,3 +131,16 @@ def read_sites(model: Any, token_ids: Tensor) -> dict[str, Tensor]:
         if parts.middle is None:
             found[f"attn.{i}"] = entered + found[f"attn.{i}"]
     return found
+
+
+def read_sites_without(model: Any, drop: PruneSet, token_ids: Tensor) -> dict[str, Tensor]:
+    """The residual stream of a really pruned copy at each site of the original, a dropped block's as it was before."""
+    read = read_sites(without(model, drop), token_ids)
+    found, place = {"embed": read["embed"]}, 0
+    for i in range(model.config.num_hidden_layers):
+        before = found["embed"] if i == 0 else found[f"layer.{i - 1}"]
+        gone = i in drop.attention and i in drop.mlp
+        found[f"attn.{i}"] = before if i in drop.attention else read[f"attn.{place}"]
+        found[f"layer.{i}"] = before if gone else read[f"layer.{place}"]
+        place += not gone
+    return found

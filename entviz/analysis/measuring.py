@@ -54,9 +54,10 @@ def analyze(
         without_massive: measure every metric, entropy or importance, without the tokens that have massive activations
             in the dense model; :mod:`entviz.analysis.massive` states the rule. If no token has, the numbers are those
             of all tokens.
-        dense: an analysis of the dense model on the same windows. The massive tokens are taken from it if it has
-            counted them. If it has these metrics and levels for the same tokens, everything before the first dropped
-            block is taken from it instead of being measured again.
+        dense: an analysis of the dense model on the same windows, or of the model with other blocks dropped. The
+            massive tokens are taken from it if it has them. If it has these metrics and levels for the same tokens,
+            everything before the first layer where the two models differ is taken from it instead of being measured
+            again.
         cache: hidden states to start from, shared between calls; see :class:`entviz.decoder.states.StateCache`. With
             it and ``dense``, dropping a block in layer i of L costs (L - i) / L of an analysis.
 
@@ -76,9 +77,9 @@ def analyze(
         metric.check_tokens(windows.input_length)
     layers = loaded.anatomy.layers
     blocks = all_blocks(layers, levels)
-    first = min(drop.attention | drop.mlp, default=0)
-    if dense is None or not first or not _covers(dense, windows, chosen, levels, without_massive):
-        first = 0
+    first = 0
+    if drop and dense is not None and _covers(dense, windows, chosen, levels, without_massive):
+        first = _first_difference(dense.drop, drop)
     massive = kept = None
     if without_massive:
         massive = dense.massive if dense is not None and _same_windows(dense, windows) else None
@@ -87,10 +88,10 @@ def analyze(
             progress = part(progress, _SHARE, 1)
         kept = Kept(massive, len(windows), windows.input_length)
         kept.check(chosen.values())
+    inside = levels != ("layer",)
     values = _Values(loaded, drop, chosen.values(), kept)
     if first and dense is not None:
-        values.take_from(dense, first)
-    inside = levels != ("layer",)
+        values.take_from(dense, first, inside=inside)
     # Of all sites of the dense model: which tokens are massive depends on nothing else.
     count = MassiveCount(loaded) if inside and not drop and massive is None else None
     size = windows_per_batch(loaded.anatomy, windows.input_length)
@@ -141,10 +142,15 @@ def _covers(
     levels: Sequence[str],
     without_massive: bool,
 ) -> bool:
-    """Whether a dense analysis covers these metrics and levels, for the same tokens of windows like these."""
+    """Whether an analysis covers these metrics and levels, for the same tokens of windows like these."""
     measured = set(zip(dense.blocks["kind"], dense.blocks["metric"], strict=True))
-    same = not dense.drop and dense.without_massive == without_massive and _same_windows(dense, windows)
+    same = dense.without_massive == without_massive and _same_windows(dense, windows)
     return same and measured >= {(level, metric) for level in levels for metric in metrics}
+
+
+def _first_difference(some: PruneSet, other: PruneSet) -> int:
+    """The first layer of which only one of two sets drops a block; 0 where they are equal."""
+    return min((some.attention ^ other.attention) | (some.mlp ^ other.mlp), default=0)
 
 
 def _pass(
@@ -263,9 +269,12 @@ class _Values:
                 found.setdefault(kind, []).append((places, values.tolist()))
         return {kind: joined(parts) for kind, parts in found.items()}
 
-    def take_from(self, dense: Analysis, first: int) -> None:
-        """Take the values of all sites and blocks before layer ``first`` from a dense analysis."""
-        before = set(site_names(first))
+    def take_from(self, dense: Analysis, first: int, *, inside: bool) -> None:
+        """Take the values of all sites and blocks before layer ``first`` from another analysis.
+
+        ``inside`` says whether the sites between attention and MLP are visited.
+        """
+        before = {site for site in site_names(first) if inside or not site.startswith("attn")}
         for site, metric, values in _rows(dense.sites, "site"):
             if site in before and metric in self.of_sites:
                 self.entropies[site, metric] = values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli import metric_options
@@ -17,9 +18,14 @@ from entviz.cli.shared import (
     read_sample,
     tell,
 )
-from entviz.criteria import CRITERIA, ByAnalysis, EntroDrop, known
+from entviz.criteria import CRITERIA, Criterion, EntroDrop, known
+from entviz.criteria.baselines import Random
+from entviz.criteria.search import Search
+from entviz.criteria.spec import criterion_of, parts
+from entviz.criteria.switches import Switch, all_switches
 from entviz.errors import OptionError
 from entviz.estimators import entropies
+from entviz.words.phrases import listed
 
 if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
@@ -32,12 +38,11 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--criterion",
         default="entrodrop",
-        help=f"{', '.join(CRITERIA)} (default: %(default)s)",
+        help=f"{', '.join(CRITERIA)}; with options after colons as in a comparison (default: %(default)s)",
     )
     command.add_argument(
         "--estimator",
-        default=EntroDrop.estimator,
-        help=f"entropy for entrodrop: {', '.join(entropies())} (default: %(default)s)",
+        help=f"entropy for entrodrop: {', '.join(entropies())} (default: {EntroDrop.estimator})",
     )
     metric_options.add(command, entropies())
     command.add_argument("--level", help="layer, attn, mlp or attn+mlp (default: the criterion's own)")
@@ -50,15 +55,20 @@ def add(commands: Any) -> None:
         metavar="FIRST,LAST",
         help="layers never dropped at the start and the end (default: 2,1 for entrodrop, 0,0 for cosine)",
     )
+    command.add_argument("--seed", type=int, help=f"seed of the criterion random (default: {Random.seed})")
     command.add_argument(
-        "--seed", type=int, default=0, help="seed of the criterion random (default: %(default)s)"
-    )
-    command.add_argument(
-        "--seconds", type=float, default=120, help="duration of the criterion search (default: %(default)s)"
+        "--seconds", type=float, help=f"duration of the criterion search (default: {Search.seconds:g})"
     )
     command.add_argument(
         "--stage", type=int, choices=[2], help="for entrodrop; 2 drops only blocks after the turning point"
     )
+    for switch in _flags():
+        command.add_argument(
+            f"--{switch.word}",
+            dest=switch.name,
+            action="store_true",
+            help=f"for {', '.join(_owners(switch.name))}. {switch.purpose}",
+        )
     add_report(command)
     add_keeping(command)
 
@@ -87,22 +97,51 @@ def _by(options: argparse.Namespace) -> RankingOptions:
     from entviz.criteria.budget import Budget
     from entviz.studies import RankingOptions
 
-    criterion = known(options.criterion)
-    if options.stage is not None and "stage" not in criterion.options():
-        raise OptionError(f"--stage is for entrodrop: leave it out for {criterion.name}.")
-    (estimator,) = metric_options.applied(options, (options.estimator,))
+    given, _ = criterion_of(options.criterion)
+    written = {
+        each.name: getattr(given, each.name)
+        for each in fields(given)
+        if getattr(given, each.name) != each.default
+        or (each.name == "estimator" and parts(options.criterion)[1])
+    }
+    for name in ("estimator", "stage", "seed", "seconds", *(switch.name for switch in _flags())):
+        value = getattr(options, name)
+        if value is None or value is False:
+            continue
+        if name in written:
+            raise OptionError(
+                f"--{name} and {options.criterion} both give the {name}: leave one of them out."
+            )
+        if name not in given.options() and name not in ("estimator", "seed", "seconds"):
+            raise OptionError(f"--{name} is for {listed(_owners(name))}: leave it out for {given.name}.")
+        written[name] = value
+    (estimator,) = metric_options.applied(options, (written.pop("estimator", EntroDrop.estimator),))
     wanted, budget = Budget.parse(options.budget), options.budget.strip()
-    by_number = wanted.unit == "blocks" and not issubclass(criterion, ByAnalysis)
+    by_number = wanted.unit == "blocks" and replace(given, **_own(given, written)).needs != "analysis"
     return RankingOptions(
-        options.criterion,
+        given.name,
         estimator,
-        options.level or criterion.level,
+        options.level or given.level,
         int(wanted.amount) if by_number else str(int(wanted.amount)) if wanted.unit == "blocks" else budget,
         options.protect,
-        options.stage,
-        options.seed,
-        float(options.seconds),
+        written.pop("stage", None),
+        written.pop("seed", Random.seed),
+        float(written.pop("seconds", Search.seconds)),
+        more=tuple(written.items()),
     )
+
+
+def _own(criterion: Criterion, options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in criterion.options()}
+
+
+def _flags() -> list[Switch]:
+    """The switches of criteria that are flags here."""
+    return [switch for switch in all_switches(CRITERIA.values()).values() if switch.on is True]
+
+
+def _owners(option: str) -> list[str]:
+    return [criterion.name for criterion in CRITERIA.values() if option in criterion.options()]
 
 
 def _print(ranking: Ranking, where: str) -> None:

@@ -10,6 +10,7 @@ from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
+    from entviz.blocks import PruneSet
     from entviz.criteria.cost_model import CostModel, KnownCosts
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
@@ -44,6 +45,31 @@ class Calibration:
         if self.analysis is not None and set(metrics) <= set(self.analysis.metrics):
             return self.analysis
         return analyze(self.loaded, self.windows, tuple(metrics), progress=progress)
+
+    def analysis_without(
+        self,
+        drop: PruneSet,
+        metric: str,
+        level: str,
+        *,
+        before: Analysis,
+        cache: StateCache,
+        progress: Progress = silent,
+    ) -> Analysis:
+        """A metric of the pruned model, at one level; what is equal in the analysis ``before`` is taken from there."""
+        from entviz.analysis import analyze
+        from entviz.criteria.ranking import kinds_of
+
+        return analyze(
+            self.loaded,
+            self.windows,
+            (metric,),
+            kinds_of(level),
+            drop=drop,
+            dense=before,
+            cache=cache,
+            progress=progress,
+        )
 
     def cost_model(self, by: str, dtype: str | None = None) -> CostModel:
         """Costs of prune sets on the calibration text, nats a token: ``nll``, ``kl``, or ``both`` for their sum."""

@@ -85,10 +85,14 @@ class Candidates:
         return ranking_in_order(criterion, order, table, self.count(order))
 
     def in_order(
-        self, criterion: str, order: Sequence[Block], scores: Mapping[str, float] | None = None
+        self,
+        criterion: str,
+        order: Sequence[Block],
+        scores: Mapping[str, float] | None = None,
+        first_layer: int = 0,
     ) -> Ranking:
         """The ranking of blocks in a known order, cut where the budget is reached."""
-        return ranking_in_order(criterion, order, self.table(scores), self.count(order))
+        return ranking_in_order(criterion, order, self.table(scores, first_layer), self.count(order))
 
     def whole(
         self, criterion: str, order: Sequence[Block], scores: Mapping[str, float] | None = None

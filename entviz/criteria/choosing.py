@@ -42,7 +42,8 @@ def rank(
 
     Args:
         criterion: a name from :data:`entviz.criteria.CRITERIA`, with the criterion's own options as keyword arguments
-            (``estimator`` and ``stage`` of entrodrop, ``seed`` of random, ``seconds`` of search), or such an object.
+            (``estimator`` and ``stage`` of entrodrop, ``iterative`` of those that only measure, ``seed`` of random,
+            ``seconds`` of search), or such an object.
         level: layer, attn, mlp, or attn+mlp; by default the level that the criterion was published for.
         budget: a number of blocks, or a text that :meth:`entviz.criteria.budget.Budget.parse` understands.
         protect: how many layers at the start and at the end are never dropped; by default as published.
@@ -62,7 +63,8 @@ def rank(
     calibration = Calibration(loaded, windows, dtype, analysis, cache, tried if tried is not None else {})
     protect = chosen.protection if protect is None else protect
     candidates = Candidates.of(calibration, level, protect, Budget.parse(budget))
-    return replace(chosen.rank(calibration, candidates, progress), notes=notes_on(loaded, windows))
+    found = chosen.rank(calibration, candidates, progress)
+    return replace(found, notes=(*notes_on(loaded, windows), *found.notes))
 
 
 def rank_by_analysis(
@@ -89,7 +91,7 @@ def rank_by_analysis(
     from entviz.criteria.ranking import free_blocks, ranking_in_order, score_table
 
     chosen = criterion_of(criterion, **options) if isinstance(criterion, str) else criterion
-    if not isinstance(chosen, ByAnalysis):
+    if not isinstance(chosen, ByAnalysis) or chosen.needs != "analysis":
         raise OptionError(f"{chosen.name} needs more than an analysis: rank with a model and windows.")
     protect = chosen.protection if protect is None else protect
     free = free_blocks(score_table(analysis.layers, level_of(chosen, level), {}, protect))

@@ -10,10 +10,11 @@ comparisons and reports list what the registry holds. This module does not impor
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from entviz.criteria.ranking import LEVELS
+from entviz.criteria.switches import Switch, switch, switches_of
 from entviz.errors import OptionError
 from entviz.progress import Progress, silent
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from entviz.criteria.calibration import Calibration
     from entviz.criteria.candidates import Candidates
     from entviz.criteria.ranking import Ranking
+
+Needs = Literal["analysis", "trials", "model", "nothing"]
+Order = Literal["all", "smaller", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class Criterion(ABC):
         level: the level that it was published for, which is the default.
         levels: the levels at which it can be used.
         needs: what it uses: an ``analysis``, ``trials`` (runs of the pruned model, which take much longer), the
-            ``model`` with its own kind of measurement, or ``nothing``.
+            ``model`` with its own kind of measurement, or ``nothing``. It may depend on its options.
         order: the budgets for which one order of blocks is valid: ``all``; ``smaller`` for all budgets up to the one it
-            was made for; or ``none`` if each budget has its own prune set.
+            was made for; or ``none`` if each budget has its own prune set. It may depend on its options.
         protection: how many layers at the start and at the end it never drops by default.
         score_title, score_unit: what its scores are; empty if it gives no scores.
     """
@@ -48,11 +52,17 @@ class Criterion(ABC):
     source: ClassVar[str]
     level: ClassVar[str] = "attn"
     levels: ClassVar[tuple[str, ...]] = LEVELS
-    needs: ClassVar[Literal["analysis", "trials", "model", "nothing"]]
-    order: ClassVar[Literal["all", "smaller", "none"]] = "all"
     protection: ClassVar[tuple[int, int]] = (0, 0)
     score_title: ClassVar[str] = ""
     score_unit: ClassVar[str] = ""
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs: ...
+
+    @property
+    def order(self) -> Order:
+        return "all"
 
     @abstractmethod
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
@@ -76,9 +86,13 @@ class Criterion(ABC):
         return replace(self, **{name: value for name, value in options.items() if name in self.options()})
 
     @classmethod
-    def tries(cls) -> bool:
+    def switches(cls) -> tuple[Switch, ...]:
+        """Its options that can be switched on."""
+        return switches_of(cls)
+
+    def tries(self) -> bool:
         """Whether it runs pruned models."""
-        return cls.needs == "trials"
+        return self.needs == "trials"
 
     def evaluations(self, blocks: int, largest: int) -> int:
         """How many prune sets it runs to choose up to ``largest`` of ``blocks`` blocks; for estimates of time."""
@@ -92,9 +106,30 @@ class Criterion(ABC):
 
 @dataclass(frozen=True)
 class ByAnalysis(Criterion):
-    """A criterion that takes its scores from an analysis and needs nothing else."""
+    """A criterion that takes its scores from an analysis and needs nothing else.
 
-    needs = "analysis"
+    Args:
+        iterative: after each drop, measure the pruned model again and drop the next lowest. It needs an analysis a
+            block, and its scores are those at the time when a block was dropped.
+    """
+
+    _: KW_ONLY  # options of its own come first
+    iterative: bool = switch(
+        False,
+        True,
+        "iterative",
+        "Measure again after each drop",
+        "measured again",
+        "After each drop the pruned model is measured again, and the block that is then the lowest goes next.",
+    )
+
+    @property
+    def needs(self) -> Needs:
+        return "trials" if self.iterative else "analysis"
+
+    @property
+    def order(self) -> Order:
+        return "smaller" if self.iterative else "all"
 
     @property
     @abstractmethod
@@ -105,22 +140,32 @@ class ByAnalysis(Criterion):
         """The first layer whose blocks may be dropped, according to the analysis."""
         return 0
 
-    def rank_by(self, analysis: Analysis, candidates: Candidates) -> Ranking:
-        """Rank by the values of an analysis.
+    def scores(self, analysis: Analysis, level: str) -> dict[str, float]:
+        """The score of each block of a level, by name, from the values of an analysis.
 
         Raises ``OptionError`` if the analysis does not have the metric at this level.
         """
         from entviz.criteria.ranking import kinds_of
 
         table = analysis.blocks
-        table = table[(table["metric"] == self.metric) & table["kind"].isin(kinds_of(candidates.level))]
+        table = table[(table["metric"] == self.metric) & table["kind"].isin(kinds_of(level))]
         if table.empty:
             raise OptionError(
-                f"'{self.metric}' at level {candidates.level} was not measured as {self.name} needs it; analyze with "
-                "it first."
+                f"'{self.metric}' at level {level} was not measured as {self.name} needs it; analyze with it first."
             )
-        scores = dict(zip(table["block"], table["value"], strict=True))
-        return candidates.by_score(self.name, scores, self.first_layer(analysis))
+        return dict(zip(table["block"], table["value"], strict=True))
+
+    def rank_by(self, analysis: Analysis, candidates: Candidates) -> Ranking:
+        """Rank by what one analysis measured; raises as :meth:`scores` does."""
+        found = self.scores(analysis, candidates.level)
+        return candidates.by_score(self.name, found, self.first_layer(analysis))
 
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
+        if self.iterative:
+            from entviz.criteria.remeasuring import rank_again
+
+            return rank_again(self, calibration, candidates, progress)
         return self.rank_by(calibration.analysis_of((self.metric,), progress), candidates)
+
+    def evaluations(self, blocks: int, largest: int) -> int:
+        return largest if self.iterative else 0

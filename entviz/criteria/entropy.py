@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entviz.criteria.criterion import ByAnalysis
+from entviz.criteria.switches import switch
 from entviz.errors import OptionError
 from entviz.estimators import entropy_of
 
@@ -26,7 +27,14 @@ class EntroDrop(ByAnalysis):
     """
 
     estimator: str = "knn"
-    stage: int | None = None
+    stage: int | None = switch(
+        None,
+        2,
+        "stage-2",
+        "Only after the turning point (stage 2)",
+        "stage 2",
+        "As in the paper: blocks of stage 1 compress, so a low entropy increase does not mean that they are useless.",
+    )
 
     name = "entrodrop"
     title = "EntroDrop"

@@ -18,8 +18,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.blocks import KINDS, PruneSet, all_blocks
+from entviz.comparison.grid.contenders import variants
 from entviz.comparison.grid.result import pareto_front
 from entviz.criteria import CRITERIA
+from entviz.criteria.spec import parts
 from entviz.estimators import base, entropies, is_entropy
 from entviz.evaluation.perplexity import in_words
 from entviz.figures import theme, tokens
@@ -50,6 +52,7 @@ _MORE: Final = (
     (theme.PURPLE, "star-square"),
 )
 _ESTIMATOR_SYMBOLS: Final = ("circle", "square", "diamond", "pentagon", "hexagon2", "octagon")  # in turn
+_VARIANT_DASHES: Final = ("longdashdot", "dot", "dash", "8px 2px 2px 2px", "2px 4px 8px 4px", "12px 3px")
 QUALITY_TITLES: Final = {
     "perplexity": "Perplexity",
     "kl": "KL from dense (nats)",
@@ -118,8 +121,7 @@ def style_of(name: str) -> tuple[str, str, str]:
     A contender with an estimator has the colour that the estimator has in all charts. If its options are not the
     defaults, the line is dashed. A variant has an open symbol.
     """
-    criterion, _, rest = name.partition(":")
-    estimator, _, variant = rest.partition(":")
+    criterion, estimator, words = parts(name)
     known = STYLES.get(criterion)
     if estimator:
         turn = entropies().index(base(estimator)) if is_entropy(estimator) else 0
@@ -130,9 +132,11 @@ def style_of(name: str) -> tuple[str, str, str]:
         others = [other for other in CRITERIA if other not in STYLES]
         turn = others.index(criterion) if criterion in others else 0
         known = (*_MORE[turn % len(_MORE)], "dashdot")
-    if not variant:
+    if not words:
         return known
-    return known[0], f"{known[1]}-open", "dot" if variant == "stage-2" else "dash"
+    # One variant has a dash of its own, several together share the last one.
+    turn = list(variants()).index(words[0]) if len(words) == 1 and words[0] in variants() else -1
+    return known[0], f"{known[1].removesuffix('-open')}-open", _VARIANT_DASHES[turn % len(_VARIANT_DASHES)]
 
 
 def overlap_board(a: PruneSet, b: PruneSet, layers: int) -> go.Figure:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from entviz.criteria import known
+from entviz.criteria import CRITERIA, known
+from entviz.criteria.switches import all_switches
 from entviz.figures import grid
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
@@ -27,8 +28,10 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
     ``asked`` are the options of :class:`entviz.studies.ranking.Rank`, with the windows and their length.
     """
     criterion = known(ranking.criterion)
+    switched = [each for each in criterion.switches() if asked.get(each.name) == each.on]
+    how = "".join(f" {switch.title}: {switch.purpose}" for switch in switched)
     sections = [
-        Section("Criterion", f"{criterion.title}: {criterion.source}."),
+        Section("Criterion", f"{criterion.title}: {criterion.source}.{how}"),
         Section("Dropped", code=str(ranking.drop) or "nothing: no budget was given"),
         Section("Every block by its score", _LEGEND, html=_board(ranking, asked)),
         Section("Order", table=_order(ranking)),
@@ -39,12 +42,17 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
         about,
         "rank",
         {
-            "--criterion": ranking.criterion,
+            "--criterion": ":".join([ranking.criterion, *_more(asked)]),
             "--estimator": asked.get("estimator"),
             "--level": asked["level"],
             "--budget": asked["budget"],
             "--protect": None if first_and_last is None else ",".join(map(str, first_and_last)),
             "--stage": asked.get("stage"),
+            **{
+                f"--{switch.word}": asked.get(switch.name) is True
+                for switch in criterion.switches()
+                if switch.on is True
+            },
             "--seed": asked.get("seed"),
             "--seconds": asked.get("seconds"),
             "--windows": asked["windows"],
@@ -61,6 +69,19 @@ _LEGEND = (
     "✕ dropped, ● protected, dashed: without a score. Dark cells have the lowest scores, and go first. Point at a cell "
     "for its numbers."
 )
+
+
+def _more(asked: Mapping[str, Any]) -> list[str]:
+    """Options of the criterion that have no flag in the shell, as they stand behind its name."""
+    flags = {
+        "estimator",
+        "stage",
+        "seed",
+        "seconds",
+        *(each.name for each in all_switches(CRITERIA.values()).values()),
+    }
+    own = [name for name in known(asked["criterion"]).options() if name in asked and name not in flags]
+    return [f"{name}={asked[name]}" for name in own]
 
 
 def _board(ranking: Ranking, asked: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entviz.criteria import CRITERIA, ByAnalysis, known, rank_by_analysis
+from entviz.criteria import CRITERIA, ByAnalysis, Criterion, criterion, known, rank_by_analysis
+from entviz.criteria.switches import all_switches
 from entviz.estimators import base, with_defaults
 from entviz.progress import Progress
 from entviz.studies.analysis import Analyze
@@ -25,7 +26,8 @@ class RankingOptions:
     """The options of a ranking: the arguments of :func:`entviz.criteria.rank` by name.
 
     ``budget`` is a number of blocks, for which another study may already know the order, or a budget as text.
-    ``along`` holds the metrics that are measured in the same pass if the ranking comes from an analysis.
+    ``along`` holds the metrics that are measured in the same pass if the ranking comes from an analysis. ``more`` holds
+    options of the criterion that have no field here, by name: ``(("iterative", True),)``.
     """
 
     criterion: str
@@ -37,15 +39,26 @@ class RankingOptions:
     seed: int = 0
     seconds: float = 60.0
     along: tuple[str, ...] = ()
+    more: tuple[tuple[str, Any], ...] = ()
 
     @property
     def own(self) -> dict[str, Any]:
         """The criterion's own options; options of other criteria are left out.
 
-        An option without a field in this class, for example of a criterion added later, has the criterion's default.
+        An option that is neither a field here nor in ``more`` has the criterion's default and is left out. So an
+        option that is added later does not change the keys of rankings without it.
         """
+        options, more = known(self.criterion).options(), dict(self.more)
+        here = {name: getattr(self, name) for name in options if hasattr(self, name)}
         usual = known(self.criterion)()
-        return {name: getattr(self, name, getattr(usual, name)) for name in usual.options()}
+        return here | {
+            name: value for name, value in more.items() if name in options and value != getattr(usual, name)
+        }
+
+    @property
+    def chosen(self) -> Criterion:
+        """The criterion with these options."""
+        return criterion(self.criterion, **self.own)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -55,15 +68,19 @@ class RankingOptions:
     @property
     def metric(self) -> str | None:
         """The metric whose analysis gives the ranking; None if no analysis does."""
-        chosen = known(self.criterion)
-        if not issubclass(chosen, ByAnalysis) or not isinstance(self.budget, int):
+        chosen = self.chosen
+        if (
+            not isinstance(chosen, ByAnalysis)
+            or chosen.needs != "analysis"
+            or not isinstance(self.budget, int)
+        ):
             return None
-        return chosen(**self.own).metric
+        return chosen.metric
 
     @property
     def serves_all_budgets(self) -> bool:
         """Whether one order of blocks is valid for every number of blocks."""
-        return known(self.criterion).order == "all" and isinstance(self.budget, int)
+        return self.chosen.order == "all" and isinstance(self.budget, int)
 
 
 @dataclass(frozen=True)
@@ -120,12 +137,12 @@ class Rank(TextStudy["Ranking"]):
 
     def check_model(self, loaded: LoadedModel, windows: Any) -> None:
         """Raise an error for a budget that cannot be reached, before the whole order is computed, which takes long."""
-        from entviz.criteria import criterion, level_of
+        from entviz.criteria import level_of
         from entviz.criteria.budget import Budget
         from entviz.criteria.calibration import Calibration
         from entviz.criteria.candidates import Candidates
 
-        chosen = criterion(self.by.criterion, **self.by.own)
+        chosen = self.by.chosen
         level = level_of(chosen, self.by.level)
         protect = chosen.protection if self.by.protect is None else self.by.protect
         Candidates.of(Calibration(loaded, windows), level, protect, Budget.parse(self.by.budget))
@@ -158,7 +175,9 @@ class Rank(TextStudy["Ranking"]):
             "prune.criterion": options["criterion"],
             "prune.level": options["level"],
             "prune.own_protection": protect is not None,
-            "prune.stage": options.get("stage") is not None,
+        } | {
+            f"prune.{switch.name}": options.get(switch.name, switch.off) == switch.on
+            for switch in all_switches(CRITERIA.values()).values()
         }
         if protect is not None:
             shown |= {"prune.first": protect[0], "prune.last": protect[1]}

@@ -12,7 +12,7 @@ from entviz.errors import BlockError
 from entviz.estimators import cosine_importance, estimator
 from entviz.models import LoadedModel
 from entviz.text.windows import Windows
-from tests.altered import read_sites, without
+from tests.altered import read_sites_without
 from tests.models.files import tokenizer
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build
 
@@ -48,24 +48,11 @@ def bars(analysis, metric):
     return analysis.blocks[analysis.blocks["metric"] == metric].set_index("block")["per_window"]
 
 
-def sites_of_copy(loaded, drop, windows):
-    """The hidden states of a really pruned copy at each site of the original; a dropped block's are those before it."""
-    read = read_sites(without(loaded.model, drop), windows.token_ids)
-    found, place = {"embed": read["embed"]}, 0
-    for i in range(LAYERS):
-        before = found["embed"] if i == 0 else found[f"layer.{i - 1}"]
-        gone = i in drop.attention and i in drop.mlp
-        found[f"attn.{i}"] = before if i in drop.attention else read[f"attn.{place}"]
-        found[f"layer.{i}"] = before if gone else read[f"layer.{place}"]
-        place += not gone
-    return found
-
-
 @pytest.mark.parametrize("drop", DROPS)
 @pytest.mark.parametrize("architecture", OPTIONS)
 def test_the_curve_is_that_of_a_really_pruned_copy(architecture, drop, windows):
     loaded, drop = tiny(architecture), PruneSet.parse(drop)
-    states = sites_of_copy(loaded, drop, windows)
+    states = read_sites_without(loaded.model, drop, windows.token_ids)
     analysis = analyze(loaded, windows, METRICS, drop=drop)
     for metric, options in (("bucket", {}), ("knn(k=3)", {"k": 3}), ("renyi", {})):
         measured = curve(analysis, metric)
@@ -145,6 +132,33 @@ def test_a_dropped_block_adds_exactly_nothing_to_the_dense_models_stream_in_ever
             assert bars(found, metric)[str(block)] == (0.0, 0.0, 0.0)
     for some, other in zip(found.sites["per_window"], alone.sites["per_window"], strict=True):
         assert some == pytest.approx(other, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("levels", [("layer",), ("attn",), ("layer", "attn", "mlp")])
+def test_what_two_prune_sets_share_is_taken_from_the_one_measured_before(levels, windows, monkeypatch):
+    loaded, states = tiny("llama"), StateCache()
+    some, more = PruneSet.parse("layer.1"), PruneSet.parse("layer.1,attn.3,mlp.3")
+    before = analyze(loaded, windows, METRICS, levels, drop=some, cache=states)
+    alone = analyze(loaded, windows, METRICS, levels, drop=more)
+    ran = []
+    step = type(loaded.anatomy.split_layers[0])
+    for name in ("trace", "run"):
+        real = getattr(step, name)
+
+        def watched(self, *given, real=real, **asked):
+            ran.append(loaded.anatomy.split_layers.index(self))
+            return real(self, *given, **asked)
+
+        monkeypatch.setattr(step, name, watched)
+    analyze(loaded, windows, METRICS, levels, drop=more, dense=before, cache=states)
+    ran.clear()  # the hidden states before layer 3 are known from now on
+    again = analyze(loaded, windows, METRICS, levels, drop=more, dense=before, cache=states)
+    assert set(ran) == {3}
+    for table in ("sites", "blocks"):
+        mine, theirs = getattr(again, table), getattr(alone, table)
+        assert mine.drop(columns=["value", "per_window"]).equals(theirs.drop(columns=["value", "per_window"]))
+        for measured, wanted in zip(mine["per_window"], theirs["per_window"], strict=True):
+            assert measured == pytest.approx(wanted, rel=1e-5, abs=1e-5)
 
 
 def test_another_texts_dense_analysis_is_not_believed(windows):

@@ -91,8 +91,11 @@ class Chooser:
                     continue
                 for text, budget in same_unit:
                     try:
-                        count = budget.cut(ranking.order, self._saved(entry, budget, ranking))
-                        found.append(Chosen(entry, text, PruneSet(ranking.order[:count])))
+                        order = ranking.order
+                        if entry.criterion.order == "smaller":
+                            order = tuple(block for block in order if block in ranking.drop)
+                        count = budget.cut(order, self._saved(entry, budget, ranking))
+                        found.append(Chosen(entry, text, PruneSet(order[:count])))
                     except OptionError as error:
                         self.leave_out(entry, text, error)
         else:
@@ -119,7 +122,7 @@ class Chooser:
 
     def _ranking(self, entry: Contender, budget: str, progress: Progress) -> Ranking:
         options: dict[str, Any] = {
-            "criterion": entry.criterion.name,
+            "criterion": entry.name,
             "level": entry.level,
             "budget": budget,
             "dtype": self.dtype,

@@ -3,28 +3,37 @@
     entries, notes = contenders(["entrodrop:knn", "cosine", "random"], ["attn"], seeds=3)
     [entry.title for entry in entries]       # ["EntroDrop (KNN)", "Cosine", "Random", "Random", "Random"]
 
-Names are those of :data:`entviz.criteria.CRITERIA`. The estimator of ``entrodrop`` follows after a colon, if needed
-with options (``entrodrop:knn(k=5)``), and a variant after another colon: ``entrodrop:knn:stage-2`` drops only blocks
-after the turning point, and ``entrodrop:knn:unprotected`` can drop any block.
+Names are written as :mod:`entviz.criteria.spec` has it: ``entrodrop`` takes the estimator after a colon, also with
+options (``entrodrop:knn(k=5)``), and every criterion after further colons what can be switched on of it. So
+``entrodrop:knn:stage-2`` drops only blocks after the turning point, ``cosine:iterative`` measures again after each
+drop, and ``entrodrop:knn:iterative:stage-2`` does both. ``entrodrop:knn:unprotected`` may drop any layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from entviz.criteria import CRITERIA, Criterion, EntroDrop
 from entviz.criteria.baselines import Random
 from entviz.criteria.cosine import Cosine
 from entviz.criteria.ranking import kinds_of
+from entviz.criteria.spec import criterion_of, parts, spec_of
+from entviz.criteria.switches import Switch, all_switches
 from entviz.errors import OptionError
-from entviz.estimators import default_entropies, entropies, is_entropy
+from entviz.estimators import default_entropies, entropies
 from entviz.words.metrics import metric_title
 
-# Of those with an estimator: further options, and which layers are protected.
-VARIANTS: dict[str, dict[str, Any]] = {"stage-2": {"stage": 2}, "unprotected": {}}
-_VARIANT_TITLES = {"": "", "stage-2": ", stage 2", "unprotected": ", unprotected"}
+# Of a contender and not of its criterion: which layers are protected.
+UNPROTECTED = Switch(
+    "unprotected",
+    False,
+    True,
+    "unprotected",
+    "Without protected layers",
+    "unprotected",
+    "The authors' code never drops the first two layers and the last one; here any may go.",
+)
 MOST_SEEDS = 50
 
 
@@ -41,6 +50,29 @@ def names() -> tuple[str, ...]:
     )
 
 
+def variants() -> dict[str, Switch]:
+    """What can be switched on of some criterion, by the word that stands for it in a name."""
+    return all_switches(CRITERIA.values()) | {UNPROTECTED.word: UNPROTECTED}
+
+
+def with_variant(name: str, word: str) -> str | None:
+    """The name with one of :func:`variants` switched on, in its canonical form; None where it has no such one."""
+    if word in variants_of(name) or word not in _words_for(parts(name)[0]):
+        return None
+    return canonical(f"{name}:{word}")
+
+
+def variants_of(name: str) -> tuple[str, ...]:
+    """What follows the criterion and its estimator in a name."""
+    return parts(name)[2]
+
+
+def plain(name: str) -> str:
+    """The name without what follows the criterion and its estimator."""
+    criterion, estimator, _ = parts(name)
+    return f"{criterion}:{estimator}" if estimator else criterion
+
+
 def usual() -> tuple[str, ...]:
     """The default contenders: the criteria that are quick because they only need an analysis, and random."""
     return (*(f"{EntroDrop.name}:{estimator}" for estimator in default_entropies()), Cosine.name, Random.name)
@@ -53,12 +85,14 @@ class Contender:
     Attributes:
         criterion: the rule, with its options.
         level: layer, attn, mlp, or attn+mlp.
-        variant: one of :data:`VARIANTS`, or empty.
+        name: as it is written: ``entrodrop:knn``, ``cosine:iterative``.
+        protect: how many layers at the start and at the end are left alone.
     """
 
     criterion: Criterion
     level: str
-    variant: str = ""
+    name: str
+    protect: tuple[int, int]
 
     @property
     def estimator(self) -> str:
@@ -71,29 +105,19 @@ class Contender:
         return int(getattr(self.criterion, "seed", 0))
 
     @property
-    def name(self) -> str:
-        """Its name in the shell: ``entrodrop:knn``, ``cosine``."""
-        return ":".join(part for part in (self.criterion.name, self.estimator, self.variant) if part)
-
-    @property
     def title(self) -> str:
         """Its name for a reader: ``EntroDrop (KNN)``."""
         return title(self.name)
 
-    @property
-    def protect(self) -> tuple[int, int]:
-        """How many layers at the start and at the end are never dropped."""
-        return (0, 0) if self.variant == "unprotected" else self.criterion.protection
-
 
 def title(name: str) -> str:
-    """The title of a contender's name."""
-    criterion, _, rest = name.partition(":")
-    estimator, _, variant = rest.partition(":")
+    """The title of a contender's name, which may be of another version and so unknown here."""
+    criterion, estimator, words = parts(name)
     known = CRITERIA[criterion].short_title if criterion in CRITERIA else criterion
-    if not estimator:
-        return known
-    return f"{known} ({metric_title(estimator)}{_VARIANT_TITLES.get(variant, '')})"
+    said = [metric_title(estimator)] if estimator else []
+    switches = variants()
+    said += [switches[word].short if word in switches else word.replace("=", " = ") for word in words]
+    return f"{known} ({', '.join(said)})" if said else known
 
 
 def contenders(
@@ -102,11 +126,12 @@ def contenders(
     """Every named criterion at every level that it supports, and a sentence about each one that was left out.
 
     Args:
-        names: some of :func:`names`, if they have an estimator also with one of :data:`VARIANTS`; ``entrodrop`` alone
-            means the k-nearest-neighbour estimator.
+        names: some of :func:`names`, also with some of :func:`variants` and with other options after colons;
+            ``entrodrop`` alone means the k-nearest-neighbour estimator.
         levels: layer, attn, mlp, attn+mlp; empty for each criterion's own.
-        seeds: the number of contenders for a random criterion, each with its own seed.
-        seconds: the time for each budget of a criterion that runs for a given time; None for its default time.
+        seeds: the number of contenders for a random criterion, each with its own seed, unless its name gives the seed.
+        seconds: the time for each budget of a criterion that runs for a given time, unless its name gives it; None for
+            its default time.
 
     Raises:
         OptionError: for an unknown criterion or estimator, or if no contender is left.
@@ -120,7 +145,8 @@ def contenders(
     notes: list[str] = []
     for name in dict.fromkeys(names):
         entry = _entry(name)
-        if seconds is not None:
+        given = {word.partition("=")[0] for word in variants_of(entry.name)}
+        if seconds is not None and "seconds" not in given:
             entry = replace(entry, criterion=entry.criterion.with_options(seconds=seconds))
         for level in levels or [entry.criterion.level]:
             if level not in entry.criterion.levels:
@@ -130,6 +156,7 @@ def contenders(
                 )
                 continue
             drawn = [entry.criterion.with_options(seed=seed) for seed in range(seeds)]
+            drawn = [entry.criterion] if "seed" in given else drawn
             found += [replace(entry, criterion=criterion, level=level) for criterion in drawn]
     if not found:
         raise OptionError("Nothing to compare: choose at least one criterion that has the level asked for.")
@@ -143,21 +170,25 @@ def canonical(name: str) -> str:
 
 def timed(names: Sequence[str]) -> bool:
     """Whether one of these names belongs to a criterion that runs for a given time."""
-    return any("seconds" in CRITERIA[name].options() for name in names if name in CRITERIA)
+    kinds = [CRITERIA.get(parts(name)[0]) for name in names]
+    return any(kind is not None and "seconds" in kind.options() for kind in kinds)
 
 
 def _entry(name: str) -> Contender:
-    word, _, rest = name.partition(":")
-    estimator, colon, variant = rest.partition(":")
-    unknown = CRITERIA.unknown(name, names())
+    word = parts(name)[0]
     if word not in CRITERIA:
-        raise unknown
-    kind = CRITERIA[word]
-    options: dict[str, Any] = {}
-    if "estimator" in kind.options():
-        if (rest and not is_entropy(estimator)) or (colon and variant not in VARIANTS):
-            raise unknown
-        options = ({"estimator": estimator} if estimator else {}) | VARIANTS.get(variant, {})
-    elif ":" in name:
-        raise unknown
-    return Contender(kind(**options), kind.level, variant)
+        raise CRITERIA.unknown(name, names())
+    criterion, more = criterion_of(name, also=_of_contender(word))
+    spec = ":".join([spec_of(criterion), *more])
+    protect = (0, 0) if UNPROTECTED.word in more else criterion.protection
+    return Contender(criterion, criterion.level, spec, protect)
+
+
+def _of_contender(criterion: str) -> tuple[str, ...]:
+    """The words that a contender takes beside its criterion's options: of one that protects layers, not to."""
+    return (UNPROTECTED.word,) if any(CRITERIA[criterion].protection) else ()
+
+
+def _words_for(criterion: str) -> tuple[str, ...]:
+    kind = CRITERIA.get(criterion)
+    return () if kind is None else (*all_switches([kind]), *_of_contender(criterion))

@@ -29,6 +29,7 @@ from entviz.comparison.grid.contenders import Contender, contenders
 from entviz.comparison.grid.measuring import Measurer
 from entviz.comparison.grid.part_cache import NoPartCache, PartCache
 from entviz.comparison.grid.result import Comparison, empty_rows, row_of
+from entviz.criteria import ByAnalysis
 from entviz.criteria.budget import Budget
 from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, OptionError
@@ -67,7 +68,7 @@ def compare(
     Args:
         calibration: the windows that the criteria choose by.
         measured: the windows on which the prune sets are measured. They should not overlap with ``calibration``.
-        criteria: names, see :data:`entviz.comparison.grid.contenders.names`.
+        criteria: names, see :mod:`entviz.comparison.grid.contenders`.
         budgets: budgets that :meth:`entviz.criteria.budget.Budget.parse` reads, each above 0.
         searched: the windows that the search chooses by, if not ``calibration``. The search tries few sets on many
             windows, so in the same time it can use more text than criteria that try many sets.
@@ -156,7 +157,7 @@ class _GridRun:
         quick = [entry for entry in self.entries if not entry.criterion.tries()]
         slow = [entry for entry in self.entries if entry.criterion.tries()]
         self._measure([PruneSet()], 0, 0.03)
-        if any(entry.criterion.needs == "analysis" for entry in quick):
+        if any(isinstance(entry.criterion, ByAnalysis) for entry in self.entries):
             self.chooser.analyze(self.entries, part(self.progress, 0.03, 0.1))
         pieces: list[tuple[float, list[Contender]]] = [(1.0, quick)] if quick else []
         pieces += [(5.0 if entry.criterion.seconds_a_budget else 2.0, [entry]) for entry in slow]

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import streamlit as st
 
-from entviz.comparison.grid.contenders import VARIANTS, names, title, usual
+from entviz.comparison.grid.contenders import names, plain, title, usual, variants, variants_of, with_variant
 from entviz.estimators import base
 from entviz.tasks import BUILT_IN
 from entviz.text.passages import passages
 from entviz.words.levels import LEVEL_TITLES
 from pages.parts.shared import selection
 
-VARIANT_TITLES: Final = {"stage-2": "After the turning point only", "unprotected": "Without protected layers"}
 OTHERS: Final = "The other built-in passages"
 REST: Final = "The rest of this text"
 NO_TASK: Final = "None"
@@ -66,10 +65,10 @@ def of_run(options: Mapping[str, Any]) -> ComparisonChoices:
 def shown(choices: ComparisonChoices, chosen: selection.Selection) -> dict[str, Any]:
     """What the pickers say, by their keys, where these are the choices."""
     built_in = chosen.text_name in passages()
-    variants = [name for name in VARIANTS if any(one.endswith(f":{name}") for one in choices.criteria)]
+    criteria, chosen_variants = _picked(choices.criteria)
     return {
-        "compare.criteria": _sorted(choices.criteria),
-        "compare.variants": variants,
+        "compare.criteria": criteria,
+        "compare.variants": chosen_variants,
         "compare.levels": list(choices.levels),
         "compare.budgets": ", ".join(choices.budgets),
         "compare.seeds": choices.seeds,
@@ -122,20 +121,21 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
             help="Criteria choose on the text in the sidebar (calibration). Their prune sets are measured on other "
             "text.",
         )
-    with st.expander("EntroDrop's variants, task, random and search", icon=":material/tune:"):
-        variants = st.pills(
-            "EntroDrop also",
-            VARIANTS,
+    with st.expander("Variants, task, random and search", icon=":material/tune:"):
+        switches = variants()
+        chosen_variants = st.pills(
+            "The same criteria also",
+            switches,
             selection_mode="multi",
-            format_func=VARIANT_TITLES.__getitem__,
+            format_func=lambda word: switches[word].title,
             key="compare.variants",
             persist_state="session",
-            help="The authors' code never drops the first two layers and the last one. The paper drops only blocks "
-            "after the turning point (stage 2).",
+            help="Each is compared beside the criterion as it is usually, where the criterion has it.\n\n"
+            + "\n".join(f"- {each.title}: {each.purpose}" for each in switches.values()),
         )
         task, limit, seeds, seconds = _draw_more()
     return ComparisonChoices(
-        _with_variants(_sorted(criteria), variants),
+        _with_variants(_sorted(criteria), chosen_variants),
         tuple(word.strip() for word in budgets.split(",") if word.strip()),
         tuple(level for level in LEVEL_TITLES if level in levels),
         seeds,
@@ -158,26 +158,35 @@ def _offered() -> list[str]:
 
 
 def _sorted(criteria: Iterable[str]) -> list[str]:
-    """Those without a variant, in the order in which they are offered."""
-    plain = [name for name in dict.fromkeys(criteria) if name.count(":") < 2]
+    """The names in the order in which they are offered."""
     order = names()
-    return sorted(
-        plain, key=lambda name: order.index(known) if (known := _plain(name)) in order else len(order)
-    )
+
+    def place(name: str) -> tuple[int, int]:
+        known = plain(name).partition("(")[0]
+        return (order.index(known) if known in order else len(order), len(variants_of(name)))
+
+    return sorted(dict.fromkeys(criteria), key=place)
 
 
-def _plain(name: str) -> str:
-    return name.partition("(")[0]
+def _picked(criteria: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What the pickers of criteria and of variants say for these names.
+
+    A comparison from a shell may have what the pickers cannot say together; then each name is a criterion by itself.
+    """
+    plain_ones = _sorted(name for name in criteria if not variants_of(name))
+    words = [word for word in variants() if any(word in variants_of(name) for name in criteria)]
+    if set(_with_variants(plain_ones, words)) == set(criteria):
+        return plain_ones, words
+    return _sorted(criteria), []
 
 
-def _with_variants(names: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
-    """The names, each with an estimator followed by its variants."""
+def _with_variants(names: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """The names, each followed by its variants."""
     found: list[str] = []
     for name in names:
         found.append(name)
-        if ":" in name:
-            found += [f"{name}:{variant}" for variant in VARIANTS if variant in variants]
-    return tuple(found)
+        found += [other for word in variants() if word in words and (other := with_variant(name, word))]
+    return tuple(dict.fromkeys(found))
 
 
 def _draw_more() -> tuple[str, int, int, float]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from entviz.criteria import CRITERIA, EntroDrop
+from entviz.criteria import CRITERIA, Criterion, EntroDrop
 from entviz.estimators import entropies
 from entviz.runtime import runtime
 from entviz.studies import Rank, RankingOptions
@@ -36,8 +36,28 @@ class RankingChoices:
     level: str
     count: int
     protect: tuple[int, int] | None
-    stage: int | None
+    switched: tuple[tuple[str, Any], ...]
     measured: tuple[str, ...]
+
+    @property
+    def by(self) -> RankingOptions:
+        """The same without a budget."""
+        return RankingOptions(
+            self.criterion,
+            self.estimator,
+            self.level,
+            0,
+            self.protect,
+            dict(self.switched).get("stage"),
+            seconds=SEARCH_SECONDS,
+            along=self.measured,
+            more=tuple((name, value) for name, value in self.switched if name != "stage"),
+        )
+
+    @property
+    def rule(self) -> Criterion:
+        """The criterion with its options."""
+        return self.by.chosen
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -46,17 +66,7 @@ class RankingChoices:
 
     def study(self, chosen: selection.Selection, budget: int) -> Rank:
         """The ranking for so many blocks."""
-        by = RankingOptions(
-            self.criterion,
-            self.estimator,
-            self.level,
-            budget,
-            self.protect,
-            self.stage,
-            seconds=SEARCH_SECONDS,
-            along=self.measured,
-        )
-        return Rank(chosen.sample(), by)
+        return Rank(chosen.sample(), replace(self.by, budget=budget))
 
     @property
     def unit(self) -> str:
@@ -102,12 +112,12 @@ def draw_pickers() -> RankingChoices:
                 required=True,
                 persist_state="session",
             )
-        protect, stage = _draw_options(criterion, estimator or EntroDrop.estimator)
+        protect, switched = _draw_options(criterion, estimator or EntroDrop.estimator)
     count = int(st.session_state.get(_COUNT, USUAL_COUNT))
     name = estimator or EntroDrop.estimator
     measured = selection.measured(name)
     return RankingChoices(
-        criterion, selection.spec(name), level or levels[0], count, protect, stage, measured
+        criterion, selection.spec(name), level or levels[0], count, protect, switched, measured
     )
 
 
@@ -120,18 +130,18 @@ def show_ranking(chosen: selection.Selection, choice: RankingChoices) -> "job_vi
     """The ranking at the chosen level, as a job on the screen."""
     return job_view.show(
         lambda: runtime().ask(
-            choice.study(chosen, choice.count if CRITERIA[choice.criterion].order != "all" else 0),
+            choice.study(chosen, choice.count if choice.rule.order != "all" else 0),
             job_view.session(),
         ),
         place="prune.ranking",
-        label="Trying blocks" if CRITERIA[choice.criterion].tries() else "Ranking blocks",
+        label="Trying blocks" if choice.rule.tries() else "Ranking blocks",
         about=(chosen, choice),
     )
 
 
 def other_rankings(chosen: selection.Selection, choice: RankingChoices) -> "list[Ranking]":
     """Rankings of the kinds of block that were measured along with those of the chosen level."""
-    if CRITERIA[choice.criterion].needs != "analysis":
+    if choice.rule.needs != "analysis":
         return []
     jobs = [
         runtime().ask(replace(choice, level=kind).study(chosen, 0), job_view.session())
@@ -141,8 +151,10 @@ def other_rankings(chosen: selection.Selection, choice: RankingChoices) -> "list
     return [job.result for job in jobs if job.state == "done"]
 
 
-def _draw_options(criterion: str, estimator: str) -> tuple[tuple[int, int] | None, int | None]:
-    """How the entropy is measured, how many layers are protected, and whether only stage 2 counts."""
+def _draw_options(
+    criterion: str, estimator: str
+) -> tuple[tuple[int, int] | None, tuple[tuple[str, Any], ...]]:
+    """How the entropy is measured, how many layers are protected, and what of the criterion is switched on."""
     with st.popover("Options", icon=":material/tune:"):
         if has_estimator(criterion):
             metric_options.draw(estimator, "prune")
@@ -162,16 +174,14 @@ def _draw_options(criterion: str, estimator: str) -> tuple[tuple[int, int] | Non
                 "Last layers", 0, MOST_PROTECTED, 1, key="prune.last", persist_state="session"
             )
             protect = (int(first), int(last))
-        stage = None
-        if "stage" in CRITERIA[criterion].options() and st.toggle(
-            "Only after the turning point (stage 2)",
-            key="prune.stage",
-            persist_state="session",
-            help="As in the paper: blocks of stage 1 compress, so a low entropy increase does not mean that they are "
-            "useless.",
-        ):
-            stage = 2
-    return protect, stage
+        switched = tuple(
+            (switch.name, switch.on)
+            for switch in CRITERIA[criterion].switches()
+            if st.toggle(
+                switch.title, key=f"prune.{switch.name}", persist_state="session", help=switch.purpose
+            )
+        )
+    return protect, switched
 
 
 def _one_of(key: str, options: tuple[str, ...], usual: str) -> dict[str, Any]:
