@@ -111,12 +111,14 @@ class Rank(TextStudy["Ranking"]):
     @property
     def basis(self) -> Basis[Ranking] | None:
         if (metric := self.by.metric) is not None:
-            # The analysis that all pages share, if it holds the estimator.
-            analysis = Analyze(self.sample, with_defaults([*self.by.along, metric]))
-            return Basis(analysis, self._by_analysis)
+            return Basis(self._analysis(metric), self._by_analysis)
         if self.by.serves_all_budgets and self.by.budget:
             return Basis(replace(self, by=replace(self.by, budget=0)), self._cut)
         return None
+
+    def _analysis(self, metric: str) -> Analyze:
+        """The analysis that all pages share, if it holds the estimator."""
+        return Analyze(self.sample, with_defaults([*self.by.along, metric]))
 
     def _by_analysis(self, analysis: Analysis) -> Ranking:
         return rank_by_analysis(
@@ -150,11 +152,15 @@ class Rank(TextStudy["Ranking"]):
     def compute(self, material: Material, progress: Progress) -> Ranking:
         from entviz.criteria import rank
 
+        known, chosen = None, self.by.chosen
+        if isinstance(chosen, ByAnalysis):  # it measures pruned models, starting from the dense one
+            known = material.results.get(self._analysis(chosen.metric), material.windows.fingerprint)
         return rank(
             material.loaded,
             material.windows,
             self.by.criterion,
             **self.by.settings,
+            analysis=known,
             cache=material.states,
             progress=progress,
         )

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 import entviz
 from entviz.blocks import PruneSet
+from entviz.criteria import rank
 from entviz.evaluation import precision
 from entviz.export.recipe import Recipe
 from entviz.figures import costs
@@ -211,6 +212,20 @@ def test_every_criterion_is_ranked_and_ticks_the_number_asked_for(open_page):
         blocks = list(PruneSet.parse(app.query_params["drop"]))
         assert [block.kind for block in blocks] == [level] * 2
         assert not app.error
+
+
+def test_a_criterion_can_measure_again_after_each_drop(open_page, smollm2, windows):
+    app = open_page()
+    app.selectbox(key="prune.criterion").set_value("cosine").run()
+    app.button_group(key="prune.level").set_value("mlp").run()
+    app.toggle(key="prune.iterative").set_value(True).run()
+    app.number_input(key="prune.count").set_value(3).run()
+    settle(app)
+    app.button(key="prune.lowest").click().run()
+    settle(app)
+    alone = rank(smollm2, windows, "cosine", level="mlp", budget=3, iterative=True)
+    assert PruneSet.parse(app.query_params["drop"]) == alone.drop
+    assert app.number_input(key="prune.count").max > 3, "more can be asked for"
 
 
 def test_the_tokens_and_files_are_the_evaluations(open_page, smollm2, windows):

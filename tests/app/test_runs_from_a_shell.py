@@ -153,6 +153,20 @@ def test_a_ranking_opens_as_it_was_asked_for(listed, tmp_path):
     assert app.number_input(key="prune.count").value == 1
 
 
+def test_a_ranking_that_measured_again_opens_so_and_is_there_at_once(listed, tmp_path):
+    saved(tmp_path)
+    how = ("--criterion", "cosine:iterative", "--level", "mlp", "--budget", "2")
+    app = listed("rank", "--model", tmp_path, *ON_STORY, *how)
+    app.session_state["prune.stage"] = True
+    opened(app, "prune")
+    assert app.selectbox(key="prune.criterion").value == "cosine"
+    assert app.toggle(key="prune.iterative").value
+    assert len(runtime().store.runs(kind="ranking")) == 1
+    app.selectbox(key="prune.criterion").set_value("entrodrop").run()
+    assert not app.toggle(key="prune.stage").value
+    settle(app)
+
+
 def test_a_verdict_on_entropies_with_options_opens_with_them_and_is_there_at_once(listed, tmp_path):
     saved(tmp_path)
     asked = ("--level", "layer", "--estimators", "matrix,knn(k=5)")

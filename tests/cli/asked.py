@@ -107,6 +107,17 @@ SAME = {
         (*RANK, "sleb", "--budget", " 1 "),
         lambda here, at: here.ask(Rank(request(at), RankingOptions("sleb", "knn", "layer", 1)), "tests"),
     ),
+    "rank by measuring again": (
+        "ranking",
+        (*RANK, "entrodrop", "--estimator", "bucket", "--protect", "0,0", "--iterative", "--budget", "2"),
+        lambda here, at: here.ask(
+            Rank(
+                request(at),
+                RankingOptions("entrodrop", "bucket", "attn", 2, (0, 0), more=(("iterative", True),)),
+            ),
+            "tests",
+        ),
+    ),
     "search": (
         "ranking",
         (*RANK, "search", "--budget", "1", "--seconds", "1"),

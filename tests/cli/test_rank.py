@@ -68,3 +68,43 @@ def test_an_estimator_has_options_in_one_of_two_ways(answer, wrong):
     assert answer(*asked)["scores"] != found["scores"]
     assert "--bucket-buckets is for bucket" in wrong(*asked, "--bucket-buckets", 40)
     assert "not an entropy" in wrong(*asked, "--estimator", "cosine")
+
+
+def test_it_measures_again_after_each_drop(answer, directory):
+    from entviz.criteria import rank
+    from entviz.models import load
+
+    loaded = load(str(directory))
+    windows = loaded.windows(TEXT, windows=int(WINDOWS[1]), window_length=int(WINDOWS[3]))
+    asked = ("rank", "--text", TEXT, *WINDOWS, "--level", "mlp", "--budget", 3, "--protect", "0,0")
+    found = answer(*asked, "--estimator", "bucket", "--iterative")
+    by = {"estimator": "bucket", "iterative": True}
+    alone = rank(loaded, windows, "entrodrop", level="mlp", budget=3, protect=(0, 0), **by)
+    assert found["order"] == [str(block) for block in alone.order]
+    assert found["scores"] == pytest.approx(alone.to_json()["scores"])
+    assert any("Measured again after each drop" in note for note in found["notes"])
+    assert answer(*asked, "--criterion", "entrodrop:bucket:iterative") == found
+    assert answer(*asked, "--estimator", "bucket")["scores"] != found["scores"]
+
+
+def test_options_stand_behind_the_criterion_or_after_flags(answer, wrong):
+    asked = ("rank", "--text", TEXT, *WINDOWS, "--level", "mlp", "--budget", 2)
+    by_flags = answer(
+        *asked, "--criterion", "entrodrop", "--estimator", "bucket", "--protect", "0,0", "--iterative"
+    )
+    assert answer(*asked, "--criterion", "entrodrop:bucket:iterative", "--protect", "0,0") == by_flags
+    drawn = answer(*asked, "--criterion", "random", "--seed", 5)
+    assert answer(*asked, "--criterion", "random:seed=5") == drawn
+    assert "--seed and random:seed=5 both give the seed" in wrong(
+        *asked, "--criterion", "random:seed=5", "--seed", 6
+    )
+    assert "both give the estimator" in wrong(
+        *asked, "--criterion", "entrodrop:bucket", "--estimator", "renyi"
+    )
+    assert "--iterative is for entrodrop, cosine and block-influence: leave it out for random." in wrong(
+        *asked, "--criterion", "random", "--iterative"
+    )
+    assert "--stage is for entrodrop: leave it out for cosine." in wrong(
+        *asked, "--criterion", "cosine", "--stage", 2
+    )
+    assert "where 'knn' stands, cosine takes iterative" in wrong(*asked, "--criterion", "cosine:knn")

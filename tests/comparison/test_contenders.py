@@ -1,11 +1,29 @@
 """Who takes part in a comparison, and what cannot."""
 
+import json
+
 import pytest
 
 from entviz.comparison.grid.contenders import contenders
 from entviz.comparison.grid.grid import compare
 from entviz.criteria import rank
 from entviz.errors import BlockError, OptionError
+
+
+class Remembering:
+    """Keeps the parts of a comparison."""
+
+    def __init__(self):
+        self.parts = {}
+
+    def get(self, kind, tokens, options):
+        return self.parts.get((kind, tokens, json.dumps(options, sort_keys=True)))
+
+    def put(self, kind, tokens, options, part):
+        self.parts[kind, tokens, json.dumps(options, sort_keys=True)] = part
+
+    def of(self, kind):
+        return [part for key, part in self.parts.items() if key[0] == kind]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +75,59 @@ def test_variants_of_entrodrop_choose_as_they_say(tiny, calibration, measured):
             assert row.empty
         else:
             assert row["drop"].iloc[0] == str(alone.drop)
+
+
+def test_measuring_again_is_chosen_as_it_says_and_shares_nothing_with_the_plain_one(
+    tiny, calibration, measured
+):
+    names = [
+        "cosine:iterative",
+        "cosine",
+        "entrodrop:bucket:iterative:unprotected",
+        "block-influence:iterative",
+    ]
+    found = compare(tiny, calibration, measured, names, ["1", "3", "2"], levels=["mlp"])
+    assert list(found.rows["title"].unique()) == [
+        "Cosine (measured again)",
+        "Cosine",
+        "EntroDrop (Bucket, measured again, unprotected)",
+        "Block Influence (measured again)",
+    ]
+    for name, criterion, options in (
+        ("cosine:iterative", "cosine", {}),
+        ("block-influence:iterative", "block-influence", {}),
+        ("entrodrop:bucket:iterative:unprotected", "entrodrop", {"estimator": "bucket", "protect": (0, 0)}),
+    ):
+        for row in found.rows[found.rows["name"] == name].itertuples():
+            alone = rank(
+                tiny, calibration, criterion, level="mlp", budget=row.budget, iterative=True, **options
+            )
+            assert row.drop == str(alone.drop)
+
+
+def test_a_kept_choice_is_of_the_same_options(tiny, calibration, measured):
+    kept = Remembering()
+    names = ["entrodrop:bucket:iterative", "entrodrop:bucket:iterative:unprotected", "cosine:iterative"]
+    first = compare(tiny, calibration, measured, names, ["2"], levels=["mlp"], kept=kept)
+    assert len(kept.of("choice")) == 3
+    again = compare(tiny, calibration, measured, names, ["2"], levels=["mlp"], kept=kept)
+    assert list(again.rows["drop"]) == list(first.rows["drop"])
+    apart = [compare(tiny, calibration, measured, [name], ["2"], levels=["mlp"]) for name in names]
+    assert list(first.rows["drop"]) == [one.rows["drop"].iloc[0] for one in apart]
+
+
+def test_a_random_set_of_one_seed_takes_part_once(tiny, calibration, measured):
+    entries, _ = contenders(["random:seed=4", "random"], ["mlp"], seeds=2)
+    assert [(entry.name, entry.seed) for entry in entries] == [
+        ("random:seed=4", 4),
+        ("random", 0),
+        ("random", 1),
+    ]
+    found = compare(tiny, calibration, measured, ["random:seed=4"], ["2"], levels=["mlp"])
+    assert found.rows["drop"].tolist() == [
+        str(rank(tiny, calibration, "random", level="mlp", budget=2, seed=4).drop)
+    ]
+    assert found.rows["title"].tolist() == ["Random (seed = 4)"]
 
 
 def test_levels_that_make_no_sense_are_noted():

@@ -34,11 +34,19 @@ ASKED = {
         *("rank", "--text", TEXT, *CUT, "--estimator", "bucket", "--protect", "1,0"),
         *("--stage", "2", "--budget", "1"),
     ),
+    "measured again": (
+        *("rank", "--text", TEXT, *CUT, "--criterion", "entrodrop:bucket:iterative", "--protect", "0,0"),
+        *("--level", "mlp", "--budget", "2"),
+    ),
     "a share": ("rank", "--text", TEXT, *CUT, "--criterion", "cosine", "--level", "mlp", "--budget", "10%"),
     "greedy": ("rank", "--text", TEXT, *CUT, "--criterion", "finercut", "--budget", "2"),
     "random": ("rank", "--text", TEXT, *CUT, "--criterion", "random", "--seed", "4"),
     "rank in bfloat16": ("rank", "--text", TEXT, *CUT, "--criterion", "cosine", "--dtype", "bfloat16"),
     "compare": (*COMPARE, "--budgets", "1,2", "--seeds", "2", "--level", "attn,mlp"),
+    "compare variants": (
+        *("compare", "--text", TEXT, "--window-length", "40", "--budgets", "1", "--level", "mlp"),
+        *("--criteria", "cosine:iterative,entrodrop:bucket:iterative:unprotected,random:seed=3"),
+    ),
     "compare by few": (
         *COMPARE,
         "--budgets",
