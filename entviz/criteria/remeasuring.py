@@ -10,15 +10,15 @@ analysis of one metric, from the first layer that the last drop changed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from entviz.blocks import Block, PruneSet
 from entviz.progress import Progress, part, silent
 
 if TYPE_CHECKING:
+    from entviz.analysis import Analysis
     from entviz.criteria.calibration import Calibration
     from entviz.criteria.candidates import Candidates
-    from entviz.criteria.criterion import ByAnalysis
     from entviz.criteria.ranking import Ranking
 
 NOTE = (
@@ -27,8 +27,19 @@ NOTE = (
 )
 
 
+class Measuring(Protocol):
+    """What is asked of a criterion; :class:`entviz.criteria.ByAnalysis`, which calls this, has it."""
+
+    name: ClassVar[str]
+
+    @property
+    def metric(self) -> str: ...
+    def first_layer(self, analysis: Analysis) -> int: ...
+    def scores(self, analysis: Analysis, level: str) -> dict[str, float]: ...
+
+
 def rank_again(
-    criterion: ByAnalysis, calibration: Calibration, candidates: Candidates, progress: Progress = silent
+    criterion: Measuring, calibration: Calibration, candidates: Candidates, progress: Progress = silent
 ) -> Ranking:
     """Choose block by block, each by an analysis of the model without those before it.
 

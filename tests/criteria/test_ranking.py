@@ -228,7 +228,7 @@ def test_reports_carry_the_best_so_far_and_may_stop_it(loaded):
 
 
 @pytest.mark.parametrize(
-    "criterion", [name for name, kind in CRITERIA.items() if kind.tries() or name == "cosine"]
+    "criterion", [name for name, kind in CRITERIA.items() if kind().tries() or name == "cosine"]
 )
 def test_every_long_criterion_can_be_stopped(loaded, criterion):
     def progress(done, total, partial=None):
