@@ -254,3 +254,38 @@ def test_an_estimator_with_options_takes_part_beside_the_plain_one(open_app):
     app.pills(key="compare.criteria").set_value(["entrodrop:knn(k=5)", "cosine"]).run()
     assert app.pills(key="compare.criteria").value == ["entrodrop:knn(k=5)", "cosine"]
     assert not app.exception
+
+
+@pytest.mark.parametrize(
+    ("criteria", "picked", "variants"),
+    [
+        (("cosine", "cosine:iterative", "last"), ["cosine", "last"], ["iterative"]),
+        (("entrodrop:knn", "entrodrop:knn:stage-2"), ["entrodrop:knn"], ["stage-2"]),
+        (("cosine:iterative",), ["cosine:iterative"], []),  # without the plain one, as only a shell can ask
+        (
+            ("entrodrop:knn", "entrodrop:knn:iterative:stage-2"),
+            ["entrodrop:knn", "entrodrop:knn:iterative:stage-2"],
+            [],
+        ),
+    ],
+)
+def test_the_pickers_say_what_a_stored_comparison_had(criteria, picked, variants):
+    assert choices._picked(criteria) == (picked, variants)
+    assert set(choices._with_variants(picked, variants)) == set(criteria)
+
+
+def test_measuring_again_takes_part_beside_the_usual(open_app, smollm2, halves):
+    app = open_page(open_app)
+    app.pills(key="compare.variants").set_value(["iterative"]).run()
+    app = compare(app, ("cosine", "last"), "3")
+    table = app.dataframe[0].value.set_index("title")
+    assert list(table.index) == ["Dense", "Cosine", "Cosine (measured again)", "Last"]
+    alone = rank(smollm2, halves[0], "cosine", level="attn", budget=3, iterative=True)
+    assert table.loc["Cosine (measured again)", "drop"] == str(alone.drop)
+    (chart,) = figures(app)
+    looks = {
+        trace["name"]: (trace["line"]["dash"], trace["marker"]["symbol"])
+        for trace in chart["data"]
+        if trace["name"].startswith("Cosine")
+    }
+    assert len(set(looks.values())) == 2
