@@ -76,8 +76,8 @@ def test_criteria_named_are_those_there_are():
     assert set(re.findall(r"`([\w-]+)`", sentence)) == set(CRITERIA)
 
 
-def test_commands_named_as_keeping_what_they_find_are_those_that_do():
-    (sentence,) = re.findall(r"^What (`.+?) find is kept", SHELL, re.DOTALL | re.MULTILINE)
+def test_commands_whose_results_are_said_to_be_kept_are_those_that_keep_them():
+    (sentence,) = re.findall(r"^The results of (`.+?) are kept", SHELL, re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"`([\w-]+)`", sentence))
     options = {
         shlex.split(command)[0]: vars(_parser().parse_args(shlex.split(command))) for command in COMMANDS
