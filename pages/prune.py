@@ -8,7 +8,7 @@ import streamlit as st
 from entviz.figures import grid
 from entviz.runtime import runtime
 from entviz.studies import Analyze
-from pages.parts.prune import board, continuation, criteria, curve, numbers, ticks, tokens
+from pages.parts.prune import bench, board, continuation, criteria, curve, numbers, ticks, tokens
 from pages.parts.shared import frame, job_view, selection
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from entviz.analysis import Analysis
 
+STYLE: Final = Path(__file__).parent / "parts" / "prune" / "page.css"
 NEXT: Final = (
     ("compare", "Compare criteria at several budgets", ":material/balance:"),
     ("export", "Export the pruned model", ":material/download:"),
@@ -24,56 +25,73 @@ NEXT: Final = (
 
 def draw() -> None:
     frame.require()
+    st.html(STYLE)
     st.header("Drop blocks, see the cost", anchor=False)
     chosen = selection.current()
     todo = selection.missing(chosen)
-    choice = criteria.draw_pickers()
-    if not todo:
-        numbers.ask(chosen)
-    left, right = st.columns([4, 5], gap="medium")
-    with left:
-        analyzed, cells = _draw_board(chosen, choice, todo)
-    with right:  # drawn last, for by now there may be a first number to show
-        shown = numbers.draw(chosen, todo)
+    with st.container(key="prune.work"):
+        choice = criteria.draw_pickers()
+        if not todo:
+            numbers.ask(chosen)
+        costs = st.container()
+        cells = _draw_bench(chosen, choice, todo)
+        with costs:  # drawn last, for by now there may be a first number to show
+            shown = numbers.draw(chosen, todo)
+    numbers.draw_dtype(chosen, shown)
     board.draw_text()
-    curve.draw(chosen, analyzed, choice.estimator)
     tokens.draw(shown)
     if not todo:
         continuation.draw(chosen, ready=shown.fresh and cells is not None)
     _draw_next()
 
 
-def _draw_board(
+def _draw_bench(
     chosen: selection.Selection, choice: criteria.RankingChoices, todo: str | None
-) -> "tuple[job_view.Shown[Analysis], pd.DataFrame | None]":
-    """The grid and the buttons. Returns the analysis behind them, which is a job of its own, and the cells."""
-    if todo:
-        analyzed: job_view.Shown[Analysis] = job_view.last("prune.analysis")
-    else:
-        analyzed = job_view.show(
-            lambda: runtime().ask(Analyze(chosen.sample(), choice.measured), job_view.session()),
-            place="prune.analysis",
-            label="Measuring hidden states",
-            about=(chosen, choice.measured),
-        )
+) -> "pd.DataFrame | None":
+    """The bench and the buttons under it, with the jobs behind them. Returns the cells."""
+    message, place, buttons = st.container(), st.container(), st.container()
+    status = st.container(key="prune.status")
+    with status:
+        analyzed = _analyze(chosen, choice, todo)
+    dense = analyzed.result
     # Ticks are checked only against the model in view: an earlier result may be of another.
-    layers = analyzed.result.layers if analyzed.fresh and analyzed.result is not None else None
+    layers = dense.layers if analyzed.fresh and dense is not None else None
     ticks.know_layers(layers)
-    board.draw_message(layers)
-    if analyzed.result is None:
+    with message:
+        board.draw_message(layers)
+    if dense is None:
         if not todo and not analyzed.failed:
-            st.skeleton(height=440)
-        return analyzed, None
-    rankings, ranking = [], None
-    if analyzed.fresh:
-        ranked = criteria.show_ranking(chosen, choice)
-        if ranked.fresh and ranked.result is not None:
-            ranking = ranked.result
-            rankings = [*criteria.other_rankings(chosen, choice), ranking]
-    cells = grid.table(rankings, analyzed.result, choice.estimator, ticks.current(), choice.unit)
-    board.draw_grid(cells, choice)
-    board.draw_buttons(choice, ranking, analyzed.result.layers)
-    return analyzed, cells
+            place.skeleton(height=bench.HEIGHT)
+        return None
+    rankings, ranking, pruned = [], None, None
+    with status:
+        if analyzed.fresh:
+            ranked = criteria.show_ranking(chosen, choice)
+            if ranked.fresh and ranked.result is not None:
+                ranking = ranked.result
+                rankings = [*criteria.other_rankings(chosen, choice), ranking]
+        pruned = curve.measure(chosen, analyzed, choice.estimator)
+    cells = grid.table(rankings, dense, choice.estimator, ticks.current(), choice.unit)
+    sentence = curve.sentence(dense, pruned, choice.estimator)
+    with place:
+        bench.draw(dense, pruned, cells, choice, alt=sentence)
+        curve.draw_said(sentence, analyzed)
+    with buttons:
+        board.draw_buttons(choice, ranking, dense.layers)
+    return cells
+
+
+def _analyze(
+    chosen: selection.Selection, choice: criteria.RankingChoices, todo: str | None
+) -> "job_view.Shown[Analysis]":
+    if todo:
+        return job_view.last("prune.analysis")
+    return job_view.show(
+        lambda: runtime().ask(Analyze(chosen.sample(), choice.measured), job_view.session()),
+        place="prune.analysis",
+        label="Measuring hidden states",
+        about=(chosen, choice.measured),
+    )
 
 
 def _draw_next() -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 class Card:
     """One number. ``worse`` says whether it is worse than dense; None if it is neither. ``change`` is empty if there is
     none.
+
+    ``main`` says that it is one of those that the first glance needs.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Card:
     change: str
     worse: bool | None
     about: str
+    main: bool = False
 
 
 def cards(evaluation: "Evaluation") -> list[Card]:
@@ -57,6 +60,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             more > 0,
             "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better."
             + _times(increase),
+            main=True,
         ),
         Card(
             "Loss (nats a token)",
@@ -90,6 +94,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             f"−{_count(saved)} ({saved / evaluation.parameters_dense:.1%})" if saved else "0",
             None,
             "Weights that are left; those that two places share count once.",
+            main=True,
         ),
         Card(
             "Weight memory",

@@ -21,6 +21,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from entviz.figures import theme
+from entviz.figures.scale import cut_limits
 from entviz.stages import stages
 from entviz.words.levels import kind_title
 from entviz.words.metrics import axis_title, complement_title
@@ -34,10 +35,6 @@ STAGE_NAMES: Final = ("stage 1: compresses", "stage 2: enriches")
 CURVE_HEIGHT: Final = 380
 CHANGE_HEIGHT: Final = 200
 ROW_HEIGHT: Final = 150  # of one kind's bars
-CUT_RATIO: Final = (
-    1.5  # a bar this many times the next longest one hides the rest, so the axis is cut below it
-)
-CUT_SHARE: Final = 0.1  # at most this share of the bars may run past a cut axis
 HEADROOM: Final = 0.42  # of the axis above a cut, where the cut bars' values are written
 
 
@@ -304,7 +301,7 @@ def _bars(
     cut: bool = True,
 ) -> go.Figure:
     rows = rows[rows["kind"].isin(list(kinds))]
-    low, high = _limits(rows["value"].to_numpy()) if cut else (-np.inf, np.inf)
+    low, high = cut_limits(rows["value"].to_numpy()) if cut else (-np.inf, np.inf)
     figure = make_subplots(rows=len(kinds), cols=1, shared_xaxes=True, vertical_spacing=0.24 / len(kinds))
     for row, kind in enumerate(kinds, start=1):
         part = rows[rows["kind"] == kind].sort_values("index")
@@ -341,16 +338,6 @@ def _bars(
         figure.update_yaxes(matches="y", row=row, col=1)
     _layer_axis(figure, layers, embedding=False)
     return figure
-
-
-def _limits(values: np.ndarray) -> tuple[float, float]:
-    """Where to cut the axis below and above, so that a few long bars do not flatten the rest; infinite: no cut."""
-    sizes = np.sort(np.abs(values))[::-1]
-    limit = np.inf
-    for position in range(min(int(CUT_SHARE * len(sizes)), len(sizes) - 1)):
-        if sizes[position] > CUT_RATIO * sizes[position + 1] > 0:
-            limit = float(sizes[position + 1])
-    return -limit, limit
 
 
 def _range(values: np.ndarray, low: float, high: float) -> list[float]:

@@ -91,10 +91,7 @@ def picture(cells: pd.DataFrame, *, ranked: Sequence[str] = KINDS) -> dict[str, 
     """
     layers = int(cells["index"].max()) + 1
     chosen = cells["kind"].isin(list(ranked)) & ~cells["protected"]
-    low, high = _limits(cells.loc[chosen, "score"])
-    shares = np.clip((cells["score"].to_numpy() - low) / (high - low), 0, 1)
-    known = np.isfinite(shares)
-    colours = iter(sample_colorscale(SCALE, list(shares[known])) if known.any() else [])
+    low, high = limits(cells.loc[chosen, "score"])
     finite = bool(np.isfinite([low, high]).all())
     return {
         "layers": layers,
@@ -106,12 +103,14 @@ def picture(cells: pd.DataFrame, *, ranked: Sequence[str] = KINDS) -> dict[str, 
         "cells": [
             {
                 "block": cell.block,
-                "colour": next(colours) if has_colour else None,
+                "colour": colour,
                 "score": "" if np.isnan(cell.score) else number(cell.score, sign=cell.unit == "nats"),
                 "shielded": cell.protected,
                 "said": _said(cell),
             }
-            for cell, has_colour in zip(cells.itertuples(), known, strict=True)
+            for cell, colour in zip(
+                cells.itertuples(), colours(cells["score"].to_numpy(), low, high), strict=True
+            )
         ],
     }
 
@@ -136,14 +135,21 @@ def board(drawn: dict[str, Any], kinds: Sequence[str] = KINDS) -> str:
     return f'<div style="display:grid;gap:8px;font-size:12px;text-align:center">{"".join(bands)}</div>'
 
 
+def legend(low: float | None, high: float | None, title: str) -> dict[str, Any] | None:
+    """What colours from ``low`` to ``high`` mean: title, stops (CSS colours) and ends (texts); None without ends."""
+    if low is None or high is None:
+        return None
+    ends = [f"≤ {number(low)}", number((low + high) / 2), f"≥ {number(high)}"]
+    return {"title": title, "stops": sample_colorscale(SCALE, 11), "ends": ends}
+
+
 def colour_bar(drawn: dict[str, Any], title: str) -> str:
     """What the colours of a :func:`picture` mean, as HTML; empty if no cell has a score."""
-    low, high = drawn["low"], drawn["high"]
-    if low is None:
+    said = legend(drawn["low"], drawn["high"], title)
+    if said is None:
         return ""
-    stops = ",".join(sample_colorscale(SCALE, 11))
-    ends = (f"≤ {number(low)}", number((low + high) / 2), f"≥ {number(high)}")
-    labels = "".join(f"<span>{end}</span>" for end in ends)
+    labels = "".join(f"<span>{end}</span>" for end in said["ends"])
+    stops = ",".join(said["stops"])
     return (
         f'<div style="font-size:0.8em"><div>{escape(title)}</div>'
         f'<div style="height:10px;border-radius:3px;background:linear-gradient(to right,{stops})"></div>'
@@ -168,7 +174,15 @@ def _cell(cell: dict[str, Any], gone: set[str]) -> str:
     )
 
 
-def _limits(scores: pd.Series) -> tuple[float, float]:
+def colours(values: np.ndarray, low: float, high: float) -> list[str | None]:
+    """A CSS colour for each value, shape (values,); values past ``low`` and ``high`` have those' colours, NaN none."""
+    shares = np.clip((values - low) / (high - low), 0, 1)
+    known = np.isfinite(shares)
+    sampled = iter(sample_colorscale(SCALE, list(shares[known])) if known.any() else [])
+    return [next(sampled) if has_colour else None for has_colour in known]
+
+
+def limits(scores: pd.Series) -> tuple[float, float]:
     """The scores where the colours end: without the outermost few, which would leave one colour to all others."""
     known = scores[np.isfinite(scores)].to_numpy()
     if not len(known):

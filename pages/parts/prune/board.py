@@ -1,64 +1,21 @@
-"""Where blocks are ticked: the grid of cells, the buttons, the table of checkboxes, and the prune set as text."""
+"""What changes the prune set beside the bench: buttons, the prune set as text, a recipe; and why a change failed."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from entviz.blocks import Block, PruneSet
+from entviz.blocks import PruneSet
 from entviz.errors import EntvizError
 from entviz.export.recipe import MOST_BYTES, read_recipe
-from entviz.figures import grid, theme
 from entviz.words.phrases import some
 from pages.parts.prune import criteria, ticks
 from pages.parts.shared import selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from entviz.criteria.ranking import Ranking
 
-WIDTH: Final = 360  # pixels of the grid, what a narrow phone has
-_HTML: Final = f"""
-<div class="board" role="group" aria-label="Blocks; arrow keys move, Space ticks" style="--cross:{theme.VERMILION}">
-<div class="bands"></div><div class="tip" hidden></div>
-<details><summary>Tick in a table</summary><div class="rows"></div></details></div>
-"""
-_CSS: Final = (Path(__file__).parent / "cells.css").read_text(encoding="utf-8")
-_JS: Final = (Path(__file__).parent / "cells.js").read_text(encoding="utf-8")
-_GRID: Final = "prune.grid"
 _TEXT: Final = "prune.text"
-
-
-def draw_grid(cells: "pd.DataFrame", choice: criteria.RankingChoices) -> None:
-    """The grid; a click on a cell ticks or unticks its block."""
-    drawn = grid.picture(cells, ranked=choice.kinds)
-    with st.container(width=WIDTH, gap="xsmall"):
-        mount = st.components.v2.component("entviz_cells", html=_HTML, css=_CSS, js=_JS)
-        mount(
-            key=_GRID,
-            data=drawn | {"seen": ticks.counted()},
-            on_toggles_change=_take_clicks,
-        )
-        if bar := grid.colour_bar(drawn, choice.score_title):
-            st.html(bar)
-    st.caption(
-        "Click a cell to drop its block, again to keep it. ✕ dropped, ● protected, dashed: without a score. "
-        "Dark cells have the lowest scores, and go first."
-    )
-
-
-def _take_clicks() -> None:
-    """Toggle what was clicked. The browser repeats clicks until it hears that they were counted."""
-    try:
-        clicks = [
-            (int(one["number"]), Block.parse(one["block"]))
-            for one in st.session_state[_GRID].toggles["clicks"]
-        ]
-    except (EntvizError, TypeError, ValueError, KeyError):  # no browser of ours says such a thing
-        return
-    ticks.toggle_numbered(sorted(clicks))
 
 
 def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", layers: int) -> None:
@@ -75,7 +32,6 @@ def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", lay
             on_click=lambda: ticks.put(PruneSet(ranking.order[: int(count)])) if ranking else None,
             help="Replaces the prune set with the blocks that the criterion scores lowest.",
         )
-    with st.container(horizontal=True, gap="small"):
         st.button(
             "Undo",
             key="prune.undo_button",

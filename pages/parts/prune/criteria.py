@@ -89,7 +89,7 @@ def draw_pickers() -> RankingChoices:
             format_func=lambda name: CRITERIA[name].title,
             key="prune.criterion",
             persist_state="session",
-            width=220,
+            width=170,
             help="The rule that scores the blocks. The blocks with the lowest scores are dropped first.\n\n"
             + "\n".join(f"- {one.title}: {one.source}" for one in CRITERIA.values()),
         )

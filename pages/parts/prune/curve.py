@@ -1,14 +1,13 @@
-"""What dropping does to the entropy curve: the pruned model's over the dense model's, measured as blocks are ticked."""
+"""What dropping does to the entropy curve: the pruned model's, measured as blocks are ticked, and what it says."""
 
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
 from entviz.blocks import PruneSet
-from entviz.figures import depth, reading, theme
+from entviz.figures import reading
 from entviz.runtime import runtime
 from entviz.studies import AnalyzePruned
-from entviz.words.metrics import metric_title
 from entviz.words.phrases import some
 from pages.parts.prune import numbers, ticks
 from pages.parts.shared import job_view, provenance, selection
@@ -20,45 +19,15 @@ if TYPE_CHECKING:
 PLACE: Final = "prune.curve"
 
 
-def draw(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric: str) -> None:
-    """The curve of one entropy. The dense one is there at once, the pruned one as soon as it is measured.
+def measure(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric: str) -> "Analysis | None":
+    """The analysis of the pruned model, as a job on the screen: the newest there is of this model and text.
 
-    ``dense`` is the analysis of the dense model, and ``metric`` a spec that it holds.
+    None where nothing is dropped, and where ``dense``, over which it is drawn, is of something else or failed.
     """
-    if dense.failed or dense.result is None or metric not in dense.result.entropies:
-        return
-    st.subheader(f"{metric_title(metric, 'entropy')} across depth", anchor=False)
-    said, chart = st.container(), st.container()
-    pruned = _measure(chosen, dense, metric) if ticks.current() else None
-    if pruned is None:
-        sentence = reading.sentence(dense.result, metric, selection.KINDS)
-        figure = depth.entropy_curve(dense.result, metric)
-    else:
-        blocks = some([str(block) for block in pruned.drop], numbers.NAMED)
-        sentence = f"Without {blocks}: {reading.pruned_sentence(dense.result, pruned, metric)}"
-        figure = depth.pruned_curve(dense.result, pruned, metric)
-    said.markdown(escape(sentence))
-    found = dense.result
-    on = provenance.on(found.model, dense.about[0].text_title, found.windows, found.window_length)
-    said.caption(provenance.sentence(on, dense.fresh))
-    chart.plotly_chart(
-        figure, key=PLACE, config=theme.export_config(f"entviz-{metric}-pruned-entropy"), alt=sentence
-    )
-    if pruned is not None:
-        chart.plotly_chart(
-            depth.entropy_change(dense.result, pruned, metric),
-            key=f"{PLACE}.change",
-            config=theme.export_config(f"entviz-{metric}-entropy-change"),
-            alt="Entropy at each site without the dropped blocks, minus that of the dense model, in nats",
-        )
-
-
-def _measure(
-    chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric: str
-) -> "Analysis | None":
-    """The analysis of the pruned model: the newest there is of this model and text."""
     drop = ticks.text()
-    if not dense.fresh:  # what it would be drawn over is of something else
+    if not drop or not dense.fresh or dense.failed or dense.result is None:
+        return None
+    if metric not in dense.result.entropies:
         return None
     blocks = PruneSet.parse(drop)
     measured = dense.about[1]
@@ -75,3 +44,22 @@ def _measure(
     if shown.result is None or shown.about[:2] != (chosen, metric):
         return None
     return shown.result
+
+
+def sentence(dense: "Analysis", pruned: "Analysis | None", metric: str) -> str:
+    """What the curve shows. Plain text; empty where the analysis does not hold the metric."""
+    if metric not in dense.entropies:
+        return ""
+    if pruned is None:
+        return reading.sentence(dense, metric, selection.KINDS)
+    blocks = some([str(block) for block in pruned.drop], numbers.NAMED)
+    return f"Without {blocks}: {reading.pruned_sentence(dense, pruned, metric)}"
+
+
+def draw_said(said: str, dense: "job_view.Shown[Analysis]") -> None:
+    """The sentence under the bench, and what the curves are measured on."""
+    found = dense.result
+    if found is None:
+        return
+    on = provenance.on(found.model, dense.about[0].text_title, found.windows, found.window_length)
+    st.caption(f"{escape(said)} {provenance.sentence(on, dense.fresh)}".strip())

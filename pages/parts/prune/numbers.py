@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PLACE: Final = "prune.evaluation"
 OTHER_PLACE: Final = "prune.exact"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
+CARDS_HEIGHT: Final = 130  # pixels, with their title
 NAMED: Final = 8  # blocks of a prune set that a sentence names
 STATUS_HEIGHT: Final = 61  # pixels, as high as a progress bar: the numbers must not jump when it goes
 
@@ -68,7 +69,6 @@ def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evalu
             _draw_cards(shown.result, asked)
         elif todo or shown.failed:
             _draw_earlier(shown)
-        _draw_dtype(chosen, asked, shown)
     return shown
 
 
@@ -90,7 +90,7 @@ def _draw_status(sentence: str) -> None:
 
 def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
     if shown.result is None:
-        st.skeleton(height=300)
+        st.skeleton(height=CARDS_HEIGHT)
     else:
         _draw_cards(shown.result, shown.about, "the earlier result")
 
@@ -99,15 +99,16 @@ def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = 
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
     title = named(asked.drop)
     st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
-    with st.grid(3, min_column_width=200, gap="small", key="prune.cards"):
-        for card in costs.cards(evaluation):
-            cards.draw(card)
+    # page.css makes a row of it in which those of the first glance are large; on a phone they stand above the others.
+    with st.container(key="prune.cards"):
+        for card in sorted(costs.cards(evaluation), key=lambda one: not one.main):
+            with st.container(key=f"prune.card.{'main' if card.main else 'more'}.{card.title}"):
+                cards.draw(card)
     provenance.draw_notes(evaluation.notes)
 
 
-def _draw_dtype(
-    chosen: selection.Selection, asked: EvaluationRequest, shown: "job_view.Shown[Evaluation]"
-) -> None:
+def draw_dtype(chosen: selection.Selection, shown: "job_view.Shown[Evaluation]") -> None:
+    """Which number type the numbers are measured in, and how far it is from float32."""
     st.toggle(
         "Evaluate in float32",
         key="prune.float32",

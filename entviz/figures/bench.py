@@ -1,0 +1,180 @@
+"""The bench on which blocks are ticked: curve, bars and cells over one depth axis, as plain data.
+
+::
+
+    cells = grid.table([ranking], dense, "knn", PruneSet.parse("attn.5"), "nats")
+    drawn = picture(dense, "knn", cells, ranked=("attn",), pruned=pruned, score_title="Entropy increase (nats)")
+
+The page draws it. The depth axis is cut into columns of one width, the embedding's and one a layer, which the curve,
+the bars and the cells share. A site has a *place* on that axis, in columns from its left end: ``attn.i`` at a quarter
+of its layer's column and ``layer.i`` at three quarters, so that both lie over the cells and bars of their layer.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from entviz.blocks import PruneSet, site_names
+from entviz.figures import bench_bars, grid, theme
+from entviz.figures.depth import BAND_NAME, STAGE_NAMES
+from entviz.figures.scale import marks
+from entviz.stages import stages
+from entviz.words.metrics import metric_title
+from entviz.words.phrases import number
+
+if TYPE_CHECKING:
+    from entviz.analysis import Analysis
+
+CURVE_MARKS: Final = 4
+MARGIN: Final = 0.07  # of the curve's axis, above and below
+
+
+def picture(
+    dense: "Analysis",
+    metric: str,
+    cells: pd.DataFrame,
+    *,
+    ranked: Sequence[str],
+    pruned: "Analysis | None" = None,
+    score_title: str = "",
+    damage: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """All that is drawn on the bench.
+
+    Args:
+        dense: the analysis of the dense model.
+        metric: the spec of the entropy whose curve is drawn; without one if the analysis does not hold it.
+        cells: what :func:`entviz.figures.grid.table` made of the same model.
+        ranked: the kinds of blocks to choose among.
+        pruned: the newest analysis of the model without blocks, which need not be those that are dropped now.
+        score_title: what the criterion's scores are, with their unit.
+        damage: measured damage, a row for each block that is measured so far. Columns: block (a name such as
+            ``attn.7``), value (how much worse the model gets without it too) and unit (one for all, such as "nats a
+            token"). None where nothing is measured.
+
+    Returns:
+        layers; kinds (of the rows of cells); dropped (attentions and MLPs by name); curve (see :func:`curve`, or None);
+        bars (see :func:`entviz.figures.bench_bars.measures`); legend (what the cells' colours mean, None without
+        scores); and cells, each with block, colour, score (as text), shielded, and said (lines of text: by every
+        measure).
+    """
+    drawn = grid.picture(
+        cells.assign(increase=np.nan), ranked=ranked
+    )  # every measure's increase is said below
+    has_curve = metric in dense.entropies
+    known = pruned if has_curve and pruned is not None and metric in pruned.entropies else None
+    bars = bench_bars.measures(
+        dense, metric, cells, ranked=ranked, pruned=known, score_title=score_title, damage=damage
+    )
+    numbers = bench_bars.lines(dense, damage)
+    after = _entropies_after(dense, known, metric) if has_curve else {}
+    for cell in drawn["cells"]:
+        block = cell["block"]
+        cell["said"] = [*numbers.get(block, []), *cell["said"], *after.get(block, [])]
+    return {
+        "layers": drawn["layers"],
+        "kinds": drawn["kinds"],
+        "dropped": drawn["dropped"],
+        "curve": curve(dense, known, metric) if has_curve else None,
+        "bars": bars,
+        "legend": grid.legend(drawn["low"], drawn["high"], score_title),
+        "cells": drawn["cells"],
+    }
+
+
+def curve(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str, Any]:
+    """The entropy at every site, of the dense model and over it that of the pruned one.
+
+    Returns:
+        title (of the axis, with its unit); low, high and marks (of the axis: at and text); stages (each with from and
+        to as places, colour and text; none where the curve has no two); and lines. Of a line: name, colour, words
+        (what it is and where it turns), points (each with site, place, value, low and high, which are the lowest and
+        the highest window), turn (the point of the turning point, or None), band (the words for low to high, empty
+        without several windows), and dropped (attentions and MLPs by name).
+    """
+    lines = [_line("dense", dense, metric, theme.DENSE_COLOUR, band=True)]
+    if pruned is not None:
+        lines.append(_line("pruned", pruned, metric, theme.PRUNED_COLOUR, band=False))
+    ends = [value for line in lines for point in line["points"] for value in (point["low"], point["high"])]
+    margin = MARGIN * ((max(ends) - min(ends)) or 1.0)
+    low, high = min(ends) - margin, max(ends) + margin
+    return {
+        "title": f"{metric_title(metric, 'entropy')} (nats)",
+        "low": low,
+        "high": high,
+        "marks": [{"at": mark.at, "text": mark.text} for mark in marks(low, high, CURVE_MARKS)],
+        "stages": _stages(dense, metric),
+        "lines": lines,
+    }
+
+
+def place_of(site: str) -> float:
+    """Where a site is on the depth axis, in columns from its left end."""
+    kind, _, layer = site.partition(".")
+    if kind == "embed":
+        return 0.75
+    return 1.0 + int(layer) + (0.25 if kind == "attn" else 0.75)
+
+
+def _line(name: str, analysis: "Analysis", metric: str, colour: str, *, band: bool) -> dict[str, Any]:
+    rows = analysis.sites[analysis.sites["metric"] == metric].set_index("site")
+    band = band and analysis.windows > 1
+    points = [
+        {
+            "site": site,
+            "place": place_of(site),
+            "value": float(rows.at[site, "value"]),
+            "low": float(min(rows.at[site, "per_window"]) if band else rows.at[site, "value"]),
+            "high": float(max(rows.at[site, "per_window"]) if band else rows.at[site, "value"]),
+        }
+        for site in site_names(analysis.layers)
+    ]
+    found = stages(analysis, metric)
+    turn = f"layer.{found.turning_point}"
+    turns = f"turning point at layer {found.turning_point}" if found.two else "no two stages"
+    return {
+        "name": name,
+        "colour": colour,
+        "words": f"{name}: {turns}",
+        "points": points,
+        "turn": next((point for point in points if point["site"] == turn), None) if found.two else None,
+        "band": BAND_NAME if band else "",
+        "dropped": _halves(analysis.drop),
+    }
+
+
+def _stages(dense: "Analysis", metric: str) -> list[dict[str, Any]]:
+    found = stages(dense, metric)
+    if not found.two:
+        return []
+    turn, end = place_of(f"layer.{found.turning_point}"), float(dense.layers + 1)
+    return [
+        {"from": start, "to": stop, "colour": colour, "text": text}
+        for start, stop, colour, text in zip(
+            (0.0, turn), (turn, end), theme.STAGE_COLOURS, STAGE_NAMES, strict=True
+        )
+    ]
+
+
+def _entropies_after(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str, list[str]]:
+    """block -> what the curve is after it, dense and pruned."""
+    values = [
+        dict(zip(rows["site"], rows["value"], strict=True))
+        for one in (dense, pruned)
+        if one is not None
+        for rows in [one.sites[one.sites["metric"] == metric]]
+    ]
+    title = metric_title(metric, "entropy", sentence=True)
+    said: dict[str, list[str]] = {}
+    for layer in range(dense.layers):
+        for block, site in (("attn", "attn"), ("mlp", "layer"), ("layer", "layer")):
+            now = [number(float(one[f"{site}.{layer}"])) for one in values]
+            then = f", {now[1]} pruned" if len(now) > 1 else ""
+            said[f"{block}.{layer}"] = [f"{title} after it {now[0]} nats{' dense' if then else ''}{then}"]
+    return said
+
+
+def _halves(drop: PruneSet) -> list[str]:
+    return [f"attn.{i}" for i in sorted(drop.attention)] + [f"mlp.{i}" for i in sorted(drop.mlp)]
