@@ -1,4 +1,4 @@
-"""How long a click on the Prune page takes to be answered, in a real browser: a first number, and the last."""
+"""How long a click on the Prune page takes to be answered, in a real browser: its tick, numbers, and curve."""
 
 from __future__ import annotations
 
@@ -25,19 +25,29 @@ if TYPE_CHECKING:
 _DENSE = "Nothing dropped: the dense model"
 _LAYERS = (2, 5, 8, 11, 14, 17, 20, 23, 26)
 
-# Times are taken in the page, from the click to when the title over the numbers says what was clicked: at first with a
-# note that more is being measured, then without.
-_WATCH = """title => {
+# Times are taken in the page, from the click to when the cell is drawn as dropped or kept, to when the title over the
+# numbers says what was clicked (at first with a note that more is being measured, then without), and to when the pruned
+# curve is that of this prune set; where nothing is dropped there is none to wait for.
+_WATCH = """([title, block, curve]) => {
     const times = window.entvizTimes = {};
     addEventListener('click', () => { times.click ??= performance.now(); }, {capture: true, once: true});
+    const all = [...document.querySelectorAll('*')];
+    const root = all.map(one => one.shadowRoot).find(one => one?.querySelector('.bench')) ?? document;
+    const before = root.querySelector(`.cell[data-block="${block}"]`).getAttribute('aria-pressed');
     const look = () => {
+        if (!times.click) return requestAnimationFrame(look);
+        const now = performance.now() - times.click;
+        if (root.querySelector(`.cell[data-block="${block}"]`).getAttribute('aria-pressed') !== before)
+            times.tick ??= now;
+        if (!curve || root.querySelector('.line.pruned:not(.stale)')) times.curve ??= now;
         const cards = document.querySelector('[class*="st-key-prune"][class*="cards"]');
         let above = cards;
         while (above && !above.previousElementSibling) above = above.parentElement;
         const said = above ? above.previousElementSibling.innerText : '';
-        if (times.click && said.startsWith(title)) times.first ??= performance.now() - times.click;
-        if (times.click && said === title) times.last = performance.now() - times.click;
-        else requestAnimationFrame(look);
+        if (said.startsWith(title)) times.first ??= now;
+        if (said === title) times.last ??= now;
+        if (!times.last || !times.curve || !times.tick) requestAnimationFrame(look);
+        else times.done = true;
     };
     look();
 }"""
@@ -62,12 +72,16 @@ def clicks(loaded: LoadedModel) -> list[Figure]:
             there.append(_click(page, f"attn.{layer}", f"Without attn.{layer}"))
             _settle(page)
             back.append(_click(page, f"attn.{layer}", _DENSE))
-    first, last = (median(column) for column in zip(*there, strict=True))
-    seen = median(last for _, last in back)
+    tick, first, last, curve = (
+        median(one[name] for one in there) for name in ("tick", "first", "last", "curve")
+    )
+    seen = median(one["last"] for one in back)
     alone = median(_engine(loaded))
     bound, engine = "the bound of 0.5 s", "the same evaluation without a page"
     return [
+        Figure("a tick drawn after a click", tick, "the bound of 0.1 s", 0.1, tick / 0.1, 1),
         Figure("first number on the page after a click", first, bound, 0.5, first / 0.5, 1),
+        Figure("pruned curve on the page after a click", curve, "the bound of 1.5 s", 1.5, curve / 1.5, 1),
         Figure("last number on the page after a click", last, engine, alone, last / alone, None),
         Figure("back to what was seen before, on the page", seen, bound, 0.5, seen / 0.5, None),
     ]
@@ -83,13 +97,13 @@ def _engine(loaded: LoadedModel) -> Iterator[float]:
         yield seconds(lambda drop=drop: evaluate(loaded, text, drop, dtype="auto", cache=cache))
 
 
-def _click(page: Page, block: str, title: str) -> tuple[float, float]:
-    """Seconds from a click on a block's cell to the first and to the last number under a title."""
-    page.evaluate(_WATCH, title)
+def _click(page: Page, block: str, title: str) -> dict[str, float]:
+    """Seconds from a click on a block's cell to its tick, the first and the last number under a title, the curve."""
+    page.evaluate(_WATCH, [title, block, title != _DENSE])
     page.get_by_role("button", name=re.compile(rf"^{re.escape(block)}\b")).first.click()
-    page.wait_for_function("window.entvizTimes.last")
+    page.wait_for_function("window.entvizTimes.done")
     times = page.evaluate("window.entvizTimes")
-    return times["first"] / 1000, times["last"] / 1000
+    return {name: times[name] / 1000 for name in ("tick", "first", "last", "curve")}
 
 
 def _settle(page: Page) -> None:

@@ -1,8 +1,12 @@
 """Take the pictures of the documents again: ``.venv/bin/python -m docs.screenshots``.
 
 A real server and a real Chromium, at 1280×800. Each picture is of the default model on the passage that stands first.
+
+``--views FOLDER`` takes instead, into a folder that nobody keeps, what has to be looked at after a change of the Prune
+page: three sizes of window, light and dark, with models of 12, 30 and 80 layers. Those of 12 and 80 are random.
 """
 
+import argparse
 import contextlib
 import os
 import socket
@@ -10,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,25 +26,69 @@ FOLDER: Final = Path(__file__).parent
 # The page, the choices of its link, and what is there once it is drawn.
 PICTURES: Final = {
     "explore": ("", ".js-plotly-plot .main-svg"),
-    "prune": ("?drop=attn.5,attn.11,layer.25", "[data-testid=stMetricValue]"),
+    "prune": ("?drop=attn.5,attn.11,layer.25", ".line.pruned:not(.stale)"),
 }
 SECONDS: Final = 180
+SIZES: Final = {"laptop": (1280, 800), "desktop": (1920, 1080), "phone": (390, 844)}
+LAYERS: Final = (12, 30, 80)
+DROPS: Final = {12: "attn.5,layer.9", 30: "attn.5,attn.11,layer.25", 80: "attn.5,attn.11,layer.25,mlp.70"}
 
 
-def take(browser: Browser, address: str, name: str) -> None:
+def take(
+    browser: Browser,
+    address: str,
+    name: str,
+    path: Path,
+    *,
+    link: str | None = None,
+    size: tuple[int, int] = SIZES["laptop"],
+    dark: bool = False,
+) -> None:
     """Write the picture of one page."""
-    link, sign = PICTURES[name]
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto(f"{address}/{name}{link}")
-    page.wait_for_selector(sign, timeout=SECONDS * 1000)
+    usual, sign = PICTURES[name]
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
+    )
+    page = context.new_page()
+    page.goto(f"{address}/{name}{usual if link is None else link}")
+    if link and "model=" in link:
+        page.get_by_role("button", name="Load it").click()
+    page.locator(sign).first.wait_for(state="attached", timeout=SECONDS * 1000)
     page.get_by_role("button", name="Cancel").first.wait_for(state="detached", timeout=SECONDS * 1000)
     page.wait_for_timeout(2000)  # plotly's transitions
-    page.screenshot(path=FOLDER / f"{name}.png")
-    page.close()
+    page.screenshot(path=path)
+    context.close()
 
 
-def main() -> None:
-    """Start a server with an empty store, take all pictures, and end it."""
+def take_views(browser: Browser, address: str, folder: Path) -> None:
+    """Write the pictures of the Prune page to look at; on a phone and of the dense model too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for layers in LAYERS:
+        model = f"&model={random_model(folder / 'models', layers)}" if layers != 30 else ""
+        for name, size in SIZES.items():
+            for shade in ("light", "dark"):
+                link = f"?drop={DROPS[layers]}{model}"
+                path = folder / f"prune-{layers}-{name}-{shade}.png"
+                take(browser, address, "prune", path, link=link, size=size, dark=shade == "dark")
+
+
+def random_model(folder: Path, layers: int) -> Path:
+    """A directory with a tiny Llama of random weights that reads text as the default model does."""
+    import entviz
+    from tests.tiny import build
+
+    path = folder / f"random-{layers}"
+    if not path.exists():
+        tokenizer = entviz.load().tokenizer
+        vocabulary = max(tokenizer.get_vocab().values()) + 1
+        build("llama", layers=layers, vocab_size=vocabulary).save_pretrained(path)
+        tokenizer.save_pretrained(path)
+    return path.resolve()
+
+
+@contextlib.contextmanager
+def dashboard() -> Iterator[str]:
+    """The address of a server with an empty store, which is ended at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -53,12 +102,23 @@ def main() -> None:
                 with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
                     break
                 time.sleep(0.2)
-            with chromium.opened() as browser:
-                for name in PICTURES:
-                    take(browser, f"http://localhost:{port}", name)
+            yield f"http://localhost:{port}"
         finally:
             server.terminate()
             server.wait(60)
+
+
+def main() -> None:
+    """Take the pictures of the documents, or those to look at."""
+    parser = argparse.ArgumentParser(description="Take pictures of the dashboard.")
+    parser.add_argument("--views", type=Path, metavar="FOLDER", help="pictures to look at, of the Prune page")
+    asked = parser.parse_args()
+    with dashboard() as address, chromium.opened() as browser:
+        if asked.views:
+            take_views(browser, address, asked.views)
+            return
+        for name in PICTURES:
+            take(browser, address, name, FOLDER / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,13 @@ def legend(strongest: float) -> str:
 
 
 def loss_chart(rows: pd.DataFrame, *, difference: bool = False, names: tuple[str, str] = NAMES) -> go.Figure:
-    """Loss (nats) at each token position, dense and pruned, with the windows' boundaries; or pruned − dense."""
+    """Loss (nats) at each token position, dense and pruned, with the windows' boundaries; or pruned − dense.
+
+    Where the two are the same throughout, as with nothing dropped, there is one line.
+    """
+    lines = ((names[0], "dense_nll", theme.DENSE_COLOUR), (names[1], "nll", theme.PRUNED_COLOUR))
+    if not rows["increase"].fillna(0).any():
+        lines = lines[:1]
     figure = go.Figure()
     at = np.arange(1, len(rows) + 1)
     said = [_said(row, names) for row in rows.itertuples()]
@@ -121,10 +127,7 @@ def loss_chart(rows: pd.DataFrame, *, difference: bool = False, names: tuple[str
             hovertemplate="%{customdata}<extra></extra>",
         )
     else:
-        for name, column, colour in (
-            (names[0], "dense_nll", theme.DENSE_COLOUR),
-            (names[1], "nll", theme.PRUNED_COLOUR),
-        ):
+        for name, column, colour in lines:
             figure.add_scatter(
                 x=at,
                 y=rows[column],

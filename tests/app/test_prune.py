@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -51,19 +52,20 @@ def expected(smollm2, windows, drop):
     return {card.title: (card.value, card.change, card.dense) for card in costs.cards(evaluation)}
 
 
-def grid_of(app):
-    """The data that the browser draws the grid from."""
+def bench_of(app):
+    """The data that the browser draws the bench from."""
     (component,) = app.get("bidi_component")
     return json.loads(component.proto.mixed.json or component.proto.json)
 
 
 def dropped(app):
-    return set(grid_of(app)["dropped"])
+    return set(bench_of(app)["dropped"])
 
 
-def test_the_grid_and_dense_numbers_are_there_without_a_click(open_page, smollm2, windows):
+def test_the_bench_and_dense_numbers_are_there_without_a_click(open_page, smollm2, windows):
     app = open_page()
-    assert len(grid_of(app)["cells"]) == 90
+    assert len(bench_of(app)["cells"]) == 90
+    assert [one["name"] for one in bench_of(app)["bars"]] == ["increase", "cosine"]
     assert not dropped(app)
     assert cards(app) == expected(smollm2, windows, "")
     said = words(app)
@@ -287,21 +289,35 @@ def test_a_click_that_would_leave_nothing_is_counted_but_not_made():
     assert "This drops all 4 layers" in app.session_state["prune.message"]
 
 
-def curve_of(app):
-    """The traces of the entropy curve, which is the first chart of the page, by name."""
-    return {trace["name"]: trace for trace in figures(app)[0]["data"]}
+def lines_of(app):
+    """The lines of the entropy curve by name."""
+    return {line["name"]: line for line in bench_of(app)["curve"]["lines"]}
 
 
 def test_the_curve_is_the_pruned_models_over_the_dense_ones(open_page, smollm2, windows):
     app = open_page()
-    assert "pruned" not in curve_of(app)
+    assert "pruned" not in lines_of(app)
     app = open_page(drop="attn.5,layer.7")
-    drawn = curve_of(app)
+    drawn = lines_of(app)
     dense = entviz.analyze(smollm2, windows, ("knn",))
     pruned = entviz.analyze(smollm2, windows, ("knn",), drop=PruneSet.parse("attn.5,layer.7"))
-    assert drawn["dense"]["y"] == pytest.approx(list(dense.sites["value"]), rel=1e-4)
-    assert drawn["pruned"]["y"] == pytest.approx(list(pruned.sites["value"]), rel=1e-4)
+    for name, analysis in (("dense", dense), ("pruned", pruned)):
+        values = [point["value"] for point in drawn[name]["points"]]
+        assert values == pytest.approx(list(analysis.sites["value"]), rel=1e-4)
+    assert drawn["pruned"]["dropped"] == ["attn.5", "attn.7", "mlp.7"]
     said = words(app).replace("\\", "")
     assert "Without attn.5 and layer.7: At the end of the stream entropy is" in said
     app.button(key="prune.clear").click().run()
-    assert "pruned" not in curve_of(settle(app))
+    assert "pruned" not in lines_of(settle(app))
+
+
+def test_with_nothing_dropped_no_chart_is_empty(open_page):
+    app = open_page()
+    charts = figures(app)
+    assert charts
+    for chart in charts:
+        assert any(np.any(np.nan_to_num(np.array(trace["y"], dtype=float))) for trace in chart["data"])
+
+
+def test_perplexity_and_parameters_come_first(open_page):
+    assert [card.label for card in open_page().metric][:2] == ["Perplexity", "Parameters"]

@@ -52,14 +52,16 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
                 lambda: tokens.marked_text(whole.rows[part], whole.strongest),
             )
         )
-    view = st.segmented_control(
-        "Loss at each token position",
-        VIEWS,
-        default=VIEWS[0],
-        required=True,
-        key="prune.loss_view",
-        persist_state="session",
-    )
+    view = VIEWS[1]
+    if evaluation.drop:  # else there is no difference to see
+        view = st.segmented_control(
+            "Loss at each token position",
+            VIEWS,
+            default=VIEWS[0],
+            required=True,
+            key="prune.loss_view",
+            persist_state="session",
+        )
     st.plotly_chart(
         job_view.once(
             "prune.loss",
@@ -68,7 +70,7 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
         ),
         key="prune.loss",
         config=theme.export_config("entviz-token-loss"),
-        alt="Loss at each token position, dense and pruned. The tokens as CSV hold the same numbers.",
+        alt="Loss at each token position. The tokens as CSV hold the same numbers.",
     )
     _draw_files(whole)
 
