@@ -19,7 +19,7 @@ import pandas as pd
 from entviz.blocks import PruneSet, site_names
 from entviz.figures import bench_bars, grid, theme
 from entviz.figures.depth import BAND_NAME, STAGE_NAMES
-from entviz.figures.scale import marks
+from entviz.figures.scale import cut_ends, marks
 from entviz.stages import stages
 from entviz.words.metrics import metric_title
 from entviz.words.phrases import number
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CURVE_MARKS: Final = 4
 MARGIN: Final = 0.07  # of the curve's axis, above and below
+HEADROOM: Final = 0.15  # of it past a cut, where the values of far points are written
 
 
 def picture(
@@ -88,23 +89,28 @@ def curve(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str
     """The entropy at every site, of the dense model and over it that of the pruned one.
 
     Returns:
-        title (of the axis, with its unit); low, high and marks (of the axis: at and text); stages (each with from and
-        to as places, colour and text; none where the curve has no two); and lines. Of a line: name, colour, words
-        (what it is and where it turns), points (each with site, place, value, low and high, which are the lowest and
-        the highest window), turn (the point of the turning point, or None), band (the words for low to high, empty
-        without several windows), and dropped (attentions and MLPs by name).
+        title (of the axis, with its unit); cut, an axis without a few far points that would flatten the rest, or None
+        where there are none; full, the axis with all (of each low, high and marks, which have at and text); stages
+        (each with from and to as places, colour and text; none where the curve has no two); and lines. Of a line:
+        name, colour, words (what it is and where it turns), points (each with site, place, value, text, low and high,
+        which are the lowest and the highest window), turn (the point of the turning point, or None), band (the words
+        for low to high, empty without several windows), and dropped (attentions and MLPs by name).
     """
     lines = [_line("dense", dense, metric, theme.DENSE_COLOUR, band=True)]
     if pruned is not None:
         lines.append(_line("pruned", pruned, metric, theme.PRUNED_COLOUR, band=False))
-    ends = [value for line in lines for point in line["points"] for value in (point["low"], point["high"])]
-    margin = MARGIN * ((max(ends) - min(ends)) or 1.0)
-    low, high = min(ends) - margin, max(ends) + margin
+    points = [point for line in lines for point in line["points"]]
+    values = np.array([point["value"] for point in points])
+    least, most = cut_ends(values)
+    cut = (least, most) != (values.min(), values.max())
+    full = _axis(
+        min(point["low"] for point in points), max(point["high"] for point in points), MARGIN, MARGIN
+    )
+    under, over = (HEADROOM if beyond else MARGIN for beyond in (least > values.min(), most < values.max()))
     return {
         "title": f"{metric_title(metric, 'entropy')} (nats)",
-        "low": low,
-        "high": high,
-        "marks": [{"at": mark.at, "text": mark.text} for mark in marks(low, high, CURVE_MARKS)],
+        "cut": _axis(least, most, under, over) if cut else None,
+        "full": full,
         "stages": _stages(dense, metric),
         "lines": lines,
     }
@@ -118,6 +124,16 @@ def place_of(site: str) -> float:
     return 1.0 + int(layer) + (0.25 if kind == "attn" else 0.75)
 
 
+def _axis(low: float, high: float, under: float, over: float) -> dict[str, Any]:
+    span = (high - low) or 1.0
+    low, high = low - under * span, high + over * span
+    return {
+        "low": low,
+        "high": high,
+        "marks": [{"at": mark.at, "text": mark.text} for mark in marks(low, high, CURVE_MARKS)],
+    }
+
+
 def _line(name: str, analysis: "Analysis", metric: str, colour: str, *, band: bool) -> dict[str, Any]:
     rows = analysis.sites[analysis.sites["metric"] == metric].set_index("site")
     band = band and analysis.windows > 1
@@ -126,6 +142,7 @@ def _line(name: str, analysis: "Analysis", metric: str, colour: str, *, band: bo
             "site": site,
             "place": place_of(site),
             "value": float(rows.at[site, "value"]),
+            "text": number(float(rows.at[site, "value"])),
             "low": float(min(rows.at[site, "per_window"]) if band else rows.at[site, "value"]),
             "high": float(max(rows.at[site, "per_window"]) if band else rows.at[site, "value"]),
         }

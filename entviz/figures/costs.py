@@ -56,8 +56,8 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             "Perplexity",
             _perplexity(evaluation.perplexity),
             _perplexity(evaluation.dense_perplexity),
-            _share(math.expm1(min(more, MOST_NLL))),
-            more > 0,
+            _share(math.expm1(min(more, MOST_NLL))) if more else "0",
+            more > 0 if more else None,
             "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better."
             + _times(increase),
             main=True,
@@ -66,15 +66,15 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             "Loss (nats a token)",
             f"{evaluation.nll:.3f}",
             f"{evaluation.dense_nll:.3f}",
-            f"{number(more, sign=True)} ± {_error(increase.reach)}",
-            more > 0,
+            f"{number(more, sign=True)} ± {_error(increase.reach)}" if more else "0",
+            more > 0 if more else None,
             f"Mean negative log-likelihood of a token given those before it. {_PLUS_MINUS}",
         ),
         Card(
             "KL from dense (nats)",
             number(evaluation.kl),
             "0",
-            f"± {_error(evaluation.kl_interval.reach)}",
+            f"± {_error(evaluation.kl_interval.reach)}" if evaluation.kl else "",
             None,
             "Mean Kullback–Leibler divergence of the pruned model's prediction from the dense model's, KL(dense || "
             f"pruned). 0 where they predict the same. {_PLUS_MINUS}",
@@ -84,7 +84,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             f"{evaluation.top1_agreement:.1%}",
             "100%",
             f"−{100 * disagree:.1f} points" if disagree else "0",
-            disagree > 0,
+            True if disagree else None,
             "The share of positions where the likeliest next token is the dense model's.",
         ),
         Card(

@@ -84,8 +84,31 @@ def test_both_curves_are_the_analyses_sites_and_the_dense_one_has_the_band():
     values = [
         point[end] for one in picture["curve"]["lines"] for point in one["points"] for end in ("low", "high")
     ]
-    assert picture["curve"]["low"] < min(values)
-    assert picture["curve"]["high"] > max(values)
+    assert picture["curve"]["full"]["low"] < min(values)
+    assert picture["curve"]["full"]["high"] > max(values)
+
+
+def test_a_far_point_does_not_flatten_the_curve_and_can_be_seen_in_full():
+    curve = [-350.0, *(100.0 + 3 * abs(i - 9) for i in range(20))]
+    picture = drawn(analysis=analysis_of(curve))["curve"]
+    assert picture["cut"]["low"] > 50
+    assert picture["cut"]["high"] > 130
+    assert picture["full"]["low"] < -350
+    assert line({"curve": picture}, "dense")["points"][0]["text"] == "−350.0"
+    assert drawn()["curve"]["cut"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ([-350.0, -348.0, *range(1200, 1239)], (1200, 1238)),
+        ([*range(1200, 1239), 9000.0], (1200, 1238)),
+        ([1490.0] * 20 + [900.0] * 20, (900, 1490)),  # a third of the way down, but half of the curve
+        ([1.0, 2.0], (1, 2)),
+    ],
+)
+def test_an_axis_ends_before_a_few_far_points_only(values, ends):
+    assert scale.cut_ends(np.array(values, dtype=float)) == ends
 
 
 def test_one_window_has_no_band():

@@ -138,7 +138,7 @@ function mark(board, block) {
   for (const one of marked) {
     const curve = board.data.curve
     for (const line of curve?.lines ?? []) {
-      const y = scaleOf(board.rows[0], curve)
+      const y = scaleOf(board.rows[0], curveAxis(board))
       for (const { place, value } of pointsOf(line, one))
         drawn.push(`<circle class="ring" cx="${across(board, place)}" cy="${y(value)}" r="6"/>`)
     }
@@ -179,9 +179,15 @@ function axisOf(board, measure) {
   return (remembered().full ? null : measure.cut) ?? measure.full
 }
 
+function curveAxis(board) {
+  const { curve } = board.data
+  return (remembered().full ? null : curve.cut) ?? curve.full
+}
+
 function drawChoices(board, measure) {
   const { choices } = board
-  const key = JSON.stringify([board.data.bars.map((one) => [one.name, one.title]), measure?.name, measure?.axis, !!measure?.cut])
+  const cut = !!(measure?.cut || board.data.curve?.cut)
+  const key = JSON.stringify([board.data.bars.map((one) => [one.name, one.title]), measure?.name, measure?.axis, cut])
   if (choices.key === key) return // not made anew under the pointer
   choices.key = key
   choices.replaceChildren()
@@ -196,7 +202,7 @@ function drawChoices(board, measure) {
   }
   if (!measure) return
   choices.append(element("span", "axis", measure.axis))
-  if (!measure.cut) return
+  if (!cut) return
   const label = element("label", "full")
   const full = element("input")
   Object.assign(full, { type: "checkbox", checked: !!remembered().full })

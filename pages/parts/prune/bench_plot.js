@@ -3,7 +3,7 @@
 const AXIS = 68 // pixels at the left for titles and ticks, which stay when the rest scrolls sideways
 const NARROWEST = 14 // of a column; below that the bench scrolls
 const FOR_FINGERS = 24
-const STRIP = 20 // height of a line of words above a part
+const STRIP = 20 // height of a line of words above a part; where there is little room there are three of them
 const BARS = 44
 const HEADS = 16
 const CELL = 22
@@ -40,16 +40,17 @@ function lay(board, measure) {
   board.columns = data.layers + 1
   board.width = Math.max(board.visible - AXIS, least * board.columns)
   board.rows = []
+  const strip = board.visible < 700 ? 3 * STRIP : STRIP
   let top = 0
   const row = (part, kind, height) => {
     board.rows.push({ part, kind, top, height })
     top += height
   }
-  top += STRIP
-  if (data.curve) row("curve", null, Math.max(140, Math.min(280, innerHeight - 660)))
+  top += strip
+  if (data.curve) row("curve", null, Math.max(140, Math.min(300, innerHeight - 620)))
   top += GAP
   board.choices.style.top = `${top}px`
-  top += STRIP
+  top += strip
   for (const kind of measure?.kinds ?? []) row("bars", kind, measure.kinds.length > 2 ? BARS - 10 : BARS)
   board.heads = top += 2
   top += HEADS
@@ -61,7 +62,9 @@ function lay(board, measure) {
     svg.setAttribute("width", width)
     svg.setAttribute("height", top)
   }
-  for (const strip of [board.legend, board.choices]) strip.style.width = `${board.visible}px`
+  for (const words of [board.legend, board.choices])
+    Object.assign(words.style, { width: `${board.visible}px`, height: `${strip}px` })
+  board.choices.classList.toggle("narrow", strip > STRIP)
 }
 
 function edge(board, column) {
@@ -97,7 +100,8 @@ function scaleOf(row, axis) {
 function drawCurve(board, now, plot, titles) {
   const { curve } = board.data
   const row = board.rows[0]
-  const y = scaleOf(row, curve)
+  const axis = curveAxis(board)
+  const y = scaleOf(row, axis)
   const x = (place) => across(board, place)
   const bottom = row.top + row.height
   for (const { from, to, colour, text } of curve.stages) {
@@ -107,7 +111,7 @@ function drawCurve(board, now, plot, titles) {
     const [at, anchor] = from === 0 ? [left + 4, "start"] : [right - 4, "end"]
     plot.push(`<text class="stage" x="${at}" y="${row.top + 11}" text-anchor="${anchor}">${escaped(text)}</text>`)
   }
-  ticks(board, row, curve, y, plot, titles)
+  ticks(board, row, axis, y, plot, titles)
   for (const line of curve.lines) {
     const stale = line.name === "pruned" && !same(line.dropped, now)
     plot.push(`<g class="line ${line.name}${stale ? " stale" : ""}" style="--line:${line.colour}">`)
@@ -130,10 +134,27 @@ function drawCurve(board, now, plot, titles) {
     }
     plot.push("</g>")
   }
+  far(board, row, axis, x, plot)
   // On the pruned curve where it is that of the prune set in view, else on the dense one, at once.
   const newest = curve.lines.findLast((line) => line.name === "dense" || same(line.dropped, now))
   for (const block of now)
     for (const { place, value } of pointsOf(newest, block)) plot.push(cross(x(place), y(value), 4.5))
+}
+
+// Points past a cut axis: a mark at its end, and the value beside the last of neighbours.
+function far(board, row, axis, x, plot) {
+  const { points } = board.data.curve.lines[0]
+  points.forEach(({ place, value, text }, at) => {
+    const down = value < axis.low
+    if (!down && value <= axis.high) return
+    const height = down ? row.top + row.height : row.top
+    plot.push(`<path class="far" d="M${x(place) - 4} ${height + (down ? -6 : 6)}l4 ${down ? 6 : -6}l4 ${down ? -6 : 6}"/>`)
+    const next = points[at + 1]
+    if (next && (next.value < axis.low || next.value > axis.high)) return
+    const right = place < board.columns - 3
+    const [start, anchor] = right ? [x(place) + 8, "start"] : [x(place) - 8, "end"]
+    plot.push(`<text class="long" x="${start}" y="${height + (down ? -3 : 10)}" text-anchor="${anchor}">${escaped(text)}</text>`)
+  })
 }
 
 function drawBars(board, measure, now, plot, titles) {

@@ -23,7 +23,6 @@ OTHER_PLACE: Final = "prune.exact"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 CARDS_HEIGHT: Final = 130  # pixels, with their title
 NAMED: Final = 8  # blocks of a prune set that a sentence names
-STATUS_HEIGHT: Final = 61  # pixels, as high as a progress bar: the numbers must not jump when it goes
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ def ask(chosen: selection.Selection) -> None:
 
 def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evaluation]":
     """The numbers of the prune set in view, and which number type they are measured in."""
-    status, cards = st.container(), st.container()
+    with st.container(key="prune.numbers"):
+        status, cards = st.container(), st.container()
     asked = _asked(chosen)
     before = job_view.last(PLACE)
     if todo:
@@ -84,7 +84,9 @@ def _evaluate(asked: EvaluationRequest, supersede: bool = True) -> "Job[Evaluati
 
 
 def _draw_status(sentence: str) -> None:
-    with st.container(height=STATUS_HEIGHT, border=False, vertical_alignment="center"):
+    with st.container(
+        key="prune.measured_on"
+    ):  # where the progress was: the numbers must not jump when it goes
         st.caption(sentence)
 
 
@@ -98,7 +100,8 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
 def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = "") -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
     title = named(asked.drop)
-    st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
+    with st.container(key="prune.title"):
+        st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
     # page.css makes a row of it in which those of the first glance are large; on a phone they stand above the others.
     with st.container(key="prune.cards"):
         for card in sorted(costs.cards(evaluation), key=lambda one: not one.main):
