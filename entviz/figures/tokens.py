@@ -105,7 +105,7 @@ def loss_chart(rows: pd.DataFrame, *, difference: bool = False, names: tuple[str
 
     Where the two are the same throughout, as with nothing dropped, there is one line.
     """
-    lines = ((names[0], "dense_nll", theme.DENSE_COLOUR), (names[1], "nll", theme.PRUNED_COLOUR))
+    lines = [(names[0], "dense_nll", theme.DENSE_COLOUR), (names[1], "nll", theme.PRUNED_COLOUR)]
     if not rows["increase"].fillna(0).any():
         lines = lines[:1]
     figure = go.Figure()
