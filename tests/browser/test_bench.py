@@ -13,7 +13,6 @@ from tests.tiny import build
 
 pytestmark = pytest.mark.browser
 LAYERS = 30
-AT_ONCE = 0.1  # seconds, within which a click shall be drawn
 
 
 @pytest.fixture(scope="module")
@@ -111,26 +110,6 @@ def test_a_click_on_a_cell_a_bar_or_a_point_ticks_its_block_and_the_curve_follow
     assert heights[0] != pytest.approx(heights[1], abs=0.01)
     page.mouse.click(*middle(point(page, "attn.20")))
     waits_for(page, "attn.7", "mlp.7", "mlp.12", "mlp.25")
-
-
-def test_a_click_is_drawn_at_once(visit):
-    page = opened(visit)
-    measured(page, DENSE)
-    seconds = []
-    for block in ("attn.3", "attn.9", "mlp.14", "attn.22", "attn.3"):
-        button = cell(page, block)
-        took = button.evaluate(
-            """cell => new Promise(done => {
-                const before = performance.now(), was = cell.getAttribute("aria-pressed")
-                cell.click()
-                const look = () => cell.getAttribute("aria-pressed") !== was
-                    ? requestAnimationFrame(() => done(performance.now() - before)) : requestAnimationFrame(look)
-                look()
-            })"""
-        )
-        seconds.append(took / 1000)
-        page.wait_for_timeout(100)
-    assert sorted(seconds)[len(seconds) // 2] <= AT_ONCE
 
 
 def test_a_drag_ticks_a_run_of_its_rows_kind_and_escape_ticks_none(visit):
