@@ -124,7 +124,8 @@ def _print(found: Comparison) -> None:
         f"{found.model}: chosen by {found.calibration_windows} windows, measured on {found.windows} "
         f"{'of the same ' if found.overlap else ''}windows of {found.window_length} tokens, in {found.dtype}."
     )
-    columns = ["title", "level", "budget", "perplexity", "kl", "top1_agreement", "parameters_kept", "speedup"]
+    columns = ["title", "level", "budget", "perplexity", "kl", "top1_agreement", "parameters_kept"]
+    columns += ["speedup", "speedup_low", "speedup_high"]
     columns += ["accuracy", "accuracy_normalized"] if found.task else []
     dense = found.dense.assign(title="Dense", level="", budget="")
     table = pd.concat([dense, found.table()], ignore_index=True)[[*columns, "drop"]]

@@ -65,10 +65,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _print(found: Generation) -> None:
+    from entviz.figures.generation import speeds
+
     print(found.text)
-    print(
-        f"{counted(found.new_tokens, 'new token')}, "
-        f"{found.decode_tokens_per_second:.1f} a second, "
-        f"{f'without {found.drop}' if found.drop else 'by the dense model'}.",
-        file=sys.stderr,
-    )
+    by = f"without {found.drop}" if found.drop else "by the dense model"
+    print(f"{counted(found.new_tokens, 'new token')} {by}. {speeds(found)}".strip(), file=sys.stderr)

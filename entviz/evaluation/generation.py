@@ -7,6 +7,7 @@ generation.text
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,10 @@ from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import about_beginning, about_length, noted
 from entviz.progress import Progress, silent
+from entviz.timing import Speed
 
 MOST_NEW_TOKENS = 2048
+Paired = tuple[tuple[float, ...], tuple[float, ...]]  # seconds of two models in turn
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,11 @@ class Generation:
         prompt_tokens: how many of these are the prompt's.
         text: the prompt and the continuation as text.
         drop: the prune set.
-        prefill_seconds: time to read the prompt and choose the first token.
-        decode_seconds: time for all tokens after the first.
+        prefill_seconds, decode_seconds: how long this run took to choose the first token, and all after it. A run by
+            itself tells nothing of how fast the model is.
         notes: sentences about how the prompt was read.
+        reading_seconds, writing_seconds: of the dense and the pruned model in turn, to read the prompt and to write a
+            token; None where they were not timed so. See :func:`entviz.evaluation.speed.timed`.
     """
 
     token_ids: list[int]
@@ -46,6 +51,8 @@ class Generation:
     prefill_seconds: float
     decode_seconds: float
     notes: tuple[str, ...] = ()
+    reading_seconds: Paired | None = None
+    writing_seconds: Paired | None = None
 
     @property
     def new_tokens(self) -> int:
@@ -53,24 +60,24 @@ class Generation:
         return len(self.token_ids) - self.prompt_tokens
 
     @property
-    def prefill_tokens_per_second(self) -> float:
-        """Prompt tokens read per second."""
-        return self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
+    def reading(self) -> Speed | None:
+        """How fast the prompt was read beside the dense model; None where the two were not timed in turn."""
+        return None if self.reading_seconds is None else Speed.of(*self.reading_seconds)
 
     @property
-    def decode_tokens_per_second(self) -> float:
-        """Tokens generated per second, without the first; 0 if there was only one."""
-        return (self.new_tokens - 1) / self.decode_seconds if self.decode_seconds else 0.0
+    def writing(self) -> Speed | None:
+        """The same of writing a token."""
+        return None if self.writing_seconds is None else Speed.of(*self.writing_seconds)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: token_ids (prompt included), text, drop, speeds and notes."""
+        """Plain data: token_ids (prompt included), text, drop, and the speeds of those that were timed, and notes."""
+        speeds = {"reading_speed": self.reading, "writing_speed": self.writing}
         return {
             "token_ids": self.token_ids,
             "text": self.text,
             "drop": [str(block) for block in self.drop],
             "prompt_tokens": self.prompt_tokens,
-            "prefill_tokens_per_second": self.prefill_tokens_per_second,
-            "decode_tokens_per_second": self.decode_tokens_per_second,
+            **{name: speed.to_json() for name, speed in speeds.items() if speed is not None},
             **noted(self.notes),
         }
 
@@ -128,21 +135,13 @@ def _continue(
     notes: tuple[str, ...],
     progress: Progress,
 ) -> Generation:
-    anatomy, stops = loaded.anatomy, end_tokens(loaded)
-    # A few architectures keep caches of their own kind; those run the whole sequence again for each token.
-    cached = use_cache and loaded.model._supports_default_dynamic_cache()
-    cache = DynamicCache(config=loaded.model.config) if cached else None
+    stops, writer = end_tokens(loaded), Writer(loaded, drop, use_cache=use_cache)
     token_ids, fresh = list(prompt), list(prompt)
     started = time.perf_counter()
     prefilled = None
     for count in range(1, max_new_tokens + 1):
-        with torch.inference_mode():
-            ids = torch.tensor([fresh if cache is not None else token_ids], device=loaded.device)
-            hidden = anatomy.run(ids, drop, cache)
-            if cache is not None:
-                fill_holes(cache, drop, anatomy.layers, hidden)
-            # If a logit is NaN or infinite, the largest is not finite. Tokens that cannot follow have minus infinity.
-            largest, place = anatomy.head.logits(hidden[:, -1]).max(-1)
+        # The largest logit is not finite where one is NaN or infinite; minus infinity is of tokens never to come.
+        largest, place = writer.feed(fresh).max(-1)
         check(largest, loaded, torch.tensor([token_ids]), drop)
         chosen = int(place.item())
         now = time.perf_counter()
@@ -162,6 +161,32 @@ def _continue(
         if chosen in stops:
             break
     return result
+
+
+class Writer:
+    """A model without its dropped blocks that is given a text a few tokens at a time.
+
+    Args:
+        use_cache: whether it keeps keys and values of what it was given; otherwise it runs all of it again each time.
+    """
+
+    def __init__(self, loaded: LoadedModel, drop: PruneSet, *, use_cache: bool = True) -> None:
+        self.loaded, self.drop = loaded, drop
+        # A few architectures keep caches of their own kind; those run the whole sequence again for each token.
+        cached = use_cache and loaded.model._supports_default_dynamic_cache()
+        self.cache = DynamicCache(config=loaded.model.config) if cached else None
+        self.token_ids: list[int] = []
+
+    def feed(self, token_ids: Sequence[int]) -> Tensor:
+        """The logits (1, vocabulary) of what follows, once these further tokens were read."""
+        self.token_ids += token_ids
+        anatomy = self.loaded.anatomy
+        with torch.inference_mode():
+            fresh = token_ids if self.cache is not None else self.token_ids
+            hidden = anatomy.run(torch.tensor([fresh], device=self.loaded.device), self.drop, self.cache)
+            if self.cache is not None:
+                fill_holes(self.cache, self.drop, anatomy.layers, hidden)
+            return anatomy.head.logits(hidden[:, -1])
 
 
 def end_tokens(loaded: LoadedModel) -> frozenset[int]:

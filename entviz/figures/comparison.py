@@ -11,7 +11,7 @@ A criterion has the same colour, symbol and dash in every chart. Symbol and dash
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -96,6 +96,7 @@ def quality_chart(comparison: "Comparison", quality: str, cost: str) -> go.Figur
             name=f"{title}, {level}" if several else title,
             line={"color": colour, "dash": dash, "width": 2},
             marker={"symbol": symbol, "size": 9, "color": colour},
+            error_x=_spread(group, colour) if cost == "speedup" else None,
             customdata=np.array([_said(row) for _, row in group.iterrows()]),
             hovertemplate="%{customdata}<extra></extra>",
         )
@@ -256,6 +257,19 @@ def angular_map(distances: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def _spread(group: pd.DataFrame, colour: str) -> dict[str, Any] | None:
+    """The middle half of the rounds in which each speed was timed, as bars; None where it was not kept."""
+    if "speedup_low" not in group:
+        return None
+    return {
+        "array": (group["speedup_high"] - group["speedup"]).to_numpy(float),
+        "arrayminus": (group["speedup"] - group["speedup_low"]).to_numpy(float),
+        "color": colour,
+        "thickness": 1,
+        "width": 3,
+    }
+
+
 def _add_band(figure: go.Figure, group: pd.DataFrame, cost: str) -> None:
     x = _shown(group[cost], cost)
     low, high = np.exp(group["nll_low"].clip(upper=700)), np.exp(group["nll_high"].clip(upper=700))
@@ -314,9 +328,15 @@ def _said(row: pd.Series) -> str:
         f"<b>{row['title']}</b>, budget {row['budget']}, {row['level']}{seeds}<br>"
         f"perplexity {in_words(row['perplexity'], '.4g')}, KL {row['kl']:.3g} nats, "
         f"top-1 {row['top1_agreement']:.1%}{task}<br>"
-        f"{row['parameters_kept']:.1%} of parameters kept, {row['speedup']:.2f} × dense's speed<br>"
+        f"{row['parameters_kept']:.1%} of parameters kept, {_speed(row)}<br>"
         f"without {'<br>'.join(lines)}{' …' if len(blocks) > 24 else ''}"
     )
+
+
+def _speed(row: pd.Series) -> str:
+    low, high = row.get("speedup_low", np.nan), row.get("speedup_high", np.nan)
+    spread = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f} in half of the rounds)"
+    return f"{row['speedup']:.2f} × dense's speed{spread}"
 
 
 def _add_cells(figure: go.Figure, rows: pd.DataFrame, title: str, colour: str, symbol: str) -> None:

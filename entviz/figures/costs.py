@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.evaluation.perplexity import MOST_NLL, in_words
+from entviz.figures import speed
 from entviz.words.phrases import decimals, number
 
 # A note beside numbers with a ±; entviz.statistics explains its meaning and its computation.
@@ -25,6 +26,7 @@ _PLUS_MINUS: Final = (
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.statistics import Interval
+    from entviz.timing import Speed
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,13 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             "What the weights take in the number type that was measured, 1 MB being a million bytes.",
         ),
     ]
+
+
+def speed_card(found: "Speed") -> Card:
+    """How fast the pruned model reads beside the dense one, as they were timed in turn."""
+    change = speed.spread(found)
+    worse = found.times < 1 if found.differs else None
+    return Card("Reading speed", f"{found.times:.2f} ×", "1 ×", change, worse, speed.ABOUT)
 
 
 def table(evaluation: "Evaluation") -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Two continuations of one prompt for the screen: the first token that differs, and the speed of each.
+"""Two continuations of one prompt for the screen: where they part, and how fast the pruned model writes beside dense.
 
 ::
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from entviz.figures import theme
+from entviz.figures import speed, theme
 from entviz.words.phrases import counted
 
 if TYPE_CHECKING:
@@ -46,24 +46,19 @@ def marked_continuation(generation: "Generation", pieces: Sequence[str], differs
 
 
 def speeds(generation: "Generation") -> str:
-    """Tokens a second, reading the prompt and writing apart."""
-    decode = generation.decode_tokens_per_second
-    written = f"{decode:,.1f} tokens/s writing (decode)" if decode else "one token written"
-    return (
-        f"{generation.prefill_tokens_per_second:,.1f} tokens/s reading the prompt of {generation.prompt_tokens} tokens "
-        f"(prefill), {written}, {generation.new_tokens} new tokens."
-    )
+    """How fast the pruned model writes and reads beside the dense one; empty where the two were not timed in turn."""
+    said = [
+        f"{done} {speed.in_words(timed)}"
+        for done, timed in (("Writes", generation.writing), ("Reads the prompt", generation.reading))
+        if timed is not None
+    ]
+    return f"{'. '.join(said)}. Timed in turn with the dense model." if said else ""
 
 
 def comparison(dense: "Generation", pruned: "Generation") -> str:
-    """Where the two part, and how much faster the pruned one was."""
+    """Where the two part."""
     place = first_difference(dense, pruned)
     if place is None:
-        said = "Both continuations are the same, token for token."
-    else:
-        same = place - dense.prompt_tokens
-        said = f"They are the same for {counted(same, 'new token')}; the first that differs is marked."
-    if dense.decode_tokens_per_second and pruned.decode_tokens_per_second:
-        ratio = pruned.decode_tokens_per_second / dense.decode_tokens_per_second
-        said += f" Writing was {ratio:.2f} × as fast as dense, each measured once on this machine."
-    return said
+        return "Both continuations are the same, token for token."
+    same = place - dense.prompt_tokens
+    return f"They are the same for {counted(same, 'new token')}; the first that differs is marked."

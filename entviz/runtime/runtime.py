@@ -18,21 +18,25 @@ from entviz.runtime.model_cache import ModelCache
 from entviz.runtime.queue import Derived, Job, Turn, Worker
 from entviz.runtime.runner import Runner
 from entviz.store.memory import Memory
+from entviz.studies.evaluation import Evaluate
 from entviz.studies.interactions import MeasurePairs
 from entviz.studies.registry import open_store
 from entviz.studies.study import StoredStudy, Study
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
+    from entviz.blocks import PruneSet
     from entviz.comparison.grid.result import Comparison
     from entviz.comparison.interactions.plan import Plan
     from entviz.store import Run, Store
     from entviz.studies.samples import TextSample
+    from entviz.timing import Speed
 
 T = TypeVar("T")
 
 URGENT, BACKGROUND = 1, -1  # before other work, and after a session's other jobs
 IDLE_SECONDS = 120.0
+SPEED_ROUNDS = 7
 _SPELLED_BYTES = 10_000_000
 _PIECE_BYTES = 70  # what a short text takes in memory, roughly
 
@@ -151,6 +155,29 @@ class Runtime:
             return plan(loaded, sample.read(loaded), level, progress=turn)
 
         return self._submit(key, time_it, session, "plan", URGENT)
+
+    def speed(self, sample: TextSample, drop: PruneSet, dtype: str, session: str) -> Job[Speed]:
+        """How many times as fast as the dense model it reads without some blocks; the two are timed in turn.
+
+        Kept in no store: other sets are timed again where someone looks at them.
+        """
+        try:
+            key = f"{asked_key(Evaluate(sample, drop, dtype))[0]} speed"
+        except EntvizError as error:
+            return Job.refused("refused", error)
+
+        def time_it(turn: Turn) -> Speed:
+            from entviz.evaluation.precision import resolved
+            from entviz.evaluation.speed import reading_seconds
+            from entviz.timing import Speed
+
+            loaded = self.runner.model(sample.model, turn, turn.aside)
+            windows = sample.read(loaded)
+            drop.check(loaded.layers)
+            running = loaded.in_dtype(resolved(dtype, loaded.device))
+            return Speed.of(*reading_seconds(running, windows, drop, repeats=SPEED_ROUNDS, progress=turn))
+
+        return self._submit(key, time_it, session, "speed", BACKGROUND)
 
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first result that needs it is available sooner."""

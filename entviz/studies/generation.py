@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entviz.blocks import PruneSet
-from entviz.progress import Progress
+from entviz.progress import STEPS, Progress, part
 from entviz.studies.samples import Prompt
 from entviz.studies.study import Material, Page, StoredStudy
 from entviz.words.phrases import shortened
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generate(StoredStudy["Generation"]):
-    """Continue a prompt. The partial result is the continuation so far.
+    """Continue a prompt, and time the pruned model in turn with the dense one. The partial result is the text so far.
 
     Attributes:
         drop: the prune set.
@@ -52,16 +52,23 @@ class Generate(StoredStudy["Generation"]):
 
     def compute(self, material: Material, progress: Progress) -> Generation:
         from entviz.evaluation.generation import generate
+        from entviz.evaluation.speed import timed
 
-        return generate(
+        written = 0.5 if self.drop else 1.0  # of the work; the rest is timing
+
+        def report(done: int, total: int, partial: object = None, /) -> None:
+            progress(int(STEPS * written * done / total), STEPS, partial)
+
+        found = generate(
             material.loaded,
             self.sample.text,
             self.drop,
             max_new_tokens=self.max_new_tokens,
             use_cache=self.cached,
             begin=self.sample.begin,
-            progress=progress,
+            progress=report,
         )
+        return timed(material.loaded, found, use_cache=self.cached, progress=part(progress, written, 1.0))
 
     def summarize(self, result: Generation) -> dict[str, Any]:
         return {"text": shortened(result.text, 400)}

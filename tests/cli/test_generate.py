@@ -20,4 +20,12 @@ def test_text_alone_goes_to_standard_output(entviz):
     status, output, errors = entviz("generate", "--prompt", "Once upon")
     assert status == 0
     assert output.startswith("Once upon")
-    assert "a second, by the dense model." in errors
+    assert "new tokens by the dense model." in errors
+    assert "as fast as" not in errors  # there is nothing that it was timed in turn with
+
+
+def test_how_fast_a_pruned_model_is_comes_with_its_spread(answer):
+    found = answer("generate", "--prompt", "Once upon", "--drop", "layer.0", "--max-new-tokens", 12)
+    for speed in (found["reading_speed"], found["writing_speed"]):
+        assert 0 < speed["low"] <= speed["times"] <= speed["high"]
+        assert speed["repeats"] >= 5

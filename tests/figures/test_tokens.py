@@ -1,5 +1,6 @@
 """Tokens and numbers of an evaluation on the screen: the same as in the evaluation, and nothing unescaped."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -145,8 +146,17 @@ def test_the_first_token_that_differs_is_found_and_marked():
     assert "They are the same for 1 new token" in generation.comparison(dense, pruned)
     assert generation.first_difference(dense, written([1, 2, 3])) == 3
     assert generation.first_difference(dense, dense) is None
-    assert "1.0 tokens/s writing" in generation.speeds(dense)
-    assert "4.0 tokens/s reading" in generation.speeds(dense)
+
+
+def test_a_speed_is_shown_only_where_it_was_timed_in_turn_with_dense():
+    kept_by_an_earlier_version = written([1, 2, 3, 9, 5], "attn.1")
+    assert generation.speeds(kept_by_an_earlier_version) == ""
+    assert "fast" not in generation.comparison(written([1, 2, 3, 4, 5]), kept_by_an_earlier_version)
+    seconds = ((0.3, 0.2, 0.5, 0.2, 0.25), (0.1, 0.2, 0.2, 0.2, 0.1))  # ratios 3, 1, 2.5, 1, 2.5
+    paired = dataclasses.replace(kept_by_an_earlier_version, writing_seconds=seconds)
+    assert generation.speeds(paired).startswith(
+        "Writes 2.50 × as fast as dense (middle half of 5 rounds: 1.00 to 2.50)."
+    )
 
 
 def test_pieces_join_to_the_text_whatever_is_in_it(smollm2):

@@ -20,7 +20,7 @@ TEXT = (
 )
 CUT = ("--windows", "3", "--window-length", "40")
 PROMPT = '-- He said "$HOME"\nand it\'s <upon> a'
-TIMED = {"speedup", "tokens_per_second", "prefill_tokens_per_second", "decode_tokens_per_second"}
+TIMED = {"speedup", "speedup_low", "speedup_high", "tokens_per_second", "reading_speed", "writing_speed"}
 COMPARE = ("compare", "--text", TEXT, "--window-length", "40", "--criteria", "entrodrop:bucket,random,sleb")
 
 ASKED = {

@@ -58,7 +58,9 @@ def an_analysis():
 
 
 def a_generation():
-    return Generation([1, 2, 3], 2, "Once upon ☃ 'quoted'\n", PruneSet(), 0.5, 0.25)
+    return Generation(
+        [1, 2, 3], 2, "Once upon ☃ 'quoted'\n", PruneSet(), 0.5, 0.25, (), ((0.5, 0.25), (0.125, 0.75))
+    )
 
 
 def a_ranking():

@@ -15,6 +15,7 @@ import pandas as pd
 
 from entviz.blocks import PruneSet
 from entviz.evaluation.perplexity import perplexity
+from entviz.timing import Speed
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +44,15 @@ class GridCell:
     nll_cosines: np.ndarray | None = None
 
     @property
-    def speedup(self) -> float:
-        """The speed relative to the dense model: the median of the ratios of runs that follow each other."""
-        return float(np.median(self.dense_seconds / self.seconds)) if self.seconds.size else 1.0
+    def speed(self) -> Speed:
+        """How many times as fast as the dense model, which is as fast as itself."""
+        return Speed.of(self.dense_seconds, self.seconds) if self.seconds.size else Speed(1.0, 1.0, 1.0, 0)
 
     def numbers(self, dense: GridCell, tokens: int) -> dict[str, Any]:
         """The columns of a comparison's rows that depend on the prune set; a run reads ``tokens`` tokens."""
         nll = float(self.window_nll.mean())
-        speed = tokens / float(np.median(self.seconds)) if self.seconds.size else math.nan
+        a_second = tokens / float(np.median(self.seconds)) if self.seconds.size else math.nan
+        speed = self.speed
         return {
             "drop": str(self.drop),
             "blocks": len(list(self.drop)),
@@ -62,8 +64,10 @@ class GridCell:
             "accuracy_normalized": _share(self.right_normalized),
             "parameters": self.parameters,
             "parameters_kept": self.parameters / dense.parameters,
-            "speedup": self.speedup,
-            "tokens_per_second": speed,
+            "speedup": speed.times,
+            "speedup_low": speed.low,
+            "speedup_high": speed.high,
+            "tokens_per_second": a_second,
             "window_nll": tuple(self.window_nll.tolist()),
             "window_kl": tuple(self.window_kl.tolist()),
             "window_agreement": tuple(self.window_agreement.tolist()),

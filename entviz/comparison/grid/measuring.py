@@ -15,10 +15,10 @@ import numpy as np
 from entviz.blocks import PruneSet
 from entviz.comparison.grid.cell import GridCell
 from entviz.comparison.grid.part_cache import PartCache
-from entviz.comparison.grid.speed import paired_seconds
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError
 from entviz.evaluation.many import PruneSetCost, evaluate_many
+from entviz.evaluation.speed import reading_seconds
 from entviz.evaluation.tasks import evaluate_task
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
@@ -110,7 +110,8 @@ class Measurer:
         gone = self.loaded.anatomy.parameters(drop).values()
         dense_seconds = seconds = np.empty(0)
         if drop:
-            dense_seconds, seconds = paired_seconds(self.loaded.in_dtype(self.dtype), self.measured, drop)
+            running = self.loaded.in_dtype(self.dtype)
+            dense_seconds, seconds = map(np.array, reading_seconds(running, self.measured, drop))
         right = right_normalized = np.empty(0, dtype=bool)
         if self.task is not None:
             scored = evaluate_task(

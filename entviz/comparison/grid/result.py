@@ -50,8 +50,10 @@ class Comparison:
         rows: a row for each prune set measured. Columns: name, title, criterion, estimator, seed, level, budget, drop,
             blocks, perplexity, nll (nats a token), kl (nats), top1_agreement, accuracy, accuracy_normalized (shares;
             NaN without a task), parameters, parameters_kept (a share), speedup (times as fast as dense),
-            tokens_per_second, window_nll, window_kl, window_agreement (tuples with one number for each window),
-            nll_cosines (a tuple of K numbers for each window in turn, see
+            speedup_low and speedup_high (quartiles over the rounds that were timed; results of versions that did not
+            keep them lack them), tokens_per_second, window_nll, window_kl, window_agreement (tuples of one number a
+            window), nll_cosines
+            (a tuple of K numbers for each window in turn, see
             :class:`entviz.comparison.grid.cell.GridCell`; K may be 0).
         notes: sentences about everything that was left out.
         rows_total: the number of rows once the comparison is finished.
@@ -143,6 +145,7 @@ def _together(group: pd.DataFrame) -> dict[str, Any]:
     }
     if len(group) > 1:
         for column in (
+            *(name for name in ("speedup_low", "speedup_high") if name in group),
             "nll",
             "kl",
             "top1_agreement",

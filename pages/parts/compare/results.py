@@ -57,7 +57,8 @@ def _measured_on(comparison: "Comparison", asked: selection.Selection, on: str, 
         f"{provenance.model(comparison.model)}. Chosen by {counted(comparison.calibration_windows, 'window')} of "
         f"{asked.text_title}; measured on {counted(comparison.windows, 'window')} of {comparison.window_length} "
         f"tokens, {text}; {comparison.dtype}. "
-        "Speed is that of reading one window, in turn with the dense model on this machine."
+        "Speed is that of reading one window, in turn with the dense model on this machine, with the range of half of "
+        "the rounds."
     )
     return said if fresh else f"This is an earlier result. {said}"
 
@@ -108,8 +109,9 @@ def _table(comparison: "Comparison") -> pd.DataFrame:
         "accuracy",
         "accuracy_normalized",
     ]
-    names += ["parameters_kept", "speedup", "tokens_per_second", "drop"]
-    shown = pd.concat([dense[names], table[names]], ignore_index=True)
+    names += ["parameters_kept", "speedup", "speedup_low", "speedup_high", "drop"]
+    # What an earlier version has measured lacks the spread of its speeds.
+    shown = pd.concat([part.reindex(columns=names) for part in (dense, table)], ignore_index=True)
     shown.insert(3, "front", [False, *front])
     return shown if comparison.task else shown.drop(columns=["accuracy", "accuracy_normalized"])
 
@@ -136,9 +138,14 @@ def _columns(comparison: "Comparison") -> dict[str, Any]:
         "accuracy_normalized": number("Accuracy, norm.", format="percent"),
         "parameters_kept": number("Parameters kept", format="percent"),
         "speedup": number(
-            "Speed", format="%.2f ×", help="Speed relative to the dense model, both timed in turn."
+            "Speed",
+            format="%.2f ×",
+            help="Speed relative to the dense model, both timed in turn: the median over rounds.",
         ),
-        "tokens_per_second": number("Tokens/s", format="%.0f"),
+        "speedup_low": number(
+            "Speed from", format="%.2f ×", help="In half of the rounds the speed was from here …"
+        ),
+        "speedup_high": number("to", format="%.2f ×", help="… to here."),
         "drop": config.TextColumn("Without", width="large"),
     }
 

@@ -60,7 +60,8 @@ def draw(chosen: selection.Selection, a: PruneSet, b: PruneSet) -> None:
         for column, result, pieces in zip(columns, results, spelled.result, strict=True):
             with column:
                 st.html(continuations.marked_continuation(result, pieces, differs))
-                st.caption(continuations.speeds(result))
+                if said := continuations.speeds(result):
+                    st.caption(said)
                 provenance.draw_notes(result.notes)
 
 

@@ -91,7 +91,7 @@ def _draw_one(
 def _draw_texts(
     chosen: selection.Selection, both: "list[Generation]", columns: "tuple[DeltaGenerator, ...]"
 ) -> None:
-    """The texts token by token, what differs marked, with the speeds."""
+    """The texts token by token, what differs marked, with how fast the pruned one is."""
     spelled = job_view.show(
         lambda: runtime().spell(chosen.model, [one.token_ids for one in both], job_view.session()),
         place="prune.spelled_continuation",
@@ -104,7 +104,8 @@ def _draw_texts(
     for result, pieces in zip(both, spelled.result, strict=True):
         with columns[1 if result.drop else 0]:
             st.html(drawn.marked_continuation(result, pieces, differs))
-            st.caption(drawn.speeds(result))
+            if said := drawn.speeds(result):
+                st.caption(said)
             provenance.draw_notes(result.notes)
     if len(both) == 2:
         st.caption(drawn.comparison(both[0], both[1]))
