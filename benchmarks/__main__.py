@@ -1,7 +1,7 @@
 """Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
 
-python -m benchmarks                     # about a quarter of an hour on two cores
-python -m benchmarks analysis live       # some of: analysis memory live many precision generation busy
+python -m benchmarks                     # about half an hour on two cores
+python -m benchmarks analysis live       # some of: analysis memory live many precision generation busy estimates
 python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
 """
 
@@ -24,6 +24,7 @@ import torch
 from benchmarks.busy import busy
 from benchmarks.ceiling import ceiling
 from benchmarks.clicks import clicks
+from benchmarks.estimates import estimates
 from benchmarks.memory import memory
 from benchmarks.reference import analyze_plainly
 from benchmarks.startup import startup
@@ -303,6 +304,7 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "precision": precision,
     "generation": generation,
     "busy": busy,
+    "estimates": estimates,
     "startup": startup,
     "clicks": clicks,
 }

@@ -29,7 +29,7 @@ def busy(loaded: LoadedModel) -> list[Figure]:
     drop = PruneSet.parse("attn.5,layer.7")
     count = torch.get_num_threads()
     pairs = []
-    with _neighbours(count) as others:
+    with neighbours(count) as others:
         evaluate(loaded, text, drop)
         for _ in range(_REPEATS):
             alone = seconds(lambda: evaluate(loaded, text, drop))
@@ -46,7 +46,7 @@ def busy(loaded: LoadedModel) -> list[Figure]:
 
 
 @contextlib.contextmanager
-def _neighbours(count: int) -> Iterator[list[psutil.Process]]:
+def neighbours(count: int) -> Iterator[list[psutil.Process]]:
     """Processes that compute without an end once they are resumed."""
     with contextlib.ExitStack() as stack:
         others = []

@@ -14,7 +14,8 @@ import torch
 class Figure:
     """One line of the table: what was measured, beside what, and the bound it should keep.
 
-    ``ratio`` is the median over runs of value / baseline, pair by pair; ``bound`` is what it should be at most.
+    ``ratio`` is the median over runs of value / baseline, pair by pair; ``bound`` is what it should be at most, and
+    ``least`` what it should be at least.
     """
 
     name: str
@@ -24,11 +25,12 @@ class Figure:
     ratio: float
     bound: float | None
     unit: str = "s"
+    least: float = 0.0
 
     @property
     def holds(self) -> bool | None:
         """Whether the ratio keeps its bound; None if there is none."""
-        return None if self.bound is None else self.ratio <= self.bound
+        return None if self.bound is None else self.least <= self.ratio <= self.bound
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -21,6 +21,7 @@ class Progress(Protocol):
 
 
 STEPS = 1000  # in all, of work that is made of parts
+LEAST_SHARE, LEAST_SECONDS = 0.03, 2.0  # before which nobody can tell how long the rest will take
 
 
 def silent(done: int, total: int, partial: object = None, /) -> None:
@@ -38,6 +39,13 @@ def part(progress: Progress, start: float, end: float) -> Progress:
         progress(int(STEPS * share), STEPS)
 
     return report
+
+
+def seconds_left(share: float, seconds: float) -> float | None:
+    """How long work will still take of which a share was done in so many seconds; None where that tells too little."""
+    if share < LEAST_SHARE or seconds < LEAST_SECONDS:
+        return None
+    return seconds * (1 - min(share, 1.0)) / share
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entviz.cli.reporting import add_report, write_report_of
-from entviz.cli.running import add_keeping, runner_for
+from entviz.cli.running import add_keeping, note, runner_for
 from entviz.cli.shared import add_command, print_json, progress_bar, read_sample, tell, words
 from entviz.comparison.grid.contenders import timed, usual
 from entviz.errors import OptionError
+from entviz.progress import silent
 
 if TYPE_CHECKING:
+    from entviz.comparison.grid.estimate import Estimate
     from entviz.comparison.grid.result import Comparison
     from entviz.studies import Compare
 
@@ -56,6 +58,11 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--task", metavar="NAME-or-FILE", help="multiple-choice items to evaluate as well")
     command.add_argument("--limit", type=int, metavar="N", help="only the first N items of the task")
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only say how long it would take here, as busy as the machine is",
+    )
     add_report(command)
     add_keeping(command)
 
@@ -71,8 +78,15 @@ def run(options: argparse.Namespace) -> None:
     if options.search_windows is not None and options.calibration_text_file is None:
         raise OptionError("--search-windows are taken from a --calibration-text-file: name one.")
     study, notes = _study(options)
-    with runner_for(options) as runner, progress_bar("compare") as progress:
-        outcome = runner.run_now(study, progress)
+    with runner_for(options) as runner:
+        begun = runner.begin(study)
+        estimated = runner.estimate(begun, silent, fresh=True)
+        if options.dry_run:
+            _print_estimate(estimated, options.json)
+            return
+        note(f"{estimated.in_words()}.")
+        with progress_bar("compare") as progress:
+            outcome = runner.run_now(begun, progress)
     found = outcome.result
     if options.json:
         print_json(found.to_json(), notes)
@@ -80,6 +94,13 @@ def run(options: argparse.Namespace) -> None:
         _print(found)
     tell(notes)
     write_report_of(options, outcome)
+
+
+def _print_estimate(found: Estimate, as_json: bool) -> None:
+    if as_json:
+        print_json({"prune_sets": found.prune_sets, "seconds": found.seconds})
+    else:
+        print(f"{found.in_words()}.")
 
 
 def _study(options: argparse.Namespace) -> tuple[Compare, tuple[str, ...]]:

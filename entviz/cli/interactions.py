@@ -10,6 +10,7 @@ from entviz.blocks import Block
 from entviz.cli.reporting import add_report, write_report_of
 from entviz.cli.running import add_keeping, runner_for
 from entviz.cli.shared import add_command, measured_on, print_json, progress_bar, read_sample, tell, words
+from entviz.words.phrases import duration
 
 if TYPE_CHECKING:
     from entviz.comparison.interactions.interactions import Interactions
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         begun = runner.begin(MeasurePairs(sample, options.level, blocks, options.dtype))
         planned = plan(begun.loaded, begun.windows, options.level, blocks=blocks)
         print(
-            f"entviz: {planned.pairs:,} pairs, about {planned.seconds_pairs:.0f} seconds here.",
+            f"entviz: {planned.pairs:,} pairs, {duration(planned.seconds_pairs)} here.",
             file=sys.stderr,
         )
         with progress_bar("interactions") as progress:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from entviz.progress import Progress, silent
 from entviz.runtime.identity import model_identity
@@ -24,10 +24,13 @@ from entviz.studies.samples import Loading
 from entviz.studies.study import Material, StoredStudy, Study
 
 if TYPE_CHECKING:
+    from entviz.comparison.grid.estimate import Estimate
+    from entviz.comparison.grid.result import Comparison
     from entviz.decoder.states import StateCache
     from entviz.models import LoadedModel
     from entviz.runtime.queue import Turn
     from entviz.store import Store
+    from entviz.studies.comparison import Compare
 
 T = TypeVar("T")
 log = logging.getLogger("entviz")
@@ -110,6 +113,29 @@ class Runner:
             result = basis.derive(whole)
         return Outcome(begun.study, loaded, windows, result)
 
+    def estimate(
+        self,
+        study: Compare | Begun[Comparison],
+        progress: Progress,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        fresh: bool = False,
+    ) -> Estimate:
+        """How long a comparison takes here and now, told without doing it.
+
+        Args:
+            fresh: whether it will be computed again even where its result is known, as :meth:`run_now` does.
+        """
+        from entviz.comparison.grid.estimate import Estimate
+
+        begun = study if isinstance(study, Begun) else self._begin(study, progress, aside)
+        results = StudyResults(self._store, begun.loaded, fresh=fresh)
+        asked = cast("Compare", begun.study)
+        known: Comparison | None = results.get(asked, begun.windows.fingerprint)
+        if known is not None:
+            return Estimate(known.rows_total, 0.0)
+        return asked.estimate(self._material(begun, results, progress, self.states, aside), progress)
+
     def model(
         self,
         name: str,
@@ -163,18 +189,27 @@ class Runner:
             known = results.get(study, windows.fingerprint)
         if known is not None:
             return known
-        material = Material(
+        result = study.compute(self._material(begun, results, progress, states, aside), progress)
+        if isinstance(study, StoredStudy) and not results.fresh:
+            results.put(study, windows.fingerprint, result)
+        return result
+
+    def _material(
+        self,
+        begun: Begun[Any],
+        results: StudyResults,
+        progress: Progress,
+        states: StateCache | None,
+        aside: Callable[[], AbstractContextManager[None]],
+    ) -> Material:
+        return Material(
             begun.loaded,
-            windows,
+            begun.windows,
             results,
             states,
             answer=lambda other: self._result(replace(begun, study=other), results, progress, states, aside),
             aside=aside,
         )
-        result = study.compute(material, progress)
-        if isinstance(study, StoredStudy) and not results.fresh:
-            results.put(study, windows.fingerprint, result)
-        return result
 
     def _keep(self, begun: Begun[T], results: StudyResults, result: T) -> None:
         """Store a result computed in a shell. If the model's files have not changed, a page finds it directly."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import EllipsisType
@@ -24,11 +25,12 @@ from entviz.studies.registry import open_store
 from entviz.studies.study import StoredStudy, Study
 
 if TYPE_CHECKING:
-    from entviz.analysis import Analysis
     from entviz.blocks import PruneSet
+    from entviz.comparison.grid.estimate import Estimate
     from entviz.comparison.grid.result import Comparison
     from entviz.comparison.interactions.plan import Plan
     from entviz.store import Run, Store
+    from entviz.studies.comparison import Compare
     from entviz.studies.samples import TextSample
     from entviz.timing import Speed
 
@@ -37,6 +39,7 @@ T = TypeVar("T")
 URGENT, BACKGROUND = 1, -1  # before other work, and after a session's other jobs
 IDLE_SECONDS = 120.0
 SPEED_ROUNDS = 7
+ESTIMATE_SECONDS = 120.0
 _SPELLED_BYTES = 10_000_000
 _PIECE_BYTES = 70  # what a short text takes in memory, roughly
 
@@ -132,14 +135,22 @@ class Runtime:
                     return run, found
         return None
 
-    def earlier_analysis(self, model: str) -> Analysis | None:
-        """The newest analysis of any text with this model, which shows its speed here. Reads the store only."""
-        for run in self.store.runs(kind="analysis", model=model, limit=20):
-            # A command may have used another device or another number type.
-            found: Analysis | None = self.store.get(run.key) if "shell" not in run.options else None
-            if found is not None:
-                return found
-        return None
+    def estimate(self, study: Compare, session: str) -> Job[Estimate]:
+        """How long a comparison takes here and now, from timing some of its work. Asked again later it is timed again.
+
+        What is known of it already counts nothing.
+        """
+        try:
+            key = asked_key(study)[0]
+        except EntvizError as error:
+            return Job.refused("refused", error)
+        # While someone chooses what to compare, the machine is taken to stay as busy as it is.
+        moment = int(time.monotonic() / ESTIMATE_SECONDS)
+
+        def estimate(turn: Turn) -> Estimate:
+            return self.runner.estimate(study, turn, turn.aside)
+
+        return self._submit(f"{key} estimate {moment}", estimate, session, "estimate", URGENT)
 
     def plan(self, sample: TextSample, level: str, session: str) -> Job[Plan]:
         """How long measuring every block, and every pair, takes on this machine. It is timed anew and not stored."""

@@ -14,6 +14,7 @@ from entviz.studies.samples import TextSample
 from entviz.studies.study import Material, Page, TextStudy
 
 if TYPE_CHECKING:
+    from entviz.comparison.grid.estimate import Estimate
     from entviz.comparison.grid.result import Comparison
     from entviz.comparison.grid.texts import Split
     from entviz.models import LoadedModel
@@ -168,7 +169,7 @@ class Compare(TextStudy["Comparison"]):
 
         def report(done: int, total: int, partial: object = None, /) -> None:
             if isinstance(partial, Comparison) and not partial.finished and len(partial.rows):
-                # A page can then show it without loading the model, for example after a restart.
+                # A page can show it without loading the model, after a restart say.
                 results.put_unfinished(self, split.fingerprint, partial)
             progress(done, total, partial)
 
@@ -178,19 +179,40 @@ class Compare(TextStudy["Comparison"]):
             split.measured,
             self.criteria,
             self.budgets,
-            searched=split.searched,
-            levels=self.levels,
-            seeds=self.seeds,
-            seconds=self.seconds,
-            task=self.task,
-            limit=self.limit,
-            begin=self.sample.begin,
-            dtype=self.dtype,
-            analysis=known_analysis(material, self.sample, split.calibration.fingerprint),
-            cache=material.states,
-            kept=results.parts_of(self),
-            progress=report,
+            **self._arguments(material, report),
         )
+
+    def estimate(self, material: Material, progress: Progress) -> Estimate:
+        """How long computing it takes here and now; what is known of it already takes nothing."""
+        from entviz.comparison.grid.grid import estimate
+
+        split = material.windows
+        return estimate(
+            material.loaded,
+            split.calibration,
+            split.measured,
+            self.criteria,
+            self.budgets,
+            **self._arguments(material, progress),
+        )
+
+    def _arguments(self, material: Material, progress: Progress) -> dict[str, Any]:
+        """What computing and estimating take besides the windows, the criteria and the budgets."""
+        split = material.windows
+        return {
+            "searched": split.searched,
+            "levels": self.levels,
+            "seeds": self.seeds,
+            "seconds": self.seconds,
+            "task": self.task,
+            "limit": self.limit,
+            "begin": self.sample.begin,
+            "dtype": self.dtype,
+            "analysis": known_analysis(material, self.sample, split.calibration.fingerprint),
+            "cache": material.states,
+            "kept": material.results.parts_of(self),
+            "progress": progress,
+        }
 
     def summarize(self, result: Comparison) -> dict[str, Any]:
         from entviz.comparison.grid.verdict import verdict

@@ -34,6 +34,18 @@ def of_windows(count: int, length: int) -> str:
     return f"{counted(count, 'window')} of {length} tokens"
 
 
+def duration(seconds: float) -> str:
+    """A time that is only roughly known, no more exact than it is: "about 20 seconds", "about 3 hours"."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 50:
+        return f"about {round(seconds, -1):.0f} seconds"
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+    return f"about {round(minutes / 60)} hours"
+
+
 def shortened(text: str, most: int = 80) -> str:
     """A text's first words in one line."""
     words = " ".join(text.split())

@@ -40,21 +40,19 @@ def halves(smollm2):
     return [entviz.windows_from_token_ids(rows, smollm2.vocabulary_size) for rows in (whole[:2], whole[2:])]
 
 
-def test_nothing_starts_before_it_is_asked_for_and_the_time_is_told_once_it_is_known(open_app, monkeypatch):
-    bench, started = runtime(), []
-    bench.forget(*(run.key for run in bench.store.runs(kind="analysis", limit=1000)))
-    real = bench.worker.submit
-    monkeypatch.setattr(bench.worker, "submit", lambda *a, **k: (started.append(a), real(*a, **k))[1])
+def test_nothing_is_compared_before_it_is_asked_for_and_the_time_is_told(open_app, monkeypatch):
+    from entviz.comparison.grid import measuring
+
+    def measured(*arguments, **options):
+        raise AssertionError("prune sets were measured")
+
+    monkeypatch.setattr(measuring, "evaluate_many", measured)
     app = open_app("compare", text="law")
     assert not app.exception
-    assert not started
-    assert "21 prune sets. You can cancel at any time" in words(app)  # seven by three budgets
-    settle(open_app("explore", text="story"))
-    assert started, "the count is worth nothing if it counts nothing"
-    started.clear()
-    app = open_app("compare", text="law")
-    assert "21 prune sets, about" in words(app)
-    assert not started
+    assert not app.button(key="compare.start").disabled, "nobody has to wait for the estimate"
+    settle(app)
+    assert "21 prune sets, " in words(app)  # seven by three budgets
+    assert "on this machine as busy as it is now. You can cancel at any time" in words(app)
     assert [tab.label for tab in app.tabs] == [
         "Criteria",
         "Two prune sets",
@@ -62,6 +60,27 @@ def test_nothing_starts_before_it_is_asked_for_and_the_time_is_told_once_it_is_k
         "Interactions",
     ]
     assert not figures(app)
+
+
+def test_the_page_tells_what_the_runtime_estimates_and_what_is_known_takes_no_time(open_app):
+    app = open_page(open_app)
+    app.text_input(key="compare.budgets").set_value("1").run()
+    settle(app)
+    sample = TextSample("smollm2-135m", passages()["news"].text, 2, 64)
+    shown = app.pills(key="compare.criteria").value
+    others = tuple(passage.text for name, passage in passages().items() if name != "news")
+    study = Compare(sample, tuple(shown), ("1",), ("attn",), measure_on=others)
+    job = runtime().estimate(study, "another session")
+    assert job.wait(60)
+    assert job.result.seconds > 0
+    assert job.result.in_words().partition(",")[0] == "7 prune sets"
+    assert "7 prune sets, " in words(app)
+    compare(app, ("cosine",), "1")
+    app = open_page(open_app)
+    app.pills(key="compare.criteria").set_value(["cosine"])
+    app.text_input(key="compare.budgets").set_value("1")
+    app.selectbox(key="compare.measure_on.True").set_value(choices.REST).run()
+    assert "Measured before: the result is there at once." in words(settle(app))
 
 
 def test_criteria_by_budgets_with_the_right_numbers(open_app, smollm2, halves):

@@ -64,6 +64,25 @@ def test_json(answer, directory, loaded):
         assert row["speedup"] > 0
 
 
+def test_the_time_is_told_first_and_a_dry_run_does_nothing_else(answer, entviz, monkeypatch):
+    from entviz.comparison.grid import measuring
+
+    status, _, errors = entviz(*SMALL, "--criteria", "cosine")
+    assert status == 0
+    assert errors.startswith("entviz: 2 prune sets, ")
+
+    def measured(*arguments, **options):
+        raise AssertionError("prune sets were measured")
+
+    monkeypatch.setattr(measuring, "evaluate_many", measured)
+    found = answer(*SMALL, "--criteria", "cosine,random", "--seeds", 2, "--dry-run")
+    assert found["prune_sets"] == 6
+    assert found["seconds"] > 0
+    status, output, _ = entviz(*SMALL, "--criteria", "cosine", "--dry-run")
+    assert status == 0
+    assert output.startswith("2 prune sets, ")
+
+
 def test_each_criterion_chooses_what_rank_says_on_the_windows_to_choose_by(answer):
     found = answer(*SMALL, "--criteria", "cosine,entrodrop:bucket:unprotected,leave-one-out")
     chosen_by = ("--text", TEXT, "--windows", "2", "--window-length", "40", "--level", "attn")

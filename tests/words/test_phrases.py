@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from entviz.words.phrases import counted, decimals, listed, number, of_windows, shortened, some
+from entviz.words.phrases import counted, decimals, duration, listed, number, of_windows, shortened, some
 
 
 def test_names_in_a_row():
@@ -46,3 +46,19 @@ def test_decimals_have_a_real_minus_sign(value, places, sign, text):
 
 def test_numbers_that_are_infinite():
     assert (number(math.inf), number(-math.inf, sign=True)) == ("∞", "−∞")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.3, "a few seconds"),
+        (12, "about 10 seconds"),
+        (44, "about 40 seconds"),
+        (55, "about a minute"),
+        (89, "about a minute"),
+        (400, "about 7 minutes"),
+        (3 * 3600 + 100, "about 3 hours"),
+    ],
+)
+def test_a_time_is_said_no_more_exactly_than_it_is_known(seconds, said):
+    assert duration(seconds) == said

@@ -36,6 +36,10 @@ class Chosen:
     drop: PruneSet
 
 
+class NotKnownError(Exception):
+    """What was asked for is not known, and a chooser that only chooses what it knows does not find it out."""
+
+
 class Chooser:
     """Lets contenders choose on the same windows and by one analysis. No prune set is tried twice.
 
@@ -46,6 +50,7 @@ class Chooser:
         analysis: an analysis of the calibration windows, if there is one.
         kept: the store for rankings of criteria that try prune sets.
         leave_out: called with a contender and a budget for which it has no prune set, and the reason.
+        only_known: run nothing, and raise :class:`NotKnownError` where a run would be needed.
     """
 
     def __init__(
@@ -60,10 +65,12 @@ class Chooser:
         cache: StateCache,
         kept: PartCache,
         leave_out: Callable[[Contender, str, EntvizError], None],
+        only_known: bool = False,
     ) -> None:
         self.loaded, self.calibration, self.searched = loaded, calibration, searched
         self.budgets, self.dtype, self.analysis = budgets, dtype, analysis
         self.cache, self.kept, self.leave_out = cache, kept, leave_out
+        self.only_known = only_known
         self._tried: dict[str, KnownCosts] = {}  # by the criteria that try, which share much of it
         self._weights: dict[tuple[str, str], dict[Block, float]] = {}
 
@@ -101,10 +108,14 @@ class Chooser:
         else:
             for text, _ in parsed:
                 try:
-                    found.append(Chosen(entry, text, self._ranking(entry, text, progress).drop))
+                    found.append(self.choose_for(entry, text, progress))
                 except (OptionError, ModelError) as error:
                     self.leave_out(entry, text, error)
         return found
+
+    def choose_for(self, entry: Contender, budget: str, progress: Progress) -> Chosen:
+        """The prune set of a contender that has another one for each budget; raises what ``rank`` raises."""
+        return Chosen(entry, budget, self._ranking(entry, budget, progress).drop)
 
     def _whole_order(
         self, entry: Contender, budgets: Sequence[tuple[str, Budget]], progress: Progress
@@ -136,6 +147,8 @@ class Chooser:
         known: Ranking | None = self.kept.get("choice", tokens, options) if entry.criterion.tries() else None
         if known is not None:
             return known
+        if self.only_known and not self._takes_nothing(entry):
+            raise NotKnownError
         ranking = rank(
             self.loaded,
             windows,
@@ -152,6 +165,13 @@ class Chooser:
         if entry.criterion.tries():
             self.kept.put("choice", tokens, options, ranking)
         return ranking
+
+    def _takes_nothing(self, entry: Contender) -> bool:
+        """Whether a contender can rank without anything being run."""
+        if entry.criterion.needs == "analysis":
+            metric = entry.estimator or getattr(entry.criterion, "metric", "")
+            return self.analysis is not None and metric in self.analysis.metrics
+        return entry.criterion.needs == "nothing"
 
     def _saved(self, entry: Contender, budget: Budget, ranking: Ranking) -> dict[Block, float]:
         key = (entry.level, budget.unit)

@@ -17,22 +17,28 @@ Models" (arXiv 2504.03794), compare EntroDrop with cosine similarity.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from entviz.analysis import Analysis
+from entviz.analysis import Analysis, measurable
 from entviz.blocks import PruneSet
 from entviz.comparison.grid.choosing import Chooser, Chosen, by_unit
 from entviz.comparison.grid.contenders import Contender, contenders
+from entviz.comparison.grid.estimate import Estimate
 from entviz.comparison.grid.measuring import Measurer
 from entviz.comparison.grid.part_cache import NoPartCache, PartCache
+from entviz.comparison.grid.plan import GridPlan, plan_of
 from entviz.comparison.grid.result import Comparison, empty_rows, row_of
 from entviz.criteria import ByAnalysis
 from entviz.criteria.budget import Budget
 from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, OptionError
+from entviz.estimators import default_metrics
+from entviz.evaluation.pace import Pace, pace
 from entviz.evaluation.precision import resolved
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import notes_on
@@ -93,85 +99,138 @@ def compare(
         loaded,
         calibration,
         measured,
-        contenders(criteria, levels, seeds=seeds, seconds=seconds),
-        _checked(budgets),
+        criteria,
+        budgets,
         searched=searched,
-        task=None if task is None else task.first(limit),
+        levels=levels,
+        seeds=seeds,
+        seconds=seconds,
+        task=task,
+        limit=limit,
         begin=begin,
-        dtype=resolved(dtype, loaded.device),
+        dtype=dtype,
         analysis=analysis,
-        cache=cache if cache is not None else StateCache(),
-        kept=kept or NoPartCache(),
+        cache=cache,
+        kept=kept,
         progress=progress,
     ).run()
 
 
+def estimate(
+    loaded: LoadedModel,
+    calibration: Windows,
+    measured: Windows,
+    criteria: Sequence[str],
+    budgets: Sequence[str],
+    **options: Any,
+) -> Estimate:
+    """How long :func:`compare` would take here and now: its work is counted, and some of each kind of it is timed.
+
+    The arguments are those of :func:`compare`; ``progress`` may raise to stop. What is kept counts nothing. Raises as
+    :func:`compare` does.
+    """
+    return _GridRun(loaded, calibration, measured, criteria, budgets, **options).estimate()
+
+
 class _GridRun:
-    """One running comparison."""
+    """One comparison, before and while it is under way."""
 
     def __init__(
         self,
         loaded: LoadedModel,
         calibration: Windows,
         measured: Windows,
-        entries: tuple[list[Contender], list[str]],
-        budgets: tuple[str, ...],
+        criteria: Sequence[str],
+        budgets: Sequence[str],
         *,
-        searched: Windows | None,
-        task: Task | None,
-        begin: bool,
-        dtype: str,
-        analysis: Analysis | None,
-        cache: StateCache,
-        kept: PartCache,
-        progress: Progress,
+        searched: Windows | None = None,
+        levels: Sequence[str] = (),
+        seeds: int = 3,
+        seconds: float = 60.0,
+        task: Task | None = None,
+        limit: int | None = None,
+        begin: bool = True,
+        dtype: str = "float32",
+        analysis: Analysis | None = None,
+        cache: StateCache | None = None,
+        kept: PartCache | None = None,
+        progress: Progress = silent,
     ) -> None:
         self.loaded, self.calibration, self.measured = loaded, calibration, measured
-        self.entries, self.notes = entries
+        self.entries, self.notes = contenders(criteria, levels, seeds=seeds, seconds=seconds)
         searched = calibration if searched is None else searched
         if searched is not calibration and any(entry.criterion.seconds_a_budget for entry in self.entries):
             count, others = len(searched), len(calibration)
             self.notes.append(f"Search chose by {count} windows, the other criteria by {others}.")
         self.notes += notes_on(loaded, measured)
-        self.budgets, self.task, self.dtype, self.progress = budgets, task, dtype, progress
-        self.chooser = Chooser(
-            loaded,
-            calibration,
-            searched,
-            budgets,
-            dtype=dtype,
-            analysis=analysis,
-            cache=cache,
-            kept=kept,
-            leave_out=self._leave_out,
+        self.budgets, self.task = _checked(budgets), None if task is None else task.first(limit)
+        self.dtype, self.progress = resolved(dtype, loaded.device), progress
+        cache, kept = cache if cache is not None else StateCache(), kept or NoPartCache()
+        self.chooser, self.knowing = (
+            Chooser(
+                loaded,
+                calibration,
+                searched,
+                self.budgets,
+                dtype=self.dtype,
+                analysis=analysis,
+                cache=cache,
+                kept=kept,
+                leave_out=leave_out,
+                only_known=only_known,
+            )
+            for leave_out, only_known in ((self._leave_out, False), (lambda *_: None, True))
         )
         self.measurer = Measurer(
-            loaded, measured, task=task, begin=begin, dtype=dtype, cache=cache, kept=kept
+            loaded, measured, task=self.task, begin=begin, dtype=self.dtype, cache=cache, kept=kept
         )
         self.choices: list[Chosen] = []
         self.missing = 0  # rows that a criterion could not give
         self.started = time.perf_counter()
 
+    def estimate(self) -> Estimate:
+        """How long it takes here and now."""
+        plan = self._plan()
+        seconds = plan.seconds(self._pace()) if plan.takes_time else 0.0
+        return Estimate(plan.prune_sets, seconds)
+
     def run(self) -> Comparison:
-        # Trying takes by far the longest, so what only measures is all there before it starts.
-        quick = [entry for entry in self.entries if not entry.criterion.tries()]
-        slow = [entry for entry in self.entries if entry.criterion.tries()]
-        self._measure([PruneSet()], 0, 0.03)
+        plan = self._plan()
+        spans = self._spans(plan)
+        self._measure([PruneSet()], *next(spans))
+        span = next(spans)
         if any(isinstance(entry.criterion, ByAnalysis) for entry in self.entries):
-            self.chooser.analyze(self.entries, part(self.progress, 0.03, 0.1))
-        pieces: list[tuple[float, list[Contender]]] = [(1.0, quick)] if quick else []
-        pieces += [(5.0 if entry.criterion.seconds_a_budget else 2.0, [entry]) for entry in slow]
-        whole, begun = sum(weight for weight, _ in pieces), 0.0
-        for weight, group in pieces:
-            start, end = 0.1 + 0.9 * begun / whole, 0.1 + 0.9 * (begun + weight) / whole
-            middle = start + 0.7 * (end - start) if group[0].criterion.tries() else start
-            begun += weight
-            chosen = []
-            for entry in group:
-                chosen += self.chooser.choose(entry, part(self.progress, start, middle))
+            self.chooser.analyze(self.entries, part(self.progress, *span))
+        for piece in plan.pieces:
+            start, end = next(spans)
+            step, chosen = (end - start) / len(piece.entries), []
+            for number, entry in enumerate(piece.entries):
+                here = part(self.progress, start + number * step, start + (number + 1) * step)
+                chosen += self.chooser.choose(entry, here)
             self.choices += chosen
-            self._measure([choice.drop for choice in chosen], middle, end)
+            self._measure([choice.drop for choice in chosen], *next(spans))
         return self._result()
+
+    def _plan(self) -> GridPlan:
+        return plan_of(self.knowing, self.measurer, self.entries, self.budgets)
+
+    def _pace(self) -> Pace:
+        usual = measurable(default_metrics(), self.calibration.input_length)
+        metrics = {*usual, *(entry.estimator for entry in self.entries if entry.estimator)}
+
+        def tick(_done: int, _total: int, _partial: object = None, /) -> None:
+            self.progress(0, STEPS)
+
+        return pace(self.loaded, self.measured, dtype=self.dtype, metrics=sorted(metrics), progress=tick)
+
+    def _spans(self, plan: GridPlan) -> Iterator[tuple[float, float]]:
+        """The parts of the whole, as shares of its time, so that progress tells how long it will still take."""
+        times = [1.0 for _ in plan.works]
+        if plan.takes_time:
+            found = self._pace()
+            times = [found.seconds(work) for work in plan.works]
+        ends = np.cumsum(times) / sum(times)
+        return pairwise([0.0, *map(float, ends)])
 
     def _measure(self, drops: Sequence[PruneSet], start: float, end: float) -> None:
         """Measure prune sets, and report after each few. This is the part of the work from ``start`` to ``end``."""

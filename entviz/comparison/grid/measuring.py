@@ -63,6 +63,16 @@ class Measurer:
         Raises:
             ModelError: if the dense model's numbers are not finite, so that there is nothing to compare with.
         """
+        todo = self.unknown(drops)
+        yield 0.0, []
+        done = 0
+        for group in self.groups(todo):
+            start, end = done / len(todo), (done + len(group)) / len(todo)
+            yield end, self._measure_together(group, part(progress, start, end))
+            done += len(group)
+
+    def unknown(self, drops: Sequence[PruneSet]) -> list[PruneSet]:
+        """Those prune sets, each once, of which nothing is known; what is kept of the others is taken over."""
         todo = []
         for drop in dict.fromkeys(drops):
             known = None if drop in self.cells else self.kept.get("cell", self._tokens, self._about(drop))
@@ -70,12 +80,12 @@ class Measurer:
                 self.cells[drop] = known
             elif drop not in self.cells:
                 todo.append(drop)
-        yield 0.0, []
-        todo.sort(key=lambda drop: _path(drop, self.loaded.layers))
-        for first in range(0, len(todo), _TOGETHER):
-            group = todo[first : first + _TOGETHER]
-            end = (first + len(group)) / len(todo)
-            yield end, self._measure_together(group, part(progress, first / len(todo), end))
+        return todo
+
+    def groups(self, drops: Sequence[PruneSet]) -> list[list[PruneSet]]:
+        """The prune sets as they are measured, a few together that begin alike."""
+        ordered = sorted(drops, key=lambda drop: _path(drop, self.loaded.layers))
+        return [ordered[first : first + _TOGETHER] for first in range(0, len(ordered), _TOGETHER)]
 
     def _measure_together(
         self, group: Sequence[PruneSet], progress: Progress

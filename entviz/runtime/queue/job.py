@@ -27,6 +27,7 @@ class Snapshot(Generic[T]):
     partial: object = None
     result: T | None = None
     error: EntvizError | None = None
+    seconds: float = 0.0
     position: int = 0
     wait_seconds: float = 0.0
 

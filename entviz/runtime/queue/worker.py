@@ -56,6 +56,7 @@ class _Entry:
         wants_turn: whether it would compute if it had the turn.
         last_turn: the number of its last turn.
         device_seconds: how long it has computed.
+        begun_at: when it began to compute.
         ended_at: when it ended.
     """
 
@@ -67,6 +68,7 @@ class _Entry:
     wants_turn: bool = True
     last_turn: int = 0
     device_seconds: float = 0.0
+    begun_at: float = 0.0
     ended_at: float = 0.0
 
     @property
@@ -387,7 +389,8 @@ class Worker:
             self._drop_the_abandoned(now)
             _stop_if_cancelled(entry)
             latest = entry.view.partial if partial is None else partial
-            entry.job.publish(replace(entry.view, done=done, total=total, partial=latest))
+            under_way = now - entry.begun_at
+            entry.job.publish(replace(entry.view, done=done, total=total, partial=latest, seconds=under_way))
             spent = now - self._began
             if self._holder is not entry or not self._ring.used_up(self._charged, spent) or 0 < total <= done:
                 return  # (what has reached its last step had better end than keep its memory for another round)
@@ -404,6 +407,7 @@ class Worker:
         thread = threading.Thread(
             target=self._run, args=(entry, entry.work), name=f"entviz-{self.name}", daemon=True
         )
+        entry.begun_at = self._clock()
         entry.job.publish(replace(entry.view, state="running"))
         self._threads[entry] = thread
         try:

@@ -49,6 +49,7 @@ def draw() -> None:
 
 def _draw_start(asked: ComparisonRequest) -> None:
     """The button, with how long it will take."""
+    # The button stays in its place when the estimate beside it is done: a click at that moment would else be lost.
     button, note = st.columns([1, 4], vertical_alignment="center")
     button.button(
         "Compare",
@@ -59,12 +60,13 @@ def _draw_start(asked: ComparisonRequest) -> None:
         args=(asked,),
         width="stretch",
     )
-    note.caption(estimate.sentence(asked))
+    with note:
+        estimate.draw(asked, lambda: _study(asked))
 
 
-def _compare(asked: ComparisonRequest) -> "Job[Comparison]":
+def _study(asked: ComparisonRequest) -> Compare:
     wanted = asked.choices
-    study = Compare(
+    return Compare(
         asked.selection.sample(),
         wanted.criteria,
         wanted.budgets,
@@ -75,4 +77,7 @@ def _compare(asked: ComparisonRequest) -> "Job[Comparison]":
         read_task(wanted.task) if wanted.task else None,
         wanted.limit if wanted.task else None,
     )
-    return runtime().ask(study, job_view.session())
+
+
+def _compare(asked: ComparisonRequest) -> "Job[Comparison]":
+    return runtime().ask(_study(asked), job_view.session())

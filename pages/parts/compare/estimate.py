@@ -1,41 +1,39 @@
-"""How much a comparison is, told before it is started, from what is known and without starting anything."""
+"""How much a comparison is, and how long it takes, told before it is started."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from entviz.comparison.grid.contenders import contenders
-from entviz.comparison.grid.estimate import estimated_seconds, in_words
+import streamlit as st
+
 from entviz.errors import EntvizError
 from entviz.runtime import runtime
 from pages.parts.compare.comparison_request import ComparisonRequest
+from pages.parts.shared import job_view
 from pages.parts.shared.markdown import escape
 
-OTHER_WINDOWS: Final = 20  # about as many as the other built-in passages fill
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entviz.comparison.grid.estimate import Estimate
+    from entviz.studies import Compare
+
+PLACE: Final = "compare.estimate"
 
 
-def sentence(asked: ComparisonRequest) -> str:
-    """How many prune sets there are and, where this model has been measured before, how long they take here."""
-    choices = asked.choices
+def draw(asked: ComparisonRequest, study: "Callable[[], Compare]") -> None:
+    """The estimate once it is there, and until then that it is being made. Stopping it stops nobody from comparing."""
     try:
-        entries, _ = contenders(
-            choices.criteria, choices.levels, seeds=choices.seeds, seconds=choices.seconds
-        )
+        wanted = study()
     except EntvizError as error:
-        return escape(str(error))
-    sets = f"{len(entries) * max(1, len(choices.budgets))} prune sets"
-    known = runtime().earlier_analysis(asked.selection.model)
-    if known is not None:
-        numbers = [int(budget) for budget in choices.budgets if budget.isascii() and budget.isdigit()]
-        windows, length = asked.selection.windows, asked.selection.window_length
-        seconds = estimated_seconds(
-            entries,
-            max(1, len(choices.budgets)),
-            min(max(numbers, default=known.layers // 3), known.layers),
-            layers=known.layers,
-            calibration_tokens=windows * length,
-            measured_tokens=(OTHER_WINDOWS if choices.others else windows) * length,
-            window_length=length,
-            seconds_per_token=known.seconds / (known.windows * known.window_length),
-            items=choices.limit if choices.task else 0,
-        )
-        sets = f"{sets}, {in_words(seconds)} on this machine"
-    return f"{sets}. You can cancel at any time: finished rows are kept."
+        st.caption(escape(str(error)))
+        return
+    if runtime().knows(wanted):
+        st.caption("Measured before: the result is there at once.")
+        return
+    shown: job_view.Shown[Estimate] = job_view.show(
+        lambda: runtime().estimate(wanted, job_view.session()),
+        place=PLACE,
+        label="Estimating the time",
+        about=asked,
+    )
+    if shown.result is not None and shown.about == asked:
+        st.caption(f"{shown.result.in_words()}. You can cancel at any time: finished rows are kept.")

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from entviz.comparison.grid.estimate import in_words
 from entviz.figures import interactions as drawn
 from entviz.figures import theme
 from entviz.studies import MeasurePairs
-from entviz.words.phrases import number
+from entviz.words.phrases import duration, number
 from pages.parts.compare import block_damage
 from pages.parts.compare.block_damage import DamageRequest
 from pages.parts.shared import downloads, provenance, selection
@@ -39,7 +38,7 @@ def draw() -> None:
         label="Dropping pairs",
         start="Measure the pairs",
         estimate=lambda plan: (
-            f"{plan.pairs:,} pairs, {in_words(plan.seconds_pairs)} here. You can stop at any time."
+            f"{plan.pairs:,} pairs, {duration(plan.seconds_pairs)} here. You can stop at any time."
         ),
         draw_partial=lambda partial: _draw_partial(partial, damage),
         every=PARTIAL_SECONDS,

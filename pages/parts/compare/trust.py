@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from entviz.comparison.grid.estimate import in_words
 from entviz.comparison.trust.verdict import between, signed, verdict
 from entviz.estimators import default_entropies, entropies, metric_of
 from entviz.figures import theme
 from entviz.figures import trust as drawn
 from entviz.studies import JudgeCriteria
 from entviz.words.metrics import metric_title
+from entviz.words.phrases import duration
 from pages.parts.compare import block_damage
 from pages.parts.compare.block_damage import DamageRequest
 from pages.parts.shared import downloads, job_view, metric_options, provenance, selection
@@ -41,7 +41,7 @@ def draw() -> None:
             label="Leaving out every block",
             start="Measure the damage",
             estimate=lambda plan: (
-                f"{plan.blocks} blocks, each left out once: {in_words(plan.seconds_alone)} here."
+                f"{plan.blocks} blocks, each left out once: {duration(plan.seconds_alone)} here."
             ),
         )
     else:

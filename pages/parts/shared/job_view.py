@@ -22,8 +22,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from entviz.errors import EntvizError
+from entviz.progress import seconds_left
 from entviz.runtime import runtime
 from entviz.runtime.queue import Job
+from entviz.words.phrases import duration
 from pages.parts.shared import frame
 from pages.parts.shared.markdown import escape
 
@@ -33,6 +35,7 @@ POLL_SECONDS: Final = 0.4
 NEWS_SECONDS: Final = 0.02
 NEWS_WITHIN: Final = 0.3  # seconds that other fragments of the page can spare
 MOST_SECONDS: Final = 2.0  # well below the worker's patience with those who do not look
+LEAST_LEFT: Final = 5.0  # seconds; of less nobody need be told
 CROWD: Final = 5  # unfinished jobs of all sessions; one person has as many at times
 
 
@@ -156,7 +159,7 @@ class _Watch:
                 st.progress(0.0, f"{self.label}: {_turn(view.position)}")
             elif view.total > 0:
                 done = min(view.done / view.total, 1.0)
-                st.progress(done, f"{self.label}: {done:.0%}")
+                st.progress(done, f"{self.label}: {done:.0%}{_left(done, view.seconds)}")
             else:
                 st.progress(0.0, f"{self.label}: getting the model ready")
             st.button(
@@ -187,6 +190,12 @@ class _Watch:
 def _stop(job: Job[Any], place: str, about: Any) -> None:
     st.session_state[f"stopped.{place}"] = about
     job.cancel(session())  # ends only this session's interest: another one may wait for the same result
+
+
+def _left(share: float, seconds: float) -> str:
+    """How long it will still take, where that is long enough to be of interest and can be told."""
+    left = seconds_left(share, seconds)
+    return "" if left is None or left < LEAST_LEFT else f", {duration(left)} left"
 
 
 def _turn(position: int) -> str:

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from entviz.errors import OptionError
+from entviz.progress import seconds_left
 from entviz.runtime.queue import Job
 from tests.runtime.queue.work import Held, finish
 
@@ -24,6 +25,31 @@ def test_a_job_reports_progress_and_gives_its_result(worker):
     view = job.snapshot()
     assert (view.state, view.done, view.total, view.partial, view.finished) == ("done", 2, 2, "whole", True)
     assert (seen[0].state, seen[0].done, seen[0].partial) == ("running", 1, "half")
+
+
+def test_a_job_tells_how_long_its_steps_took_from_when_it_began(worker, clock):
+    """Time in the queue is no time of the work, which would make what is left look longer."""
+    held, seen = Held(), []
+
+    def work(progress):
+        for step in range(4):
+            clock.now += 10.0
+            progress(step + 1, 8)
+            seen.append(job.snapshot())
+
+    first = worker.submit("a", held, session="someone else")
+    assert held.started.wait(10)
+    job = worker.submit("b", work, session="s")
+    clock.now += 500.0
+    held.go.set()
+    finish(first, job)
+    assert [view.seconds for view in seen] == [10.0, 20.0, 30.0, 40.0]
+    assert seconds_left(seen[-1].done / seen[-1].total, seen[-1].seconds) == 40.0
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(0.0, 60.0), (0.01, 60.0), (0.5, 1.0)])
+def test_too_little_done_tells_nothing_of_what_is_left(share, seconds):
+    assert seconds_left(share, seconds) is None
 
 
 def test_the_result_cannot_be_read_early(worker):
