@@ -20,7 +20,7 @@ _NICE = 10  # what the command nice gives a process
 
 
 def estimates(loaded: LoadedModel) -> list[Figure]:
-    """The comparison that the page offers at first, one with criteria that try prune sets, and the first beside others."""
+    """The comparison that the page offers at first, alone and beside busy processes, and one that tries prune sets."""
     count = torch.get_num_threads()
     tries = (*usual(), "leave-one-out", "search")
     with neighbours(count) as others:
@@ -28,7 +28,7 @@ def estimates(loaded: LoadedModel) -> list[Figure]:
             _one(loaded, "21 prune sets, as the page offers them", usual()),
             _one(loaded, "9 prune sets, with leave-one-out and search", tries, ("4",)),
         ]
-        for nice, how in ((_NICE, f"nice {_NICE}"), (0, "of its own priority")):
+        for nice, how in ((0, "of its own priority"), (_NICE, f"nice {_NICE}")):
             with _busy(others, nice):
                 found.append(_one(loaded, f"21 prune sets beside {count} busy processes, {how}", usual()))
     return found
