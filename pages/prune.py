@@ -8,7 +8,18 @@ import streamlit as st
 from entviz.figures import grid
 from entviz.runtime import runtime
 from entviz.studies import Analyze
-from pages.parts.prune import bench, board, continuation, criteria, curve, numbers, ticks, tokens
+from pages.parts.prune import (
+    bench,
+    board,
+    continuation,
+    criteria,
+    curve,
+    numbers,
+    speed,
+    ticks,
+    tokens,
+    trail,
+)
 from pages.parts.shared import frame, job_view, selection
 
 if TYPE_CHECKING:
@@ -37,7 +48,9 @@ def draw() -> None:
         cells = _draw_bench(chosen, choice, todo)
         with costs:  # drawn last, for by now there may be a first number to show
             shown = numbers.draw(chosen, todo)
+    speed.draw(shown)
     numbers.draw_dtype(chosen, shown)
+    trail.draw(shown)
     board.draw_text()
     tokens.draw(shown)
     if not todo:
