@@ -5,11 +5,9 @@ import pytest
 from entviz.comparison.grid import choosing
 from entviz.comparison.trust import trust
 from entviz.runtime.model_cache import ModelCache
-from entviz.store import Run
 from entviz.studies import Analyze, Compare, JudgeCriteria, TextSample
 from tests.models.files import saved
 from tests.runtime.asking import MODEL, SAMPLE, TEXT, evaluation, generation_of, result_of
-from tests.store.results import an_analysis
 
 
 def test_what_was_computed_is_not_computed_again(here, make, runs, monkeypatch):
@@ -98,17 +96,3 @@ def test_what_was_explored_is_not_measured_again_to_judge_or_compare_criteria(
     here.forget(*(run.key for run in here.store.runs()))
     result_of(judge())
     assert measured, "the count is worth nothing if it counts nothing"
-
-
-def test_how_fast_a_model_is_is_told_from_its_newest_analysis_that_was_made_as_pages_do(here):
-    assert here.earlier_analysis("m") is None
-    kept = {}
-    for key, model, options in (
-        ("older", "m", {}),
-        ("newer", "m", {}),
-        ("elsewhere", "m", {"shell": {"device": "cuda"}}),
-        ("other", "n", {}),
-    ):
-        kept[key] = an_analysis()
-        here.store.put(key, Run("analysis", model, options=options), kept[key])
-    assert here.earlier_analysis("m") is kept["newer"]

@@ -54,7 +54,7 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
     table, pinned = here.table(basis), _pinned(here)
     comparison = _comparison(asked.selection)
     key = f"{PLACE}.chart.{st.session_state.get(_RETURNS, 0)}"
-    st.plotly_chart(
+    st.container(key="prune.way").plotly_chart(
         drawn.trail_chart(
             table, quality or drawn.QUALITIES[0], here.steps, pinned=pinned, comparison=comparison
         ),

@@ -1,0 +1,29 @@
+"""Your way there, in a real browser: a click on a point goes back to its prune set."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PATIENCE
+
+pytestmark = pytest.mark.browser
+POINT = ".st-key-prune-way .stPlotlyChart .scatterlayer .trace:last-child .points path.point"
+
+
+def paste(page, drop):
+    page.get_by_label("Paste a prune set").fill(drop)
+    page.get_by_role("button", name="Use it").click()
+
+
+def test_a_click_on_a_point_goes_back_to_its_prune_set_and_works_again_afterwards(visit):
+    page = visit("prune", drop="attn.5")
+    points = page.locator(POINT)
+    expect(page.get_by_role("heading", name="Your way there")).to_be_visible(timeout=PATIENCE)
+    for count, drop in ((2, "attn.5,attn.20"), (3, "attn.20,mlp.20")):
+        paste(page, drop)
+        expect(points).to_have_count(count, timeout=PATIENCE)
+    for number, drop in ((0, "attn.5"), (1, "attn.5%2Cattn.20"), (0, "attn.5")):
+        points.nth(number).scroll_into_view_if_needed()
+        points.nth(number).click(force=True)
+        page.wait_for_url(lambda url, drop=drop: url.endswith(f"drop={drop}") or f"drop={drop}&" in url)
+        page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')", timeout=PATIENCE)
+    expect(points).to_have_count(3)
