@@ -1,16 +1,18 @@
 """How long a comparison takes, and how fast a pruned model is: timed in a job, from what is known and what is not."""
 
+from importlib import import_module
+
 import pytest
 
 from entviz.blocks import PruneSet
 from entviz.comparison.grid import grid, measuring
 from entviz.evaluation import speed
-from entviz.runtime import runtime as module
 from entviz.runtime.model_cache import ModelCache
 from entviz.studies import Compare, TextSample
 from tests.models.files import saved
 from tests.runtime.asking import TEXT, result_of
 
+module = import_module("entviz.runtime.runtime")  # its name in the package is the function's
 DROP = PruneSet.parse("attn.0")
 
 
