@@ -159,7 +159,7 @@ def _add_way(figure: go.Figure, rows: pd.DataFrame, quality: str, steps: Sequenc
         y=way[quality].to_numpy(float),
         mode="lines",
         name="your way",
-        line={"color": theme.LINE_COLOUR, "width": 1, "dash": "dot"},
+        line={"color": theme.LINE_COLOUR, "width": 1},
         hoverinfo="skip",
     )
 
@@ -169,7 +169,7 @@ def _add_best(figure: go.Figure, best: pd.DataFrame, quality: str) -> None:
         x=100 * best["parameters_kept"].to_numpy(float),
         y=best[quality].to_numpy(float),
         mode="markers",
-        name="best: no other is lower with as few parameters",
+        name="best (Pareto front)",
         marker={"symbol": "diamond-open", "size": 19, "color": theme.GREEN, "line": {"width": 2}},
         hoverinfo="skip",
     )

@@ -15,6 +15,7 @@ from entviz.text.passages import passages
 from pages.parts.prune import trail
 from tests.app.conftest import figures, settle, words
 
+SECONDS = 300  # far more than it takes on an idle machine
 SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
 
 
@@ -25,7 +26,7 @@ def open_page(open_app):
         for name, value in SETTINGS.items():
             app.session_state[name] = value
         app.switch_page("pages/prune.py")
-        return settle(app.run())
+        return settle(app.run(), SECONDS)
 
     return open_at
 
@@ -39,7 +40,7 @@ def points(app):
 def paste(app, drop):
     app.text_input(key="prune.text").set_value(drop)
     app.button(key="prune.use").click().run()
-    return settle(app)
+    return settle(app, SECONDS)
 
 
 def test_the_points_are_the_prune_sets_tried_with_the_numbers_of_the_engine(open_page, smollm2):
@@ -66,7 +67,7 @@ def test_undo_walks_back_along_it_and_adds_no_point(open_page):
     app = open_page(drop="attn.5")
     paste(app, "attn.5,attn.6")
     app.button(key="prune.undo_button").click().run()
-    settle(app)
+    settle(app, SECONDS)
     assert app.query_params["drop"] == "attn.5"
     assert len(points(app)["x"]) == 2
     assert "(you are here)" in points(app)["customdata"][0][1]
@@ -101,7 +102,7 @@ def test_two_pinned_sets_are_compared_and_all_of_it_is_a_file(open_page, smollm2
     paste(app, "attn.20")
     app.selectbox(key=f"{trail.PLACE}.pin.A").set_value(1)
     app.selectbox(key=f"{trail.PLACE}.pin.B").set_value(2).run()
-    settle(app)
+    settle(app, SECONDS)
     windows = entviz.windows_from_text(
         passages()["news"].text, smollm2.tokenizer, windows=2, window_length=64
     )
@@ -119,7 +120,7 @@ def test_points_of_another_text_are_not_mixed_in(open_page):
     app = open_page(drop="attn.5")
     paste(app, "attn.6")
     app.session_state["view"] = {**app.session_state["view"], "text_name": "law"}
-    settle(app.run())
+    settle(app.run(), SECONDS)
     assert points(app) is None
     assert "2 prune sets of another model, text or number type not shown" in words(app)
     paste(app, "attn.7")
