@@ -33,6 +33,7 @@ from entviz.comparison.grid.measuring import Measurer
 from entviz.comparison.grid.part_cache import NoPartCache, PartCache
 from entviz.comparison.grid.plan import GridPlan, plan_of
 from entviz.comparison.grid.result import Comparison, empty_rows, row_of
+from entviz.comparison.grid.texts import overlap
 from entviz.criteria import ByAnalysis
 from entviz.criteria.budget import Budget
 from entviz.decoder.states import StateCache
@@ -277,7 +278,7 @@ class _GridRun:
             calibration_windows=len(self.calibration),
             windows=len(self.measured),
             window_length=self.measured.length,
-            overlap=_overlap(self.calibration, self.measured),
+            overlap=overlap(self.calibration, self.measured),
             budgets=self.budgets,
             task=self.task.name if self.task is not None else "",
             items=len(self.task.items) if self.task is not None else 0,
@@ -299,9 +300,3 @@ def _checked(budgets: Sequence[str]) -> tuple[str, ...]:
         if budget.amount <= 0:
             raise OptionError(f"A budget of {text} drops nothing: start from 1.")
     return tuple(text for text, _ in sorted(parsed.items(), key=by_unit))
-
-
-def _overlap(calibration: Windows, measured: Windows) -> bool:
-    """Whether a window of one is a window of the other."""
-    seen = {tuple(row) for row in calibration.token_ids.tolist()}
-    return any(tuple(row) in seen for row in measured.token_ids.tolist())

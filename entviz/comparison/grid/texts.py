@@ -80,3 +80,9 @@ def windows_of(
         )
     by_turns = chain.from_iterable(zip_longest(*each))
     return Windows.join(islice((window for window in by_turns if window is not None), most))
+
+
+def overlap(calibration: Windows, measured: Windows) -> bool:
+    """Whether a window of one is a window of the other."""
+    seen = {tuple(row) for row in calibration.token_ids.tolist()}
+    return any(tuple(row) in seen for row in measured.token_ids.tolist())
