@@ -14,7 +14,8 @@ def draw(card: "Card") -> None:
         card.title,
         card.value,
         card.change or None,
-        delta_color="off" if not card.change or card.worse is None else "inverse",
+        # By name: Streamlit takes a number with a proper minus sign for a positive one.
+        delta_color="off" if not card.change or card.worse is None else "red" if card.worse else "green",
         delta_description=f"dense {card.dense}",
         delta_arrow="off",
         help=card.about,
