@@ -14,6 +14,8 @@ from pages.parts.prune import (
     continuation,
     criteria,
     curve,
+    damage,
+    next_best,
     numbers,
     speed,
     ticks,
@@ -48,6 +50,8 @@ def draw() -> None:
         cells = _draw_bench(chosen, choice, todo)
         with costs:  # drawn last, for by now there may be a first number to show
             shown = numbers.draw(chosen, todo)
+    if not todo:
+        next_best.draw(chosen, choice, ready=shown.fresh and cells is not None)
     speed.draw(shown)
     numbers.draw_dtype(chosen, shown)
     trail.draw(shown)
@@ -87,7 +91,9 @@ def _draw_bench(
     cells = grid.table(rankings, dense, choice.estimator, ticks.current(), choice.unit)
     sentence = curve.sentence(dense, pruned, choice.estimator)
     with place:
-        bench.draw(dense, pruned, cells, choice, alt=sentence)
+        measured = damage.newest(chosen, choice.kinds)
+        table = measured.table if measured is not None else None
+        bench.draw(dense, pruned, cells, choice, alt=sentence, damage=table)
         curve.draw_said(sentence, analyzed)
     with buttons:
         board.draw_buttons(choice, ranking, dense.layers)

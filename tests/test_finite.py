@@ -9,6 +9,8 @@ import torch
 
 from entviz.analysis import analyze
 from entviz.blocks import Block, PruneSet, all_blocks
+from entviz.comparison.damages.block_damages import block_damages
+from entviz.comparison.damages.token_damages import token_damages
 from entviz.comparison.grid.grid import compare
 from entviz.comparison.interactions.interactions import interactions
 from entviz.comparison.pair.pair import contrast
@@ -74,6 +76,8 @@ EVERYTHING = {
     "angular distance": lambda loaded: angular_distances(loaded, WINDOWS),
     "trust": lambda loaded: trust(loaded, WINDOWS, "layer"),
     "interactions": lambda loaded: interactions(loaded, WINDOWS),
+    "damages by token": lambda loaded: token_damages(loaded, WINDOWS, PruneSet.parse("attn.1")),
+    "damages": lambda loaded: block_damages(loaded, WINDOWS, PruneSet.parse("attn.1")),
     "two sets": lambda loaded: contrast(loaded, WINDOWS, PruneSet.parse("attn.1"), PruneSet.parse("attn.2")),
     "compare": lambda loaded: compare(loaded, WINDOWS, WINDOWS, ["cosine", "random"], ["1"]),
     **{

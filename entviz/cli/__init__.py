@@ -17,6 +17,7 @@ from entviz import logs
 from entviz.cli import (
     analyze,
     compare,
+    damages,
     dashboard,
     evaluate,
     export,
@@ -30,7 +31,9 @@ from entviz.errors import EntvizError
 from entviz.failure import in_a_sentence
 from entviz.version import __version__
 
-COMMANDS = (dashboard, analyze, rank, evaluate, generate, compare, trust, interactions, export, runs)
+COMMANDS = (
+    *(dashboard, analyze, rank, evaluate, damages, generate, compare, trust, interactions, export, runs),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

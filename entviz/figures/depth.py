@@ -164,7 +164,7 @@ def entropy_increase_bars(
     With ``cut`` the axis ends where a few very long bars would flatten all others; their values are written beside.
     """
     rows = analysis.blocks[analysis.blocks["metric"] == metric]
-    return _bars(
+    return bars(
         rows, kinds, analysis.layers, y_title="Entropy increase (nats)", unit="nats", sign=True, cut=cut
     )
 
@@ -181,7 +181,7 @@ def importance_bars(
     if complement:
         flipped = [tuple(1 - value for value in windows) for windows in rows["per_window"]]
         rows = rows.assign(value=1 - rows["value"], per_window=flipped)
-        return _bars(
+        return bars(
             rows,
             kinds,
             analysis.layers,
@@ -190,7 +190,7 @@ def importance_bars(
             sign=False,
             cut=False,
         )
-    return _bars(rows, kinds, analysis.layers, y_title=title, unit="importance", sign=False, cut=cut)
+    return bars(rows, kinds, analysis.layers, y_title=title, unit="importance", sign=False, cut=cut)
 
 
 def _sites(analysis: "Analysis", metric: str, level: str | None) -> pd.DataFrame:
@@ -290,7 +290,7 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float
     )
 
 
-def _bars(
+def bars(
     rows: pd.DataFrame,
     kinds: Sequence[str],
     layers: int,
@@ -300,6 +300,11 @@ def _bars(
     sign: bool,
     cut: bool = True,
 ) -> go.Figure:
+    """One value of every block of these kinds: a row of bars a kind, all on one scale.
+
+    ``rows`` has the columns block, kind, index, value and per_window (the values of single windows; empty where they
+    are not known), and may have said (what the pointer is told besides).
+    """
     rows = rows[rows["kind"].isin(list(kinds))]
     low, high = cut_limits(rows["value"].to_numpy()) if cut else (-np.inf, np.inf)
     figure = make_subplots(rows=len(kinds), cols=1, shared_xaxes=True, vertical_spacing=0.24 / len(kinds))
@@ -380,6 +385,8 @@ def _hover(rows: pd.DataFrame, unit: str, *, sign: bool = False) -> list[str]:
         text = f"<b>{one.site}</b><br>{number(float(one.value), sign=sign)} {unit}"
         if len(one.per_window) > 1:
             text += f"<br>windows: {number(min(one.per_window), sign=sign)} to {number(max(one.per_window), sign=sign)}"
+        if said := getattr(one, "said", ""):
+            text += f"<br>{said}"
         found.append(text)
     return found
 

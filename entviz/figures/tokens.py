@@ -166,7 +166,8 @@ def _span(row: "pd.core.frame.Pandas", strongest: float, names: tuple[str, str])
         f"{row.token!r}: {names[1]} loss {number(row.nll)}, {names[0]} {number(row.dense_nll)} "
         f"({number(row.increase, sign=True)}) nats"
     )
-    return f'<span title="{title}" style="{_ground(row.increase, strongest)}">{text}</span>'
+    ground = _ground(row.increase, strongest)
+    return f'<span title="{title}" data-at="{row.window}.{row.position}" style="{ground}">{text}</span>'
 
 
 def _ground(increase: float, strongest: float) -> str:

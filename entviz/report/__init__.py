@@ -10,6 +10,7 @@ escaped, and the file's policy does not allow it to load anything.
 
 from entviz.report.command import About
 from entviz.report.comparing import of_angles, of_comparison, of_contrast
+from entviz.report.damages import of_damages, of_token_damages
 from entviz.report.document import Section, document, file_name
 from entviz.report.generation import of_generation
 from entviz.report.judging import of_interactions, of_trust
@@ -27,11 +28,13 @@ __all__ = [
     "of_angles",
     "of_comparison",
     "of_contrast",
+    "of_damages",
     "of_evaluation",
     "of_generation",
     "of_interactions",
     "of_ranking",
     "of_score",
+    "of_token_damages",
     "of_trust",
     "unknown_kind",
 ]

@@ -11,6 +11,7 @@ torch.
 
 from entviz.studies.analysis import Analyze
 from entviz.studies.angles import MeasureAngles
+from entviz.studies.block_damages import MeasureDamages
 from entviz.studies.comparison import Compare
 from entviz.studies.contrast import ContrastBlocks
 from entviz.studies.evaluation import Evaluate
@@ -23,6 +24,7 @@ from entviz.studies.registry import STUDIES, result_type, stored_studies, study_
 from entviz.studies.samples import Loading, ModelAlone, Prompt, TaskItems, TextSample, TokenIds
 from entviz.studies.study import Basis, Material, Page, StoredStudy, Study
 from entviz.studies.task_score import ScoreTask
+from entviz.studies.token_damages import MeasureTokenDamages
 from entviz.studies.trust import JudgeCriteria
 
 __all__ = [
@@ -39,7 +41,9 @@ __all__ = [
     "Loading",
     "Material",
     "MeasureAngles",
+    "MeasureDamages",
     "MeasurePairs",
+    "MeasureTokenDamages",
     "ModelAlone",
     "Page",
     "Prompt",

@@ -9,6 +9,7 @@ from entviz.registry import Registry
 from entviz.store import Store
 from entviz.studies.analysis import Analyze
 from entviz.studies.angles import MeasureAngles
+from entviz.studies.block_damages import MeasureDamages
 from entviz.studies.comparison import Compare
 from entviz.studies.contrast import ContrastBlocks
 from entviz.studies.evaluation import Evaluate
@@ -19,6 +20,7 @@ from entviz.studies.pruned_analysis import AnalyzePruned
 from entviz.studies.ranking import Rank
 from entviz.studies.study import StoredStudy, Study
 from entviz.studies.task_score import ScoreTask
+from entviz.studies.token_damages import MeasureTokenDamages
 from entviz.studies.trust import JudgeCriteria
 
 STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
@@ -35,7 +37,7 @@ STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
             ContrastBlocks,
             JudgeCriteria,
         ),
-        *(MeasurePairs, MeasureAngles, Export),
+        *(MeasurePairs, MeasureDamages, MeasureTokenDamages, MeasureAngles, Export),
     ),
     attribute="kind",
 )

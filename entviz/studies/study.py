@@ -93,6 +93,7 @@ class Study(ABC, Generic[Result]):
         kind: the name of its kind in the store and in the shell.
         title: the title of its kind, for a reader.
         urgent: whether a user is waiting for the result, so that it goes before other work.
+        background: whether it gives way to all other work.
     """
 
     sample: Sample
@@ -100,6 +101,7 @@ class Study(ABC, Generic[Result]):
     kind: ClassVar[str]
     title: ClassVar[str]
     urgent: ClassVar[bool] = False
+    background: ClassVar[bool] = False
 
     @property
     def model(self) -> str:

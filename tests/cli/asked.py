@@ -6,7 +6,9 @@ from entviz.studies import (
     AnalyzePruned,
     Compare,
     JudgeCriteria,
+    MeasureDamages,
     MeasurePairs,
+    MeasureTokenDamages,
     Rank,
     RankingOptions,
     TextSample,
@@ -153,6 +155,16 @@ SAME = {
         lambda here, at: here.ask(
             JudgeCriteria(request(at), "mlp", ("knn(k=5)", "matrix", "renyi")), "tests"
         ),
+    ),
+    "damages": (
+        "block damages",
+        ("damages", "--text", TEXT, *CUT, "--drop", "mlp.2,attn.1", "--level", "mlp,attn"),
+        lambda here, at: here.ask(MeasureDamages(request(at), PruneSet.parse("attn.1,mlp.2")), "tests"),
+    ),
+    "damages by token": (
+        "token damages",
+        ("damages", "--text", TEXT, *CUT, "--by-token", "--drop", "mlp.2,attn.1"),
+        lambda here, at: here.ask(MeasureTokenDamages(request(at), PruneSet.parse("attn.1,mlp.2")), "tests"),
     ),
     "interactions": (
         "interactions",

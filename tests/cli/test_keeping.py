@@ -102,7 +102,7 @@ def test_a_comparison_on_another_text_is_the_dashboard_s_too(
     "name",
     [
         *("analyze some", "evaluate", "a task", "rank at random", "compare", "trust", "interactions"),
-        "generate",
+        *("generate", "damages", "damages by token"),
     ],
 )
 def test_no_keep_keeps_nothing(entviz, store, name):

@@ -19,6 +19,8 @@ COMMANDS = {
     "rank by trying": ("rank", *MEASURED, "--criterion", "leave-one-out", "--budget", "1"),
     "compare": ("compare", *MEASURED, "--criteria", "cosine,random", "--budgets", "1"),
     "trust": ("trust", *MEASURED),
+    "damages": ("damages", *MEASURED),
+    "damages by token": ("damages", *MEASURED, "--by-token", "--drop", "attn.1"),
     "interactions": ("interactions", *MEASURED),
     "generate": ("generate", "--prompt", "Once upon", "--max-new-tokens", "3"),
     "generate as JSON": ("generate", "--prompt", "Once upon", "--json", "--no-cache"),

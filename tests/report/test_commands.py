@@ -65,6 +65,9 @@ ASKED = {
         *("trust", "--text", TEXT, *CUT, "--level", "attn+mlp"),
         *("--estimators", "renyi,bucket", "--dtype", "bfloat16"),
     ),
+    "damages": ("damages", "--text", TEXT, *CUT, "--drop", "attn.1", "--level", "mlp,layer"),
+    "damages by token": ("damages", "--text", TEXT, *CUT, "--by-token", "--drop", "attn.1,mlp.2"),
+    "damages in bfloat16": ("damages", "--text", TEXT, *CUT, "--dtype", "bfloat16"),
     "interactions": ("interactions", "--text", TEXT, *CUT, "--level", "attn+mlp"),
     "some pairs": (
         *("interactions", "--text", TEXT, *CUT, "--level", "mlp"),

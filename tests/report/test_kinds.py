@@ -10,6 +10,8 @@ import pytest
 
 import entviz
 from entviz import report
+from entviz.comparison.damages.block_damages import block_damages
+from entviz.comparison.damages.token_damages import token_damages
 from entviz.comparison.grid.grid import compare
 from entviz.comparison.grid.texts import split
 from entviz.comparison.interactions.interactions import interactions
@@ -80,6 +82,14 @@ def results(tiny, windows, comparison, damage, pairs):
         "analysis": (analysis, CUT),
         "pruned analysis": (entviz.analyze(tiny, windows, ("bucket", "cosine"), drop=A), CUT),
         "evaluation": (entviz.evaluate(tiny, windows, A), CUT),
+        "block damages": (
+            block_damages(tiny, windows, A),
+            CUT | {"levels": ["attn", "mlp"], "dtype": "float32"},
+        ),
+        "token damages": (
+            token_damages(tiny, windows, A),
+            CUT | {"dtype": "float32"},
+        ),
         "comparison": (dataclasses.replace(comparison, notes=(HOSTILE,)), CUT | asked),
         "ranking": (ranking, CUT | settings | {"protect": [1, 1], "stage": None}),
         "score": (evaluate_task(tiny, task, A), {"limit": None}),
@@ -104,7 +114,8 @@ def test_every_kind_is_here(results):
 
 
 KINDS = [
-    *("analysis", "pruned analysis", "evaluation", "comparison", "ranking", "score"),
+    *("analysis", "pruned analysis", "evaluation", "block damages", "comparison"),
+    *("ranking", "score", "token damages"),
     *("contrast", "angles", "trust", "interactions", "generation"),
 ]
 

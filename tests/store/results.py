@@ -7,6 +7,8 @@ import pandas as pd
 
 from entviz.analysis import Analysis
 from entviz.blocks import Block, PruneSet
+from entviz.comparison.damages.block_damages import BlockDamages
+from entviz.comparison.damages.token_damages import TokenDamages, TokenLosses
 from entviz.comparison.grid.cell import GridCell
 from entviz.comparison.grid.result import Comparison
 from entviz.comparison.interactions.interactions import Interactions
@@ -15,6 +17,7 @@ from entviz.comparison.trust.trust import Trust
 from entviz.criteria.ranking import Ranking
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
+from entviz.evaluation.many import PruneSetCost
 from entviz.evaluation.tasks import TaskResult
 from entviz.store import Run
 
@@ -125,9 +128,31 @@ def some_interactions():
     return Interactions("m", "attn", 3, 64, ("attn.0", "attn.1"), alone, alone / 3, together, together)
 
 
+def block_damages():
+    row = ("attn.0", "attn", 0, 0.5, 0.25, float("inf"), float("nan"))
+    columns = ["block", "kind", "index", "loss", "loss_reach", "kl", "kl_reach"]
+    table = pd.DataFrame([row], columns=columns)
+    return BlockDamages("m", PruneSet.parse("mlp.3"), 3.5, 0.5, table, 2, 4, 64, "bfloat16", ("A note.",))
+
+
+def token_damages():
+    ids, losses = np.arange(6).reshape(2, 3), np.ones((2, 2))
+    costs = np.full((2, 2, 2), np.nan)
+    return TokenDamages(
+        *("m", PruneSet.parse("attn.1,mlp.3"), ("attn.1", "mlp.3")),
+        ids,
+        losses,
+        costs,
+        ("mlp.3",),
+        "bfloat16",
+    )
+
+
 EXAMPLES = {
     "analysis": an_analysis,
     "angles": lambda: Angles(pd.DataFrame({"start": [0, 1], "size": [1, 1], "distance": [0.5, 0.25]})),
+    "block cost": lambda: PruneSetCost(PruneSet.parse("mlp.1"), np.ones((2, 3)), np.ones((2, 3)), np.ones(2)),
+    "block damages": block_damages,
     "cell": a_cell,
     "choice": a_ranking,
     "comparison": a_comparison,
@@ -138,6 +163,8 @@ EXAMPLES = {
     "pruned analysis": lambda: dataclasses.replace(an_analysis(), drop=PruneSet.parse("attn.1,layer.2")),
     "ranking": a_ranking,
     "score": a_score,
+    "token damages": token_damages,
+    "token losses": lambda: TokenLosses(PruneSet.parse("mlp.1"), np.ones((2, 3))),
     "trust": a_trust,
 }
 

@@ -18,4 +18,9 @@ def earlier(tmp_path):
     store.close()
 
 
-LATER = {"pruned analysis"}  # kinds of study that the version which wrote it did not have
+# Kinds of study that the version which wrote it did not have.
+LATER = {
+    "pruned analysis",
+    "block damages",
+    "token damages",
+}

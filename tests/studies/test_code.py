@@ -11,6 +11,8 @@ COMPUTED_BY = {
     "analysis": "estimators.knn",
     "pruned analysis": "decoder.running",
     "evaluation": "evaluation.scoring",
+    "token damages": "comparison.damages.token_damages",
+    "block damages": "comparison.damages.block_damages",
     "comparison": "criteria.prune_set_search",
     "generation": "evaluation.generation",
     "ranking": "criteria.greedy",

@@ -207,7 +207,7 @@ def test_commands_say_how_windows_begin(directory, capsys):
     assert found["notes"] == [
         "The windows are read without <s>, which the model's tokenizer puts before every text."
     ]
-    for command in ("analyze", "rank", "trust", "interactions", "compare"):
+    for command in ("analyze", "rank", "trust", "interactions", "damages", "compare"):
         more = ["--metric", "bucket"] if command == "analyze" else []
         more += ["--criteria", "cosine", "--budgets", "1"] if command == "compare" else []
         more += ["--criterion", "cosine"] if command == "rank" else []

@@ -87,7 +87,7 @@ class Worker:
         name: the name of its threads, for logs and debuggers.
         live: the number of jobs that may have started and not finished. Each has a thread and uses memory, so this
             bounds both. Further sessions wait for a place before they get turns.
-        live_per_session: the number of live jobs that one session may have.
+        live_per_session: the number of live jobs that one session may have, without background work.
         live_background: the number of live jobs that may be background work.
         per_session: the number of unfinished jobs that one session may have.
         queued: the number of unfinished jobs in total.
@@ -145,7 +145,8 @@ class Worker:
             session: the session that waits. A job is cancelled when no session waits any more.
             priority: the job with the highest priority in a session goes first. A priority above 0 is urgent, because
                 a user is waiting for the result: the job also goes before other sessions' jobs, except in every fourth
-                turn. A priority below 0 is background work.
+                turn. A priority below 0 is background work, whose turn ends at its next report if any other job could
+                compute.
             slot: a newer job of the same session and slot supersedes the older one, which is then cancelled
                 unless another session waits for it.
 
@@ -316,7 +317,7 @@ class Worker:
         background_room = min(room, self.live_background - background)
         started: dict[str, int] = {}
         for entry in self._threads:
-            for session in entry.waiters:
+            for session in entry.waiters if entry.priority >= 0 else ():
                 started[session] = started.get(session, 0) + 1
         ready: dict[str, list[_Entry]] = {}
         for entry in self._unfinished.values():
@@ -392,14 +393,22 @@ class Worker:
             under_way = now - entry.begun_at
             entry.job.publish(replace(entry.view, done=done, total=total, partial=latest, seconds=under_way))
             spent = now - self._began
-            if self._holder is not entry or not self._ring.used_up(self._charged, spent) or 0 < total <= done:
+            if self._holder is not entry or 0 < total <= done:
                 return  # (what has reached its last step had better end than keep its memory for another round)
+            if not self._ring.used_up(self._charged, spent) and not self._gives_way(entry):
+                return
             if self._ready():
                 self._release(entry)
                 self._take_turn(entry)
             else:  # time that nobody else wanted is not charged
                 entry.device_seconds += spent
                 self._began = now
+
+    def _gives_way(self, entry: _Entry) -> bool:
+        """Whether this is background work, and something that is not would compute."""
+        return entry.priority < 0 and any(
+            other.wants_turn and other.priority >= 0 for other in self._unfinished.values()
+        )
 
     # The thread of a live job
 

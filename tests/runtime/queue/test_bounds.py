@@ -43,6 +43,17 @@ def test_a_session_cannot_take_all_live_places(clock):
     worker.close()
 
 
+def test_background_work_takes_no_live_place_of_its_session(clock):
+    worker = Worker("small", live=4, live_per_session=1, live_background=2, clock=clock)
+    held = Held()
+    background = worker.submit("background", held, session="a", priority=-1)
+    assert held.started.wait(10)
+    quick = worker.submit("quick", lambda progress: 1, session="a")
+    assert quick.wait(10)
+    assert background.state == "running"
+    worker.close()
+
+
 def test_queues_are_bounded(clock):
     worker = Worker("small", per_session=2, queued=3, clock=clock)
     held = Held()

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from tests.runtime.queue.work import Steps, blocked, finish
 
 
@@ -103,6 +105,37 @@ def test_priority_up_to_0_orders_only_a_sessions_own_jobs(clock, worker):
     go.set()
     finish(*jobs)
     assert record == ["a high", "b", "a high", "b", "a low", "a low"]
+
+
+@pytest.mark.parametrize("session", ["a", "b"], ids=["of its session", "of another"])
+def test_background_work_gives_way_at_its_next_report(clock, worker, session):
+    """Its steps are far shorter than a quantum: what comes after one of them need not wait for the others."""
+    record, reached, go_on = [], threading.Event(), threading.Event()
+
+    def background(progress):
+        for step in range(200):
+            clock.now += 0.01
+            record.append("background")
+            if step == 4:
+                reached.set()
+                assert go_on.wait(10)
+            progress(step + 1, 200)
+
+    low = worker.submit("low", background, session="a", priority=-1)
+    assert reached.wait(10)
+    jobs = [
+        worker.submit(
+            f"{priority}", Steps(clock, record, f"{priority}", 3), session=session, priority=priority
+        )
+        for priority in (1, 0)
+    ]
+    go_on.set()
+    finish(low, *jobs)
+    after = record[5:]
+    assert after[0] == "1", "it gave way at once"
+    done = max(place for place, name in enumerate(after) if name != "background")
+    assert after[:done].count("background") <= 3, "a step at a time, and not a quantum"
+    assert record.count("background") == 200
 
 
 def test_one_computes_at_a_time(worker):
