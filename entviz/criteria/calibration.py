@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from entviz.part_cache import NoPartCache, PartCache
 from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Calibration:
         cache: hidden states and dense predictions to start from, if there are any.
         tried: the costs already measured with this model, by windows and number type. They are not measured again, and
             new costs are added, so that a search for a large budget resumes from a search for a small one.
+        kept: the cache for analyses of pruned models, so that choosing step by step resumes where it was stopped, and
+            a larger budget continues from a smaller one.
     """
 
     loaded: LoadedModel
@@ -37,6 +40,7 @@ class Calibration:
     analysis: Analysis | None = None
     cache: StateCache | None = None
     tried: dict[str, KnownCosts] = field(default_factory=dict)
+    kept: PartCache = field(default_factory=NoPartCache)
 
     def analysis_of(self, metrics: Sequence[str], progress: Progress = silent) -> Analysis:
         """The existing analysis if it has these metrics, otherwise a new analysis of them."""
@@ -56,20 +60,25 @@ class Calibration:
         cache: StateCache,
         progress: Progress = silent,
     ) -> Analysis:
-        """A metric of the pruned model, at one level; what is equal in the analysis ``before`` is taken from there."""
+        """A metric of the pruned model, at one level; everything equal in the analysis ``before`` is taken from it."""
         from entviz.analysis import analyze
         from entviz.criteria.ranking import kinds_of
 
-        return analyze(
-            self.loaded,
-            self.windows,
-            (metric,),
-            kinds_of(level),
-            drop=drop,
-            dense=before,
-            cache=cache,
-            progress=progress,
-        )
+        about = {"metric": metric, "level": level, "drop": str(drop)}
+        known: Analysis | None = self.kept.get("measurement", self.windows.fingerprint, about)
+        if known is None:
+            known = analyze(
+                self.loaded,
+                self.windows,
+                (metric,),
+                kinds_of(level),
+                drop=drop,
+                dense=before,
+                cache=cache,
+                progress=progress,
+            )
+            self.kept.put("measurement", self.windows.fingerprint, about, known)
+        return known
 
     def cost_model(self, by: str, dtype: str | None = None) -> CostModel:
         """Costs of prune sets on the calibration text, nats a token: ``nll``, ``kl``, or ``both`` for their sum."""

@@ -11,6 +11,7 @@ from entviz.criteria.registry import criterion as criterion_of
 from entviz.criteria.registry import level_of
 from entviz.errors import OptionError
 from entviz.models.notes import notes_on
+from entviz.part_cache import NoPartCache
 from entviz.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
+    from entviz.part_cache import PartCache
     from entviz.text.windows import Windows
 
 
@@ -35,6 +37,7 @@ def rank(
     analysis: Analysis | None = None,
     cache: StateCache | None = None,
     tried: dict[str, KnownCosts] | None = None,
+    kept: PartCache | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> Ranking:
@@ -47,7 +50,7 @@ def rank(
         level: layer, attn, mlp, or attn+mlp; by default the level that the criterion was published for.
         budget: a number of blocks, or a text that :meth:`entviz.criteria.budget.Budget.parse` understands.
         protect: how many layers at the start and at the end are never dropped; by default as published.
-        dtype, analysis, cache, tried: as for :class:`entviz.criteria.calibration.Calibration`.
+        dtype, analysis, cache, tried, kept: as for :class:`entviz.criteria.calibration.Calibration`.
         progress: a search reports its best :class:`Ranking` so far as its partial result.
 
     Raises:
@@ -60,7 +63,8 @@ def rank(
 
     chosen = criterion_of(criterion, **options) if isinstance(criterion, str) else criterion
     level = level_of(chosen, level)
-    calibration = Calibration(loaded, windows, dtype, analysis, cache, tried if tried is not None else {})
+    tried = tried if tried is not None else {}
+    calibration = Calibration(loaded, windows, dtype, analysis, cache, tried, kept or NoPartCache())
     protect = chosen.protection if protect is None else protect
     candidates = Candidates.of(calibration, level, protect, Budget.parse(budget))
     found = chosen.rank(calibration, candidates, progress)

@@ -80,6 +80,7 @@ class Compare(TextStudy["Comparison"]):
     title = "Comparison"
     result = "entviz.comparison.grid.result:Comparison"
     parts: ClassVar[Mapping[str, str]] = {
+        "measurement": "entviz.analysis:Analysis",
         "choice": "entviz.criteria.ranking:Ranking",
         "cell": "entviz.comparison.grid.cell:GridCell",
     }

@@ -100,6 +100,7 @@ class Rank(TextStudy["Ranking"]):
     title = "Ranking"
     result = "entviz.criteria.ranking:Ranking"
     numbers: ClassVar[Mapping[str, str]] = {"first": "first"}
+    parts: ClassVar[Mapping[str, str]] = {"measurement": "entviz.analysis:Analysis"}
     page = Page("prune")
 
     def __post_init__(self) -> None:
@@ -161,6 +162,7 @@ class Rank(TextStudy["Ranking"]):
             self.by.criterion,
             **self.by.settings,
             analysis=known,
+            kept=material.results.parts_of(self),
             cache=material.states,
             progress=progress,
         )

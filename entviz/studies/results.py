@@ -14,8 +14,8 @@ from entviz.store import Run, Store, result_key
 from entviz.studies.code import code_of
 
 if TYPE_CHECKING:
-    from entviz.comparison.grid.part_cache import PartCache
     from entviz.models import LoadedModel
+    from entviz.part_cache import PartCache
     from entviz.studies.study import StoredStudy
 
 TEXT_BYTES = 2_000_000  # of a text that is kept with its result: as much as a page takes
@@ -37,7 +37,7 @@ class StudyResults:
 
     def parts_of(self, study: StoredStudy[Any]) -> PartCache:
         """The cache of a study's finished parts, from which a stopped study resumes."""
-        from entviz.comparison.grid.part_cache import NoPartCache
+        from entviz.part_cache import NoPartCache
 
         return NoPartCache() if self._store is None else StoredParts(self._store, self._loaded, study)
 
@@ -93,7 +93,7 @@ class StoredParts:
         return self._store.get(self._key(kind, tokens, options))
 
     def put(self, kind: str, tokens: str, options: Mapping[str, Any], part: Any) -> None:
-        run = Run(kind, self._name, self._fingerprint, "part of a comparison", dict(options))
+        run = Run(kind, self._name, self._fingerprint, "part of a result", dict(options))
         self._store.put(self._key(kind, tokens, options), run, part)
 
     def _key(self, kind: str, tokens: str, options: Mapping[str, Any]) -> str:

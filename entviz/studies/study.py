@@ -22,9 +22,9 @@ from entviz.studies.samples import Sample, TextSample
 from entviz.studies.summaries import number_rows
 
 if TYPE_CHECKING:
-    from entviz.comparison.grid.part_cache import PartCache
     from entviz.decoder.states import StateCache
     from entviz.models import LoadedModel
+    from entviz.part_cache import PartCache
     from entviz.report import About
     from entviz.store import Run
 

@@ -201,6 +201,58 @@ def test_it_can_be_stopped_after_each_drop_and_says_how_far_it_is():
             rank(tiny(), WINDOWS, "cosine", budget=4, iterative=True, progress=stop)
 
 
+class Kept:
+    """Keeps analyses by their prune sets."""
+
+    def __init__(self):
+        self.parts = {}
+
+    def get(self, kind, tokens, options):
+        return self.parts.get((kind, tokens, *sorted(options.items())))
+
+    def put(self, kind, tokens, options, part):
+        self.parts[kind, tokens, *sorted(options.items())] = part
+
+
+def test_one_that_was_stopped_resumes_and_a_larger_budget_goes_on(monkeypatch):
+    import entviz.analysis
+
+    asked, kept, ran = (
+        {"level": "mlp", "estimator": "bucket", "protect": (0, 0), "iterative": True},
+        Kept(),
+        [],
+    )
+    real = entviz.analysis.analyze
+
+    def watched(*given, drop=None, **more):
+        if drop is not None:
+            ran.append(str(drop))
+            if len(ran) > stop_after:
+                raise Cancelled("stop")
+        return real(*given, drop=drop, **more)
+
+    monkeypatch.setattr(entviz.analysis, "analyze", watched)
+    stop_after = 2
+    with pytest.raises(Cancelled):
+        rank(tiny(), WINDOWS, "entrodrop", budget=4, kept=kept, **asked)
+    assert len(kept.parts) == 2
+    ran.clear()
+    stop_after = 99
+    four = rank(tiny(), WINDOWS, "entrodrop", budget=4, kept=kept, **asked)
+    assert len(ran) == 1
+    ran.clear()
+    five = rank(tiny(), WINDOWS, "entrodrop", budget=5, kept=kept, **asked)
+    assert [len(PruneSet.parse(drop)) for drop in ran] == [4]
+    assert five.order[:4] == four.order[:4]
+    alone = rank(tiny(), WINDOWS, "entrodrop", budget=5, **asked)
+    assert five.to_json() == alone.to_json()
+    other = rank(tiny(), WINDOWS, "entrodrop", budget=2, kept=kept, **(asked | {"estimator": "renyi"}))
+    assert (
+        other.to_json()
+        == rank(tiny(), WINDOWS, "entrodrop", budget=2, **(asked | {"estimator": "renyi"})).to_json()
+    )
+
+
 def test_one_analysis_is_not_enough():
     from entviz.analysis import analyze
 

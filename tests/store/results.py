@@ -159,6 +159,7 @@ EXAMPLES = {
     "contrast": a_contrast,
     "evaluation": an_evaluation,
     "generation": a_generation,
+    "measurement": lambda: dataclasses.replace(an_analysis(), drop=PruneSet.parse("mlp.3")),
     "interactions": some_interactions,
     "pruned analysis": lambda: dataclasses.replace(an_analysis(), drop=PruneSet.parse("attn.1,layer.2")),
     "ranking": a_ranking,

@@ -20,7 +20,6 @@ import pandas as pd
 import torch
 
 from entviz.blocks import Block, PruneSet, all_blocks
-from entviz.comparison.grid.part_cache import NoPartCache, PartCache
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.decoder.running import run_pruned
 from entviz.decoder.states import StateCache
@@ -30,6 +29,7 @@ from entviz.evaluation.precision import resolved
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
+from entviz.part_cache import NoPartCache, PartCache
 from entviz.progress import Progress, silent
 from entviz.records import records
 from entviz.statistics import cosine_basis, interval

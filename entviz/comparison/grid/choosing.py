@@ -14,7 +14,6 @@ from typing import Any
 from entviz.analysis import Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.grid.contenders import Contender
-from entviz.comparison.grid.part_cache import PartCache
 from entviz.criteria import rank
 from entviz.criteria.budget import Budget
 from entviz.criteria.cost_model import KnownCosts
@@ -23,6 +22,7 @@ from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, ModelError, OptionError
 from entviz.estimators import default_metrics
 from entviz.models.loaded import LoadedModel
+from entviz.part_cache import PartCache
 from entviz.progress import Progress
 from entviz.text.windows import Windows
 
@@ -160,6 +160,7 @@ class Chooser:
             analysis=analysis,
             cache=self.cache,
             tried=self._tried,
+            kept=self.kept,
             progress=progress,
         )
         if entry.criterion.tries():

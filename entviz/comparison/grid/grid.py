@@ -30,7 +30,6 @@ from entviz.comparison.grid.choosing import Chooser, Chosen, by_unit
 from entviz.comparison.grid.contenders import Contender, contenders
 from entviz.comparison.grid.estimate import Estimate
 from entviz.comparison.grid.measuring import Measurer
-from entviz.comparison.grid.part_cache import NoPartCache, PartCache
 from entviz.comparison.grid.plan import GridPlan, plan_of
 from entviz.comparison.grid.result import Comparison, empty_rows, row_of
 from entviz.comparison.grid.texts import overlap
@@ -43,6 +42,7 @@ from entviz.evaluation.pace import Pace, pace
 from entviz.evaluation.precision import resolved
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import notes_on
+from entviz.part_cache import NoPartCache, PartCache
 from entviz.progress import STEPS, Progress, part, silent
 from entviz.tasks import Task
 from entviz.text.windows import Windows

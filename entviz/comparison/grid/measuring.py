@@ -14,7 +14,6 @@ import numpy as np
 
 from entviz.blocks import PruneSet
 from entviz.comparison.grid.cell import GridCell
-from entviz.comparison.grid.part_cache import PartCache
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError
 from entviz.evaluation.many import PruneSetCost, evaluate_many
@@ -22,6 +21,7 @@ from entviz.evaluation.speed import reading_seconds
 from entviz.evaluation.tasks import evaluate_task
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
+from entviz.part_cache import PartCache
 from entviz.progress import Progress, part
 from entviz.tasks import Task
 from entviz.text.windows import Windows

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from entviz.criteria import CRITERIA, Criterion, EntroDrop
+from entviz.criteria import CRITERIA, ByAnalysis, Criterion, EntroDrop
 from entviz.estimators import entropies
 from entviz.runtime import runtime
 from entviz.studies import Rank, RankingOptions
@@ -77,7 +77,8 @@ class RankingChoices:
         """The score's name with its unit, for the colour bar."""
         name, unit = CRITERIA[self.criterion].score_title, self.unit
         estimator = f", {metric_title(self.estimator)}" if has_estimator(self.criterion) else ""
-        return f"{name}{estimator} ({unit})" if unit else f"{name}{estimator}"
+        again = ", when dropped" if isinstance(self.rule, ByAnalysis) and self.rule.iterative else ""
+        return f"{name}{estimator}{again} ({unit})" if unit else f"{name}{estimator}{again}"
 
 
 def draw_pickers() -> RankingChoices:
@@ -134,9 +135,16 @@ def show_ranking(chosen: selection.Selection, choice: RankingChoices) -> "job_vi
             job_view.session(),
         ),
         place="prune.ranking",
-        label="Trying blocks" if choice.rule.tries() else "Ranking blocks",
+        label=_label(choice.rule),
         about=(chosen, choice),
     )
+
+
+def _label(rule: Criterion) -> str:
+    """What is done to rank, for the bar of the job."""
+    if not rule.tries():
+        return "Ranking blocks"
+    return "Measuring after each drop" if isinstance(rule, ByAnalysis) else "Trying blocks"
 
 
 def other_rankings(chosen: selection.Selection, choice: RankingChoices) -> "list[Ranking]":

@@ -1,4 +1,4 @@
-"""The store of a comparison's finished parts, from which a stopped or killed comparison resumes."""
+"""The cache of finished parts of a computation, so that one that was stopped or killed resumes from there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 
 class PartCache(Protocol):
-    """Finished parts, by everything they depend on: a ``choice`` is a ranking, a ``cell`` the cost of a prune set."""
+    """Finished parts, by everything they depend on.
+
+    A ``choice`` is a ranking, a ``cell`` the cost of a prune set, a ``measurement`` the analysis of a pruned model.
+    """
 
     def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
         """The part, or None."""
@@ -17,7 +20,7 @@ class PartCache(Protocol):
 
 
 class NoPartCache:
-    """Stores nothing; the default for comparisons that will not be resumed."""
+    """Stores nothing; the default for what will not be resumed."""
 
     def get(self, kind: str, tokens: str, options: Mapping[str, Any]) -> Any:
         return None
