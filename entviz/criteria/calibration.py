@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entviz.part_cache import NoPartCache, PartCache
 from entviz.progress import Progress, silent
@@ -64,7 +64,8 @@ class Calibration:
         from entviz.analysis import analyze
         from entviz.criteria.ranking import kinds_of
 
-        about = {"metric": metric, "level": level, "drop": str(drop)}
+        about: dict[str, Any] = {"metric": metric, "level": level, "drop": str(drop)}
+        about |= {"without_massive": True} if before.without_massive else {}
         known: Analysis | None = self.kept.get("measurement", self.windows.fingerprint, about)
         if known is None:
             known = analyze(
@@ -73,6 +74,7 @@ class Calibration:
                 (metric,),
                 kinds_of(level),
                 drop=drop,
+                without_massive=before.without_massive,
                 dense=before,
                 cache=cache,
                 progress=progress,
