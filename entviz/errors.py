@@ -5,8 +5,8 @@ The command line prints the message and exits with status 2; a page shows it and
 
 import re
 
-_LONGEST_WORD = 300  # characters; a path may be long, a name of thousands of digits is not to be read
-_SHOWN = 100  # of a longer word
+_LONGEST_WORD = 300  # characters; paths may be long, but nobody reads a name of thousands of digits
+_SHOWN = 100  # characters shown of a longer word
 
 
 class EntvizError(Exception):

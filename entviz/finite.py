@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 # The number types with a wider range than each number type, the most accurate first.
 _WIDER = {"float16": ("float32", "bfloat16"), "bfloat16": ("float32",)}
-_POSITIONS = 64  # whose logits are made at a time
-_MOST_NAMES = 4  # of dropped blocks in a sentence
+_POSITIONS = 64  # positions whose logits are computed together
+_MOST_NAMES = 4  # dropped blocks that a sentence names
 
 
 class Loaded(Protocol):
@@ -121,7 +121,7 @@ class _Bad:
 
     name: str
     count: int
-    infinite: bool  # all of those values are infinite, none is NaN
+    infinite: bool  # all of these values are infinite and none is NaN
 
 
 def _not_finite(model: Any) -> Iterator[_Bad]:
@@ -179,7 +179,7 @@ def _cause(loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None
     dtype = _name(loaded)
     bad = list(_not_finite(loaded.model))
     if bad and loaded.original is not None and _name(loaded.original) in _WIDER:
-        return _cause(loaded.original, drop, begins)  # what the copy holds was infinite before
+        return _cause(loaded.original, drop, begins)  # the values in the copy were already infinite
     # A number type with a narrow range makes infinities of numbers, and never a NaN.
     if bad and (dtype == "float32" or not all(one.infinite for one in bad)):
         return _of_weights(loaded, bad)
@@ -205,19 +205,21 @@ def _cause(loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None
     if works:
         return ModelError(f"{said}Use {' or '.join(works)}, in which they are finite.")
     if untried:
-        return ModelError(f"{said}Try {' or '.join(untried)}, for which there is not enough memory now.")
+        return ModelError(
+            f"{said}Try {' or '.join(untried)} when more memory is free; now there is not enough."
+        )
     if drop:
         return ModelError(f"{said}Choose another prune set.")
     return ModelError(
-        f"{said}No other number type holds more, and all its weights are finite, so these or its config.json are not "
-        "those of a working model. Download or save it again."
+        f"{said}No number type with a larger range is left, and all its weights are finite, so its weights or its "
+        "config.json are damaged. Download or save the model again."
     )
 
 
 def _of_weights(loaded: Loaded, bad: Sequence[_Bad]) -> ModelError:
     return ModelError(
-        f"{loaded.name} has weights that are not finite: {_values(bad)} NaN or infinite, so what it computes is not a "
-        "number. Download or save the model again, or take an earlier checkpoint of its training."
+        f"{loaded.name} has weights that are not finite: {_values(bad)} NaN or infinite, so its results are not "
+        "numbers. Download or save the model again, or take an earlier checkpoint of its training."
     )
 
 

@@ -42,7 +42,7 @@ def start(*, tracebacks: bool) -> None:
     try:
         log_file().parent.mkdir(parents=True, exist_ok=True)
         file = _Quiet(log_file(), maxBytes=_MOST_BYTES, backupCount=1, encoding="utf-8", delay=True)
-    except OSError:  # a cache directory that cannot be made: the terminal is all there is
+    except OSError:  # the cache directory cannot be created, so only the terminal is left
         return
     file.setLevel(logging.ERROR)
     file.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))

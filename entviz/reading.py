@@ -18,8 +18,8 @@ from typing import Any
 
 from entviz.progress import Progress, silent
 
-CHUNK = 1 << 24  # bytes of a large file that are read between two looks at whether to go on
-_MOST_DIGITS = 20  # of a whole number: more than 64 bits hold
+CHUNK = 1 << 24  # bytes of a large file that are read between two checks for cancelling
+_MOST_DIGITS = 20  # digits of a whole number: more than 64 bits hold
 
 
 def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> bytes:
@@ -47,7 +47,7 @@ def read_bytes(path: str | Path, most_bytes: int, *, streams: bool = False) -> b
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         size = max(status.st_size, len(data))
-        raise ValueError(f"it has {size / 1e6:,.1f} MB, and at most {most_bytes / 1e6:,.1f} MB are read")
+        raise ValueError(f"it has {size / 1e6:,.1f} MB, but at most {most_bytes / 1e6:,.1f} MB are read")
     return data
 
 

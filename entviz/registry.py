@@ -89,6 +89,6 @@ class Registry(Mapping[str, T]):
         name: str = getattr(item, self._attribute)
         if name in self._items:
             raise ValueError(f"{name} is registered already")
-        # Another dictionary, since a thread may be going through the one there is.
+        # A new dictionary, because a thread may be iterating over the current one.
         self._items = {**self._items, name: item}
         return name

@@ -1,4 +1,4 @@
-"""Copies of models with blocks really gone, made by hand for each architecture and knowing nothing of entviz's anatomy.
+"""Copies of models with blocks really removed, written by hand for each architecture, independent of entviz's anatomy.
 
     copy = without(model, PruneSet.parse("layer.0,attn.2"))
     copy(token_ids).logits

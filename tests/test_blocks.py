@@ -1,4 +1,4 @@
-"""Blocks, prune sets and sites: the words, written, read and combined."""
+"""Blocks, prune sets and sites: how they are written, read and combined."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Where what can be made again is kept."""
+"""Where files that can be made again are kept."""
 
 from entviz.cache_directory import cache_directory
 

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: found wherever they are made, and their cause named."""
+"""Numbers that are not finite are found wherever they arise, and their cause is named."""
 
 import math
 from functools import partial

@@ -1,4 +1,4 @@
-"""The floor plan of ARCHITECTURE.md: imports go down, and never in a circle."""
+"""The floor plan of ARCHITECTURE.md: imports go down and never form a circle."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Memory does not grow with the text: a long one is measured and evaluated in what a short one takes."""
+"""Memory does not grow with the text: measuring and evaluating a long text takes no more than a short one."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is declared is what is imported, and the wheel holds what running needs and nothing else."""
+"""The declared packages are the imported ones, and the wheel holds exactly what running needs."""
 
 import ast
 import importlib.util

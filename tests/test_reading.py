@@ -1,4 +1,4 @@
-"""Bytes and JSON from outside are bounded."""
+"""Bytes and JSON from outside are limited in size."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What the documents tell people to type works as it stands there."""
+"""Everything that the documents tell people to type works exactly as written."""
 
 import re
 import shlex

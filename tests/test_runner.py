@@ -1,4 +1,4 @@
-"""A run of tests ends by itself, and fails, when one of its processes dies or waits for ever."""
+"""A run of tests ends by itself and fails if one of its processes dies or hangs."""
 
 import subprocess
 import sys

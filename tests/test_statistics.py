@@ -1,4 +1,4 @@
-"""Intervals against a calculation by hand, against white noise, and against simulated losses whose mean is known."""
+"""Intervals against a calculation by hand, white noise, and simulated losses with a known mean."""
 
 import math
 

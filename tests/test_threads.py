@@ -1,4 +1,4 @@
-"""How torch's threads wait is said before torch starts them, by every way in."""
+"""How torch's threads wait is set before torch starts them, at every entry point."""
 
 import os
 import subprocess

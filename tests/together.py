@@ -1,4 +1,4 @@
-"""Several threads that ask at the same moment."""
+"""Several threads that make a request at the same moment."""
 
 import threading
 

@@ -4,19 +4,20 @@
     kept = Kept(tokens, len(windows), windows.input_length)
     for windows_of_part, states_of_part in kept.parts(states, first=0): ...
 
-The rule. At a site, a token is massive if the norm of its hidden state is above 10 times the median norm of its
-window's tokens there. A token that is massive at any site of the dense model is left out at all sites, and in the
-pruned model too: the steps of a curve, and the difference of two curves, then say what blocks do to the same tokens.
-Left out only where it is massive, a token would come and go between two sites, and the curve would step there though
-no block did anything to the others. The token still goes through the model, and the others attend to it.
+The rule: at a site, a token is massive if the norm of its hidden state is more than 10 times the median norm of the
+tokens in its window. A token that is massive at any site of the dense model is left out at all sites, and in the pruned
+model too, so that each step of a curve and each difference between two curves compares the same tokens. If a token were
+left out only at the sites where it is massive, the curve would step at these sites although no block changed the other
+tokens. The token still goes through the model, and other tokens attend to it.
 
-Which tokens these are is known once a text has gone through all layers, so measuring without them takes a pass before,
-in which only norms are taken (none where an analysis has counted them). To keep the states of all sites
-until then instead would save that pass, and take (2 L + 1) times the memory.
+These tokens are known only after a text has gone through all layers. Measuring without them therefore needs an earlier
+pass that computes only norms, unless an analysis has already found them. Keeping the states of all sites would avoid
+that pass, but take (2 L + 1) times the memory.
 
 Source: Sun et al. 2024, "Massive Activations in Large Language Models" (arXiv 2402.17762). They call an activation
-massive that is above 100 and about 1000 times the median of a hidden state's magnitudes; these few dimensions make
-nearly all of such a state's norm, which needs no bound on a magnitude and so no scale of the model.
+massive if its magnitude is above 100 and about 1000 times the median magnitude in its hidden state. A few such
+dimensions make up nearly all of the norm of the state. The rule here compares norms, so it needs no absolute bound,
+which would depend on the scale of the model.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ _COLUMNS: Final = ("window", "position", "token_id", "text", "ratio", "first", "
 
 
 def norm_ratios(states: Tensor) -> Tensor:
-    """How many times the median norm of its window each token's norm is.
+    """The norm of each token divided by the median norm in its window.
 
     Args:
         states: hidden states at a site, shape (windows, tokens, width), any floating-point type.
 
     Returns:
-        float64 (windows, tokens), without unit. The median of an even number of norms is the lower of the middle two;
-        where it is 0 so is every ratio, and no token is massive. Not finite where a state is not.
+        float64 (windows, tokens), without unit. The median of an even number of norms is the lower of the middle two.
+        If the median is 0, all ratios of the window are 0, so that no token is massive. A ratio is not finite if its
+        state is not.
     """
     norms = torch.linalg.vector_norm(states, dim=2, dtype=torch.float32)
-    if not all_finite(norms):  # float32 cannot hold the squares of the largest numbers that it holds
+    if not all_finite(norms):  # the squares of large float32 numbers overflow in float32
         norms = torch.linalg.vector_norm(states, dim=2, dtype=torch.float64)
     norms = norms.double()
     medians = norms.median(dim=1, keepdim=True).values
@@ -63,7 +65,7 @@ def norm_ratios(states: Tensor) -> Tensor:
 
 
 class MassiveCount:
-    """Counts massive tokens as hidden states pass. Memory is that of one batch's token ids, and a row a token found."""
+    """Finds massive tokens, batch by batch. It keeps the findings of one batch, and a row for each token found."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
@@ -71,7 +73,7 @@ class MassiveCount:
         self._found: dict[tuple[int, int], tuple[float, str, str]] = {}
 
     def site(self, token_ids: Tensor, site: str, states: Tensor) -> None:
-        """Look at one site of a batch; sites come in order of depth. Raises ``ModelError`` for states not finite."""
+        """Examine one site of a batch; sites come in order of depth. Raises ``ModelError`` if states are not finite."""
         ratios = norm_ratios(states)
         if not all_finite(ratios):
             raise cause(self._loaded, token_ids, PruneSet())
@@ -81,7 +83,7 @@ class MassiveCount:
             self._found[window, position] = (max(ratio, before), first, site)
 
     def end_batch(self, token_ids: Tensor, done: int) -> None:
-        """A batch has passed all sites; ``done`` windows came before it."""
+        """Note that a batch has passed all sites; ``done`` windows came before it."""
         tokenizer = self._loaded.optional_tokenizer
         for (window, position), found in sorted(self._found.items()):
             token_id = int(token_ids[window, position])
@@ -96,13 +98,13 @@ class MassiveCount:
 
 
 def massive_tokens(loaded: LoadedModel, windows: Windows, *, progress: Progress = silent) -> pd.DataFrame:
-    """The massive tokens of the dense model, found in one pass that takes norms alone.
+    """The massive tokens of the dense model, found in one pass that computes only norms.
 
     Returns:
-        A row for each, as :attr:`entviz.analysis.Analysis.massive` has it.
+        A row for each token; see :attr:`entviz.analysis.Analysis.massive`.
 
     Raises:
-        ModelError: where hidden states are not finite, saying why.
+        ModelError: if hidden states are not finite; the message says why.
     """
     anatomy, count = loaded.anatomy, MassiveCount(loaded)
     total = len(windows) * anatomy.layers
@@ -124,8 +126,8 @@ class Kept:
     """The tokens of each window that are measured.
 
     Args:
-        massive: the tokens left out, as :attr:`entviz.analysis.Analysis.massive` has them.
-        windows, tokens: how many windows of how many tokens there are.
+        massive: a row for each token left out; see :attr:`entviz.analysis.Analysis.massive`.
+        windows, tokens: the number of windows, and of tokens in each.
     """
 
     def __init__(self, massive: pd.DataFrame, windows: int, tokens: int) -> None:
@@ -135,7 +137,7 @@ class Kept:
             self._gone.setdefault(int(window), set()).add(int(position))
 
     def check(self, metrics: Iterable[Metric]) -> None:
-        """Raise ``OptionError`` where a window keeps fewer tokens than a metric needs."""
+        """Raise ``OptionError`` if a window keeps fewer tokens than a metric needs."""
         if not self._gone:
             return
         window = max(self._gone, key=lambda each: len(self._gone[each]))
@@ -143,19 +145,19 @@ class Kept:
         for metric in metrics:
             if kept < metric.minimum_tokens:
                 raise OptionError(
-                    f"The {metric.spec} estimator needs at least {metric.minimum_tokens} tokens in a window, and "
+                    f"The {metric.spec} estimator needs at least {metric.minimum_tokens} tokens in a window, but "
                     f"window {window + 1} of {self._windows} has {kept} without its massive tokens: {metric.remedy}, "
                     "or measure with all tokens."
                 )
 
     def parts(self, states: Tensor, first: int) -> Iterator[tuple[list[int], Tensor]]:
-        """The hidden states of what is kept, of windows that keep equally many tokens together.
+        """The hidden states of the kept tokens; windows that keep the same number of tokens are in the same part.
 
         Args:
             states: shape (windows, tokens, width), of windows from number ``first`` on.
 
         Yields:
-            The places of some of these windows, and their states (windows of the part, kept tokens, width).
+            The indices of the part's windows in ``states``, and their states (windows of the part, kept tokens, width).
         """
         by_count: dict[int, list[int]] = {}
         for place in range(len(states)):
@@ -173,11 +175,11 @@ class Kept:
 
 
 def parts_of(states: Tensor, kept: Kept | None, first: int) -> list[tuple[list[int], Tensor]]:
-    """The states to measure, with the places of their windows, as :meth:`Kept.parts` has them; None keeps all."""
+    """The states to measure, in the form of :meth:`Kept.parts`; if ``kept`` is None, one part with all tokens."""
     return [(list(range(len(states))), states)] if kept is None else list(kept.parts(states, first))
 
 
 def joined(parts: Sequence[tuple[list[int], list[float]]]) -> list[float]:
-    """The values of windows in order, from those of parts with the places of their windows."""
+    """The values of all windows in order; ``parts`` holds the indices of windows and their values."""
     by_place = {place: value for places, values in parts for place, value in zip(places, values, strict=True)}
     return [by_place[place] for place in sorted(by_place)]

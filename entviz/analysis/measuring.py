@@ -26,7 +26,7 @@ from entviz.progress import Progress, part, silent
 from entviz.text.windows import Windows
 from entviz.words.massive import left_out
 
-_SHARE = 0.4  # of the time, for the pass that finds massive tokens
+_SHARE = 0.4  # share of the time that the pass for massive tokens takes
 
 
 def analyze(
@@ -92,7 +92,7 @@ def analyze(
     values = _Values(loaded, drop, chosen.values(), kept)
     if first and dense is not None:
         values.take_from(dense, first, inside=inside)
-    # Of all sites of the dense model: which tokens are massive depends on nothing else.
+    # All sites of the dense model are examined, so that the options do not change which tokens are massive.
     count = MassiveCount(loaded) if inside and not drop and massive is None else None
     size = windows_per_batch(loaded.anatomy, windows.input_length)
     total = len(windows) * (layers - first)
@@ -178,7 +178,7 @@ def _pass(
         values.site(token_ids, "embed", hidden)
     last = (
         f"layer.{first - 1}" if first else "embed"
-    )  # the site that was visited last, here or in the dense model
+    )  # the last site visited, in this model or in the dense one
     for i in range(first, anatomy.layers):
         step, call = anatomy.split_layers[i], calls[i]
         attention, mlp = i not in drop.attention, i not in drop.mlp

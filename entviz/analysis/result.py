@@ -29,11 +29,12 @@ class Analysis:
         seconds: how long the measurement took.
         notes: sentences about how the text was read. A beginning token is measured like any other token.
         drop: the blocks that were dropped.
-        massive: the tokens with massive activations in the dense model, a row for each; see
-            :mod:`entviz.analysis.massive`. Columns: window and position (both from 0; what begins a window counts),
-            token_id, text (empty without a tokenizer), ratio (its norm over the median of its window's, the largest of
-            all sites), first and last (the sites between which it is massive). None where they were not counted: in
-            a pruned model with all its tokens, without the sites between attention and MLP, and in earlier versions.
+        massive: a row for each token with massive activations in the dense model; see :mod:`entviz.analysis.massive`.
+            Columns: window and position (both from 0; a beginning token is position 0), token_id, text (empty without
+            a tokenizer), ratio (the token's norm divided by the median norm in its window, the largest of all sites),
+            first and last (the first and the last site at which it is massive). None if these tokens were not found:
+            for a pruned model measured with all tokens, without the sites between attention and MLP, and in results of
+            earlier versions.
         without_massive: whether these tokens were left out.
     """
 
@@ -72,7 +73,7 @@ class Analysis:
     def to_json(self) -> dict[str, Any]:
         """Plain data: model, windows, window_length, drop, notes, and sites and blocks with per-window values.
 
-        Also without_massive where that is so, and the massive tokens where there are such.
+        It also has without_massive if that is true, and the massive tokens if there are any.
         """
         massive = [] if self.massive is None else self.massive.to_dict("records")
         return {

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("entviz: stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+    except BrokenPipeError:  # the program that reads the output, such as `head`, has closed it
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001 - the outer net: a sentence here, the traceback in the log

@@ -70,13 +70,15 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command: print the result and keep it."""
     if options.limit is not None and options.task is None:
-        raise OptionError("--limit is for the items of a --task: name one, or leave it out.")
+        raise OptionError("--limit is for the items of a --task: name a task, or leave the option out.")
     if options.search_windows is not None and not timed(words(options.criteria)):
         raise OptionError(
-            "--search-windows are for the criterion search: add it to --criteria, or leave them out."
+            "--search-windows is for the criterion search: add search to --criteria, or leave the option out."
         )
     if options.search_windows is not None and options.calibration_text_file is None:
-        raise OptionError("--search-windows are taken from a --calibration-text-file: name one.")
+        raise OptionError(
+            "--search-windows needs a --calibration-text-file to take the windows from: name one."
+        )
     study, notes = _study(options)
     with runner_for(options) as runner:
         begun = runner.begin(study)

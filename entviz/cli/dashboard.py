@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
             dashboard.
     """
     command, environment = invocation(options, os.environ)
-    if sys.platform == "win32":  # where replacing a process returns to the shell at once
+    if sys.platform == "win32":  # on Windows, replacing a process returns to the shell at once
         raise SystemExit(subprocess.call(command, env=environment))
     os.execve(command[0], command, environment)  # noqa: S606  no shell: this Python, with a list of arguments
 
@@ -109,7 +109,7 @@ def check_free(host: str, port: int) -> None:
         OptionError: if it cannot; the message says why and what to do.
     """
     if not 1 <= port <= 65535:
-        raise OptionError(f"--port is from 1 to 65535, not {port}.")
+        raise OptionError(f"--port must be from 1 to 65535, not {port}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
@@ -118,15 +118,17 @@ def check_free(host: str, port: int) -> None:
         ) from error
     try:
         with socket.socket(family, kind, protocol) as probe:
-            if os.name == "posix":  # or a port would count as taken for a minute after a server ended
+            if os.name == "posix":  # otherwise a port would count as used for a minute after a server ended
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except PermissionError as error:
-        raise OptionError(f"You may not listen on port {port}. Choose one above 1023 with --port.") from error
+        raise OptionError(
+            f"You are not allowed to listen on port {port}. Choose a port above 1023 with --port."
+        ) from error
     except OSError as error:
         raise OptionError(
             f"Nothing can listen on port {port} of {host} ({error.strerror or error}): another program or "
-            f"dashboard has it, or {host} is another computer. Choose another port: --port {min(port + 1, 65535)}."
+            f"dashboard uses it, or {host} is another computer. Choose another port: --port {min(port + 1, 65535)}."
         ) from error
 
 
@@ -136,7 +138,7 @@ def _number(port: str | None) -> int:
     try:
         return int(port)
     except ValueError:
-        raise OptionError(f"STREAMLIT_SERVER_PORT is a number, not {port!r}.") from None
+        raise OptionError(f"STREAMLIT_SERVER_PORT must be a number, not {port!r}.") from None
 
 
 def _names(given: Sequence[str], setting: str) -> bool:

@@ -100,9 +100,11 @@ def _score_task(options: argparse.Namespace) -> None:
     from entviz.tasks import BUILT_IN, read_task, task_titles
 
     if options.windows is not None or options.window_length is not None:
-        raise OptionError("--windows and --window-length cut a text; a --task has items. Use --limit.")
+        raise OptionError(
+            "--windows and --window-length are for a text; for the items of a --task, use --limit."
+        )
     drop, task = read_drop(options), read_task(options.task)
-    # As on the dashboard: a task of the hub by its name, any other as it was read.
+    # As on the dashboard: a task of the hub is kept by its name, any other task with its items.
     of_the_hub = options.task in task_titles() and options.task not in BUILT_IN
     named = options.task if of_the_hub else task
     items = TaskItems(options.model, named, options.limit, options.begin, loading_of(options))

@@ -80,9 +80,9 @@ def _sample(options: argparse.Namespace) -> tuple[TextSample | ModelAlone, tuple
     if has_text(options):
         return read_sample(options)
     if options.windows is not None or options.window_length is not None:
-        raise OptionError("--windows and --window-length cut a text: give one, or leave them out.")
+        raise OptionError("--windows and --window-length are for a text: give a text, or leave them out.")
     if not options.begin:
-        raise OptionError("--no-bos is for the text to measure on: give one, or leave it out.")
+        raise OptionError("--no-bos is for the text to measure on: give a text, or leave the option out.")
     return ModelAlone(options.model, loading_of(options)), ()
 
 

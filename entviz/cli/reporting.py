@@ -28,7 +28,7 @@ def report_file(path: str) -> str:
     """The path of a report, checked before any slow work."""
     try:
         is_directory, has_place = Path(path).is_dir(), Path(path).absolute().parent.is_dir()
-    except (OSError, ValueError):  # a name that no file could have
+    except (OSError, ValueError):  # not a possible file name
         is_directory = has_place = False
     if is_directory:
         raise argparse.ArgumentTypeError(f"{path} is a directory; name the file to write")

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
             f"'{options.kind}' is not a kind of run: choose from {', '.join(stored_studies())}."
         )
     if not 1 <= options.limit <= _MOST:
-        raise OptionError(f"--limit is from 1 to {_MOST:,}, not {options.limit}.")
+        raise OptionError(f"--limit must be from 1 to {_MOST:,}, not {options.limit}.")
     drop = None if options.drop is None else PruneSet.parse("" if options.drop == "dense" else options.drop)
     # Nothing is written here; the reason why it cannot be read is reported below.
     store = open_store(announce=lambda _: None)

@@ -147,7 +147,7 @@ def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise TextError(
-            "The text on the command line is not in this shell's encoding: put it into a file, and name --encoding."
+            "The text on the command line is not in this shell's encoding: put it into a file, and give its --encoding."
         ) from None
     return plain_line_ends(text, note=note)
 
@@ -170,10 +170,12 @@ def read_sample(options: argparse.Namespace) -> tuple[TextSample, tuple[str, ...
     if options.token_ids is not None:
         if options.windows is not None or options.window_length is not None:
             raise OptionError(
-                "--windows and --window-length cut a text; token ids come already cut. Leave them out."
+                "--windows and --window-length are for a text; token ids are already in windows. Leave them out."
             )
         if not options.begin:
-            raise OptionError("--no-bos is for a text; token ids are read as they are. Leave it out.")
+            raise OptionError(
+                "--no-bos is for a text; token ids are used as they are given. Leave the option out."
+            )
         rows = tuple(map(tuple, read_token_ids(options.token_ids)))
         ids = TokenIds(Path(options.token_ids).name, rows)
         return TextSample(options.model, "", None, 0, loading=loading, ids=ids), ()
@@ -198,7 +200,7 @@ def progress_bar(name: str) -> Iterator[Progress]:
     from tqdm import tqdm
 
     shape = "{l_bar}{bar}| {elapsed}<{remaining}"
-    bar: Any = None  # begins with the work, once the model is loaded
+    bar: Any = None  # starts with the work, after the model is loaded
 
     def report(done: int, total: int, partial: object = None, /) -> None:
         nonlocal bar

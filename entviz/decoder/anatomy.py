@@ -83,12 +83,10 @@ class Anatomy:
     split_layers: tuple[SplitLayer, ...]
     head: Head
     tuple_outputs: bool
-    resumable: (
-        bool  # False where layers hand each other more than hidden states, so a run cannot start midway
-    )
+    resumable: bool  # False if layers pass on more than hidden states, so that a run cannot start midway
     most_tokens: (
         int | None
-    )  # what its table of positions holds; None where it can compute positions without end
+    )  # the length of its table of positions; None if it computes positions of any length
 
     @property
     def layers(self) -> int:
@@ -110,7 +108,7 @@ class Anatomy:
             )
         if self.most_tokens is not None and token_ids.shape[1] > self.most_tokens:
             raise TextError(
-                f"This model reads at most {self.most_tokens} tokens at once, and {token_ids.shape[1]} were given: "
+                f"This model reads at most {self.most_tokens} tokens at once, but {token_ids.shape[1]} were given: "
                 "use shorter windows."
             )
         return _begin(self.model, self.layers_path, token_ids, cache, self.tuple_outputs)
@@ -143,12 +141,10 @@ def examine(model: PreTrainedModel) -> Anatomy:
         return _examine(model)
     except (ModelError, MemoryError, torch.OutOfMemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # layers that hand each other more than hidden states fail in ways of their own
+    except Exception as error:  # layers that pass on more than hidden states fail in different ways
         raise ModelError(
-            f"The layers of {type(model).__name__} cannot be run one at a time ({error}), so entviz cannot take it "
-            "apart. Choose a model of the Llama, GPT, Qwen or a similar family."
+            f"The layers of {type(model).__name__} cannot be run one at a time ({error}), so entviz cannot measure "
+            "them. Choose a model of the Llama, GPT, Qwen or a similar family."
         ) from error
 
 
@@ -161,7 +157,7 @@ def _examine(model: PreTrainedModel) -> Anatomy:
         hidden, calls = _begin(model, path, token_ids, None, tuple_outputs)
         if hidden.ndim != 3:
             raise ModelError(
-                f"{type(model).__name__} keeps hidden states of {hidden.ndim} dimensions; entviz reads a single "
+                f"{type(model).__name__} has hidden states of {hidden.ndim} dimensions, but entviz needs 3: a single "
                 "residual stream."
             )
         known: dict[object, _Plan] = {}
@@ -252,7 +248,7 @@ def _find_layers(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
     ]
     if not found:
         raise ModelError(
-            f"{type(model).__name__} has no list of {count} decoder layers; entviz cannot take it apart."
+            f"{type(model).__name__} has no list of {count} decoder layers, so entviz cannot find its blocks."
         )
     name, modules = min(found, key=lambda item: item[0].count("."))
     return name, list(modules)
@@ -301,7 +297,7 @@ class _Plan:
     """How to make the halves of every layer with the same structure as an examined layer."""
 
     parallel: bool
-    attention: tuple[str, ...]  # what goes with the attention: itself, and the norms that serve only it
+    attention: tuple[str, ...]  # what is removed with the attention: itself, and the norms that only it uses
     mlp: tuple[str, ...]
     without_attention: dict[str, nn.Module] = field(default_factory=dict)
     without_mlp: dict[str, nn.Module] = field(default_factory=dict)
@@ -333,7 +329,7 @@ def _plan(layer: nn.Module, call: Call, hidden: Tensor) -> _Plan:
                 return plan
     raise ModelError(
         f"The layers of this model ({type(layer).__name__}) are not an attention and an MLP that each add to the "
-        "residual stream; entviz cannot drop one without the other."
+        "residual stream, so entviz cannot drop one without the other."
     )
 
 

@@ -28,7 +28,7 @@ from entviz.decoder.anatomy import Anatomy
 # progress less often, and delay cancelling and the first number. On an accelerator batches are as large as possible.
 _ENOUGH_TOKENS_ON_CPU = 512
 _MOST_TOKENS = 2**17
-_SHARE = 4  # temporaries may take a quarter of the free memory: the estimators and the logits need some too
+_SHARE = 4  # the share of free memory for temporaries; the estimators and the logits need some too
 
 _measured: WeakKeyDictionary[Anatomy, dict[int, float]] = WeakKeyDictionary()
 

@@ -30,7 +30,7 @@ class Head:
 
     model: PreTrainedModel
     norms: tuple[nn.Module, ...]  # what the model's body does after its last layer, in order
-    unembedding: nn.Linear | None  # None where logits are not a linear function of the normed state
+    unembedding: nn.Linear | None  # None if logits are not a linear function of the normed state
 
     def normed(self, hidden: Tensor) -> Tensor:
         """Hidden states after the last layer (..., width) in the form that the unembedding reads."""
@@ -130,7 +130,7 @@ def examine_head(
         if _agree(head.unembed(normed), expected) and _agree(head.unembed(normed * factor), expected_large):
             return head
     raise ModelError(
-        f"The logits of {type(model).__name__} are not made from its last hidden states in a way entviz knows."
+        f"The logits of {type(model).__name__} are not computed from its last hidden states in a way that entviz knows."
     )
 
 

@@ -29,7 +29,7 @@ def replaced(module: nn.Module, replacements: Mapping[str, nn.Module]) -> nn.Mod
     view = _shallow_copy(module)
     for name, inner in grouped.items():
         child = module._modules[name]
-        if child is None:  # a place that is kept free
+        if child is None:  # a module that is registered as None
             raise KeyError(name)
         view._modules[name] = replaced(child, inner)
     return view

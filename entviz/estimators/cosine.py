@@ -101,7 +101,9 @@ def _mean_cosines(*sites: Tensor) -> list[Tensor]:
 
     if len({site.shape for site in sites}) > 1:
         shapes = " and ".join(str(tuple(site.shape)) for site in sites)
-        raise OptionError(f"Cosine importance compares hidden states of one shape; these are {shapes}.")
+        raise OptionError(
+            f"Cosine importance compares hidden states of equal shapes; these have the shapes {shapes}."
+        )
     checked = [windows_of_states(site) for site in sites]
     if all(kernels.apply_to(site) for site in checked):
         return kernels.mean_cosines(*checked)

@@ -15,7 +15,7 @@ from entviz.errors import OptionError
 _KEY = "option"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOST_CHARACTERS = (
-    24  # of a number; no option needs more, and Python reads thousands of digits slowly or not at all
+    24  # in a number; no option needs more, and Python reads thousands of digits slowly or not at all
 )
 
 

@@ -17,7 +17,7 @@ from entviz.errors import OptionError
 from entviz.estimators.metric import Entropy, Metric
 from entviz.estimators.registry import METRICS, default_metrics, metric, no_entropy
 
-_COMMA = re.compile(r",(?![^()]*\))")  # not those between parentheses
+_COMMA = re.compile(r",(?![^()]*\))")  # commas that are not between parentheses
 _SHOWN_CHARACTERS = 60
 
 

@@ -113,7 +113,7 @@ def _choice(loaded: LoadedModel, context: str, continuation: str, begin: bool) -
         raise TextError(f"The choice '{continuation.strip()[:40]}' has no tokens after its context.")
     if longest is not None and len(after) > longest:
         raise TextError(
-            f"The choice '{continuation.strip()[:40]}' has {len(after)} tokens; the model reads {longest}."
+            f"The choice '{continuation.strip()[:40]}' has {len(after)} tokens, but the model reads at most {longest}."
         )
     ids = [*before, *after]
     return ChoiceIds(tuple(ids if longest is None else ids[-(longest + 1) :]), len(after))
@@ -126,7 +126,7 @@ def _start(tokenizer: Any) -> list[int]:
     for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         if token_id is not None:
             return [token_id]
-    raise TextError("This model's tokenizer has no token that begins a text: give each item a context.")
+    raise TextError("This model's tokenizer has no beginning-of-text token: give each item a context.")
 
 
 # --- in batches ----------------------------------------------------------------------------------------------------

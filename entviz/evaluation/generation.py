@@ -111,8 +111,8 @@ def generate(
     most = loaded.anatomy.most_tokens
     if most is not None and len(token_ids) + max_new_tokens - 1 > most:
         raise OptionError(
-            f"This model reads at most {most} tokens; the prompt has {len(token_ids)} and {max_new_tokens} more were "
-            "asked for. Shorten the prompt or ask for fewer."
+            f"This model reads at most {most} tokens, but the prompt has {len(token_ids)} and {max_new_tokens} new "
+            "ones were requested. Shorten the prompt or ask for fewer new tokens."
         )
     notes = about_beginning(loaded, begin, "Prompts")
     return _continue(loaded, token_ids, drop, max_new_tokens, use_cache, notes, progress)

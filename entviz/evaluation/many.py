@@ -113,7 +113,7 @@ def evaluate_many(
     dtype = resolved(dtype, loaded.device)
     if not prune_sets:
         return []
-    kernels.load()  # worth its second where there is much to score
+    kernels.load()  # takes a second, which pays if there is much to score
     loaded = loaded.in_dtype(dtype)
     anatomy = loaded.anatomy
     cache = cache if cache is not None else StateCache(0)
@@ -224,7 +224,7 @@ class _Walk:
         """Hidden states after layer ``i`` for each requested pair of (attention kept, MLP kept)."""
         step, call = self.anatomy.split_layers[i], self.calls[i]
         both, attention_only = (True, True), (True, False)
-        if {both, attention_only} <= wanted:  # the attention is computed once for the two
+        if {both, attention_only} <= wanted:  # the attention is computed once for both branches
             middle, after = step.trace(hidden, call)
             states = {both: after, attention_only: middle}
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-MOST_NLL = 700.0  # nats; the exponential of little more is beyond the largest number of 64 bits
+MOST_NLL = 700.0  # nats; the exponential of a slightly larger loss overflows float64
 MOST = math.exp(MOST_NLL)
 
 

@@ -23,7 +23,7 @@ from entviz.cache_directory import cache_directory
 from entviz.timing import seconds
 
 AUTO = "auto"
-WORTH_IT = 1.2  # times as fast; below it the lost digits buy nothing
+WORTH_IT = 1.2  # times as fast; a smaller gain is not worth the lost digits
 _ROWS, _WIDTH, _INNER = 512, 1024, 4096  # a batch of tokens through an MLP's first matrix
 _ROUNDS = 7
 _lock = threading.Lock()
@@ -63,10 +63,10 @@ def _timed(device: torch.device) -> float:
         for dtype in (torch.float32, torch.bfloat16)
     }
     try:
-        for _ in range(_ROUNDS):  # in turn, so that a machine whose speed drifts slows both alike
+        for _ in range(_ROUNDS):  # in turn, so that a change in the machine's speed affects both alike
             for dtype, (states, weights) in operands.items():
                 spent = seconds(partial(torch.nn.functional.linear, states, weights), device)
-                # The shortest of several times is that of the hardware; longer ones include other programs.
+                # The shortest of several times shows the hardware; longer ones include other programs.
                 times[dtype] = min(spent, times.get(dtype, spent))
     except (RuntimeError, NotImplementedError):  # a device that has no bfloat16 product at all
         return 0.0
@@ -98,7 +98,7 @@ def _read() -> dict[str, float]:
     try:
         found = json.loads(_path().read_text(encoding="utf-8"))
         return {str(name): float(value) for name, value in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # not there, or damaged
+    except (OSError, ValueError, TypeError, AttributeError):  # missing or damaged
         return {}
 
 
@@ -111,6 +111,6 @@ def _write(speedups: dict[str, float]) -> None:
                 json.dump(speedups, file)
             Path(temporary).replace(_path())
         finally:
-            Path(temporary).unlink(missing_ok=True)  # where the disk was full
-    except OSError:  # a cache that cannot be written is no reason to fail
+            Path(temporary).unlink(missing_ok=True)  # left behind when the disk was full
+    except OSError:  # the answer is right even if it cannot be cached
         return

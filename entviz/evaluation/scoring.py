@@ -30,7 +30,7 @@ from entviz.decoder.head import Head
 # caches.
 _TILE_BYTES = 128 * 2**20
 _TILE_BYTES_ON_CPU = 16 * 2**20
-_SMALLEST_TILE = 1024  # of the vocabulary; where so many do not fit, fewer positions are done together
+_SMALLEST_TILE = 1024  # of the vocabulary; if that many do not fit, fewer positions are done together
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DenseReference:
     nll: Tensor  # negative log-likelihood of the token that follows, nats, float64
     best: Tensor  # the most likely token id
     log_total: Tensor  # log of the sum over the vocabulary of exp(logit), float64
-    states: Tensor  # normed, as the unembedding reads them (positions, width)
+    states: Tensor  # after the last norm, as the unembedding reads them (positions, width)
     expected: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
@@ -128,7 +128,7 @@ def _dense_by_tiles(
         weights = logits.float().sub_(running.maxima[:, None]).exp_()
         if weight.dtype != torch.float16:
             expected += weights.to(weight.dtype) @ weight
-        elif weight.device.type == "cpu":  # a product in float16 takes many times as long there
+        elif weight.device.type == "cpu":  # on a processor a product in float16 takes many times as long
             expected += weights @ weight.float()
         else:  # a mean of unembeddings never leaves the range of float16, and their sum may
             sums = weights.sum(-1, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)

@@ -67,7 +67,7 @@ def compare(
     difference = float((torch.cat(found).double().cpu() - wanted).abs().mean())
     if not difference <= TOLERANCE:
         raise ExportError(
-            f"What was written does not compute what entviz measured: computed in float32 on both sides, the losses "
+            f"The exported model does not compute what entviz measured: computed in float32 on both sides, the losses "
             f"differ by {difference:.2g} nats a token, and at most {TOLERANCE:g} can be rounding. So it was not kept. "
             "Export the prune set as a recipe instead."
         )
@@ -103,7 +103,8 @@ def _wanted(
         losses = torch.tensor(measured.token_nll[:_CHECKED_WINDOWS]).double()
     if losses is not None and loaded.dtype == torch.float32:
         return losses, None
-    if loaded.dtype != torch.float32:  # a copy for this alone: the model keeps those that it makes itself
+    if loaded.dtype != torch.float32:
+        # A copy made only for this check: the model would keep a copy that it makes itself.
         loaded = loaded.cast("float32")
     exact = torch.tensor(evaluate(loaded, windows, drop).token_nll).double()
     return exact, None if losses is None else float((losses - exact).abs().mean())
@@ -121,9 +122,9 @@ def _read_back(path: Path, dtype: torch.dtype) -> Any:
                     raise ValueError(f"it lacks or has too many weights, such as {wrong[0]}")
             else:
                 model, _ = read_gguf(path)
-    except Exception as error:  # whatever the loader trips over, nobody else could load it either
+    except Exception as error:  # whatever makes the loader fail, nobody else could load the export either
         raise ExportError(
-            f"What was written does not load again ({telling_line(error)}), so it was not kept. Export the prune set "
+            f"The exported model cannot be loaded ({telling_line(error)}), so it was not kept. Export the prune set "
             "as a recipe instead."
         ) from error
     if not path.is_dir():  # a GGUF file may hold quantized weights, which loading them rounds

@@ -55,7 +55,7 @@ def export(
     if objection is not None:
         raise ExportError(objection)
     if evaluation is not None and evaluation.drop != drop:
-        raise ExportError("The evaluation is of another prune set. Evaluate the one that is exported.")
+        raise ExportError("The evaluation belongs to another prune set. Evaluate the one that is exported.")
     request = ExportRequest(loaded, drop, evaluation, text, criterion)
     needed = request.bytes_beside + (0 if form.weights is None else form.weights(request))
     with new_directory(target, replace=replace, needed_bytes=needed, room_bytes=room_bytes) as directory:
@@ -79,7 +79,7 @@ def export(
 
 
 def _card(request: ExportRequest, form: Format, output: FormatOutput, target: Path) -> str:
-    # The card travels with the directory, so it names it as seen from beside it.
+    # The card is copied with the directory, so it names the directory by a relative path.
     seen = FormatOutput(
         _with_place(output.loading, target.name or "."),
         output.language,

@@ -19,7 +19,7 @@ from entviz.errors import ExportError
 from entviz.export.request import Exported
 from entviz.limits import limit
 
-MOST_ZIPPED = 150_000_000  # bytes; it is held in memory until it is fetched
+MOST_ZIPPED = 150_000_000  # bytes; a download is held in memory until it is fetched
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
 _USUAL_MB = 20_000
 
@@ -60,5 +60,5 @@ def archive(exported: Exported) -> bytes:
             for name in exported.files:
                 packed.write(exported.directory / name, f"{exported.directory.name}/{name}")
     except OSError as error:
-        raise ExportError(f"{exported.directory} is gone or changed. Write it again.") from error
+        raise ExportError(f"{exported.directory} is missing or has changed. Export it again.") from error
     return buffer.getvalue()

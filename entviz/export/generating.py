@@ -58,7 +58,7 @@ def _reset(config: Any, name: str, usual: dict[str, Any]) -> None:
 def _is_valid(config: Any) -> bool:
     try:
         config.validate(strict=True)
-    except (ValueError, TypeError, AttributeError):  # the last two where a value is of a wrong type
+    except (ValueError, TypeError, AttributeError):  # the last two if a value has a wrong type
         return False
     return True
 

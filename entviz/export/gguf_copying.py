@@ -82,5 +82,5 @@ def _copy_field(writer: Any, field: Any, architecture: str, kept: Sequence[int],
     elif field.name == f"{architecture}.leading_dense_block_count":
         value = sum(layer < value for layer in kept)
     elif field.name.startswith(f"{architecture}.") and within is not None and len(value) == layers:
-        value = [value[layer] for layer in kept]  # a value a layer
+        value = [value[layer] for layer in kept]  # one value per layer
     writer.add_key_value(field.name, value, kind, sub_type=within)

@@ -66,7 +66,7 @@ def _check(config: Any) -> None:
     kind = config.model_type
     if kind not in ARCHITECTURES:
         raise ExportError(
-            f"GGUF files are written for {', '.join(ARCHITECTURES)}, not for {kind}. {_INSTEAD}"
+            f"GGUF files can be written for {', '.join(ARCHITECTURES)}, not for {kind}. {_INSTEAD}"
         )
     rope = getattr(config, "rope_parameters", None) or {}
     plain = (
@@ -78,8 +78,8 @@ def _check(config: Any) -> None:
     )
     if not plain:
         raise ExportError(
-            f"This {kind} model stretches its positions, slides its attention or has unusual biases, which is not "
-            f"written to GGUF here. {_INSTEAD}"
+            f"This {kind} model has scaled rotary positions, sliding-window attention, another activation or unusual "
+            f"biases, which entviz cannot write to GGUF. {_INSTEAD}"
         )
 
 
@@ -169,7 +169,7 @@ def _add_tokenizer(writer: Any, tokenizer: Any) -> None:
     ):
         splitter = None
     if splitter is None:
-        raise ExportError(f"The tokenizer is not of a kind that is written to GGUF here. {_INSTEAD}")
+        raise ExportError(f"The tokenizer is of a kind that entviz cannot write to GGUF. {_INSTEAD}")
     vocabulary: dict[str, int] = parts["model"]["vocab"] | {
         token["content"]: token["id"] for token in parts["added_tokens"]
     }

@@ -90,7 +90,7 @@ def _write(request: ExportRequest, directory: Path, progress: Progress) -> Forma
         return FormatOutput(
             f'llama-cli -m "{{directory}}/{WEIGHTS}"', language="bash", check=check, notes=notes
         )
-    except ExportError as error:  # the argument is of use by itself
+    except ExportError as error:  # the argument is useful by itself
         target.unlink(missing_ok=True)
         notes.insert(0, f"No GGUF file was written: {error}")
         return FormatOutput(_WITHOUT_FILE.format(argument=argument), language="bash", notes=notes)

@@ -29,8 +29,8 @@ from filelock import FileLock
 from entviz.errors import BlockError, ExportError
 from entviz.export.recipe import read_recipe
 
-MARK = "recipe.json"  # is in every export, and tells one from a directory that is someone's own
-LOCK = ".room.lock"  # held while room is looked for and taken, never while anything is written
+MARK = "recipe.json"  # is in every export, and distinguishes an export from a user's own directory
+LOCK = ".room.lock"  # held while room is checked and reserved, never while anything is written
 _HOST = re.sub(r"[^A-Za-z0-9]+", "", socket.gethostname())[:40] or "host"
 # The name of a hidden directory: export, process, expected size in bytes, and whether it is new or being replaced.
 _OURS = re.compile(
@@ -79,8 +79,10 @@ def new_directory(
     """
     try:
         target = target.expanduser().absolute()
-    except (RuntimeError, ValueError) as error:  # the home of nobody, half a character
-        raise ExportError(f"{target} is no place to write to ({error}). Name another directory.") from error
+    except (RuntimeError, ValueError) as error:  # an unknown user's home, or an unpaired surrogate
+        raise ExportError(
+            f"The export cannot be written to {target} ({error}). Name another directory."
+        ) from error
     directory = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +91,8 @@ def new_directory(
         free = shutil.disk_usage(target.parent).free
         if needed_bytes > free:
             raise ExportError(
-                f"The export takes about {needed_bytes / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free at "
-                f"{target.parent}. Make room, or name another directory."
+                f"The export needs about {needed_bytes / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free in "
+                f"{target.parent}. Free some space, or name another directory."
             )
         with _counting(target.parent, room_bytes) as check_room:
             check_room(needed_bytes)
@@ -100,7 +102,7 @@ def new_directory(
         yield directory
         _flush(directory)
         with _counting(target.parent, room_bytes) as check_room:
-            check_room(0)  # it may have become more than it was estimated to be
+            check_room(0)  # it may have become larger than estimated
             _swap(directory, target)
     except OSError as error:
         raise ExportError(
@@ -128,7 +130,7 @@ def _counting(folder: Path, room_bytes: int | None) -> Iterator[Callable[[int], 
         if used + more > room_bytes:
             this = f", and this one takes about {more / 1e6:,.1f} MB" if more else " with this one"
             raise ExportError(
-                f"The exports on this server, those under way included, take {used / 1e6:,.1f} of "
+                f"The exports on this server, including those still running, take {used / 1e6:,.1f} of "
                 f"{room_bytes / 1e6:,.0f} MB{this}. Ask its administrator to remove some from {folder} or to raise "
                 "ENTVIZ_EXPORTS_MB."
             )
@@ -152,7 +154,7 @@ def used_bytes(folder: Path) -> int:
 def _size(file: Path) -> int:
     try:
         return file.lstat().st_size if file.is_file() else 0
-    except FileNotFoundError:  # a temporary file of someone who is writing
+    except FileNotFoundError:  # a temporary file of a process that is writing
         return 0
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MOST_BYTES = 1_000_000  # a recipe of a thousand blocks has about twenty thousand
-_MOST_CHARACTERS = 1000  # of each text in it
+_MOST_CHARACTERS = 1000  # characters of each text in it
 _MOST_BLOCKS = 10_000
 
 _Text = Annotated[str, Field(strict=True, max_length=_MOST_CHARACTERS)]
@@ -137,7 +137,7 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
     data = source if isinstance(source, bytes) else _read(Path(source))
     if len(data) > MOST_BYTES:
         raise BlockError(
-            f"{name} cannot be read: it has more than the {MOST_BYTES / 1e6:.0f} MB of a recipe."
+            f"{name} cannot be read: it has more than {MOST_BYTES / 1e6:.0f} MB, the most that a recipe may have."
         )
     try:
         values = parse_json(data)
@@ -149,7 +149,7 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
         raise BlockError(f'{name} is not a recipe: it has no "entviz_recipe" in it.')
     if values["entviz_recipe"] != VERSION:
         raise BlockError(
-            f"{name} is a recipe of version {str(values['entviz_recipe'])[:20]}, and this entviz reads version "
+            f"{name} is a recipe of version {str(values['entviz_recipe'])[:20]}, but this entviz reads version "
             f"{VERSION}. Update entviz."
         )
     try:

@@ -72,7 +72,7 @@ def _fewest(
     names = [name for group in groups for name in group]
     if not does(names):
         raise ExportError(
-            f"No zero weights silence a block of {type(step.layer).__name__}: it adds something even then. "
+            f"Zero weights do not silence a block of {type(step.layer).__name__}: it still adds something. "
             "Drop whole layers of this model, or export the prune set as a recipe."
         )
     for group in groups:

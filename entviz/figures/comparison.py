@@ -64,7 +64,7 @@ COST_TITLES: Final = {"parameters_kept": "Parameters kept (%)", "speedup": "Spee
 HEIGHT: Final = 330  # pixels, of the plot without its legend
 LEGEND_LINE: Final = 19
 WIDE: Final = 6.0  # perplexities that span more than this ratio are drawn on a logarithmic axis
-BAND: Final = 10  # layers side by side in a board, so that a cell is large enough on a narrow screen
+BAND: Final = 10  # layers per row, so that a cell is large enough on a narrow screen
 CELL: Final = 26  # pixels
 _SIDES: Final = {
     "a": ("only A", theme.BLUE, "square"),
@@ -135,7 +135,7 @@ def style_of(name: str) -> tuple[str, str, str]:
         known = (*_MORE[turn % len(_MORE)], "dashdot")
     if not words:
         return known
-    # One variant has a dash of its own, several together share the last one.
+    # A single variant has its own dash; several variants share the last dash.
     turn = list(variants()).index(words[0]) if len(words) == 1 and words[0] in variants() else -1
     return known[0], f"{known[1].removesuffix('-open')}-open", _VARIANT_DASHES[turn % len(_VARIANT_DASHES)]
 

@@ -1,15 +1,15 @@
-"""Curves and bars across depth, made from an :class:`entviz.analysis.Analysis`'s two tables and nothing else.
+"""Curves and bars across depth, made only from the two tables of an :class:`entviz.analysis.Analysis`.
 
 ::
 
     entropy_curve(analysis, "bucket")                               # entropy at every site, stages shaded
-    pruned_curve(analysis, pruned, "bucket")                        # the same, with that of a pruned model over it
-    entropy_change(analysis, pruned, "bucket")                      # the difference of the two
+    pruned_curve(analysis, pruned, "bucket")                        # the same, with the curve of a pruned model over it
+    entropy_change(analysis, pruned, "bucket")                      # the difference of the two curves
     entropy_increase_bars(analysis, "bucket", ("attn", "mlp"))      # what each block adds, in nats
     importance_bars(analysis, "cosine", ("attn", "mlp"))            # 1 − cosine similarity
 
-The horizontal axis is the layer index everywhere: the site ``layer.i`` and every block of layer i stand at i, the
-site ``attn.i`` half a step before it, the embedding at −1. Charts stacked on a page therefore line up.
+The horizontal axis is always the layer index: the site ``layer.i`` and every block of layer i are at i, the site
+``attn.i`` is half a step before, and the embedding is at −1. Charts above one another on a page therefore line up.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ HEADROOM: Final = 0.42  # of the axis above a cut, where the cut bars' values ar
 def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None) -> go.Figure:
     """Entropy (nats) at the sites of the residual stream, with the stages and the turning point.
 
-    ``level="layer"`` draws the embedding and the layers only, anything else every site. The band goes from the
-    lowest to the highest window. A curve without an interior minimum gets no stages.
+    ``level="layer"`` draws only the embedding and the layers; any other level draws every site. The band goes from the
+    lowest to the highest window. A curve without an interior minimum has no stages.
     """
     sites = _sites(analysis, metric, level)
     colour = theme.metric_colour(metric)
@@ -69,7 +69,7 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
     bottom, top = float(windows.min()) - 0.14 * span, float(windows.max()) + 0.06 * span
     _add_stages(figure, analysis, metric, top)
     theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
-    # The mode bar, which shows on hover, has its place above the names of the stages.
+    # The mode bar, which appears on hover, is placed above the names of the stages.
     figure.update_layout(legend={"y": -0.22, "yanchor": "top"}, margin={"t": 60})
     figure.update_yaxes(range=[bottom, top])
     _layer_axis(figure, analysis.layers, embedding=True)
@@ -79,9 +79,9 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
 def pruned_curve(
     dense: "Analysis", pruned: "Analysis", metric: str, *, level: str | None = None
 ) -> go.Figure:
-    """The entropy (nats) of the pruned model's stream over the dense model's, with the turning points of both.
+    """The entropy (nats) of the pruned model's stream, drawn over that of the dense model, with both turning points.
 
-    Where a block is dropped the pruned curve is flat, and the site after it is marked.
+    The pruned curve is flat across a dropped block, and the site after the block is marked.
     """
     figure = entropy_curve(dense, metric, level=level)
     grey = theme.DENSE_COLOUR
@@ -135,7 +135,7 @@ def pruned_curve(
 def entropy_change(
     dense: "Analysis", pruned: "Analysis", metric: str, *, level: str | None = None
 ) -> go.Figure:
-    """How much higher (nats) the entropy of the pruned model's stream is at each site than the dense model's."""
+    """The entropy of the pruned model's stream minus that of the dense model's (nats), at each site."""
     before, after = (_sites(one, metric, level) for one in (dense, pruned))
     apart = [
         tuple(late - early for early, late in zip(*windows, strict=True))
@@ -159,9 +159,10 @@ def entropy_change(
 def entropy_increase_bars(
     analysis: "Analysis", metric: str, kinds: Sequence[str], *, cut: bool = True
 ) -> go.Figure:
-    """Entropy increase (nats) of every block of these kinds: one row of bars a kind, all on one scale.
+    """Entropy increase (nats) of every block of these kinds: one row of bars for each kind, all on the same scale.
 
-    With ``cut`` the axis ends where a few very long bars would flatten all others; their values are written beside.
+    With ``cut``, the axis is cut if a few very long bars would flatten all others; the values of these bars are written
+    beside them.
     """
     rows = analysis.blocks[analysis.blocks["metric"] == metric]
     return bars(
@@ -172,9 +173,10 @@ def entropy_increase_bars(
 def importance_bars(
     analysis: "Analysis", metric: str, kinds: Sequence[str], *, complement: bool = False, cut: bool = True
 ) -> go.Figure:
-    """Importance of every block of these kinds (no unit); or 1 minus it, where that means something.
+    """Importance of every block of these kinds (no unit), or with ``complement`` 1 minus the importance.
 
-    Of ``cosine`` that is 1 − cosine similarity of a block's input and output, or the similarity itself.
+    For ``cosine``, the importance is 1 − the cosine similarity of a block's input and output, and the complement is the
+    similarity itself.
     """
     rows = analysis.blocks[analysis.blocks["metric"] == metric]
     title, title_of_complement = axis_title(metric), complement_title(metric)
@@ -194,7 +196,7 @@ def importance_bars(
 
 
 def _sites(analysis: "Analysis", metric: str, level: str | None) -> pd.DataFrame:
-    """The rows of one metric, in order of depth; of the embedding and the layers alone where the level is layer."""
+    """The rows of one metric in order of depth; for the level layer, only the embedding and the layers."""
     sites = analysis.sites[analysis.sites["metric"] == metric]
     if level == "layer":
         sites = sites[sites["kind"] != "attn"]
@@ -202,7 +204,7 @@ def _sites(analysis: "Analysis", metric: str, level: str | None) -> pd.DataFrame
 
 
 def _sites_after(pruned: "Analysis") -> set[str]:
-    """The sites after the blocks that an analysis did without."""
+    """The sites after the blocks that were dropped."""
     return {f"attn.{i}" for i in pruned.drop.attention} | {f"layer.{i}" for i in pruned.drop.mlp}
 
 
@@ -276,7 +278,7 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float
         },
         hoverinfo="skip",
     )
-    # Under the minimum, where the curve never is, and inside the plot where it is near an end.
+    # The label is below the minimum, where the curve never is, and stays inside the plot near either end.
     anchor = "left" if turn < 0.2 * last else "right" if turn > 0.8 * last else "center"
     figure.add_annotation(
         xanchor=anchor,
@@ -339,7 +341,7 @@ def bars(
     figure.update_yaxes(title_text=y_title, row=(len(kinds) + 1) // 2, col=1)
     if len(rows):
         figure.update_yaxes(range=_range(rows["value"].to_numpy(), low, high))
-    for row in range(2, len(kinds) + 1):  # an axis that matches itself is none that plotly knows
+    for row in range(2, len(kinds) + 1):  # plotly does not accept an axis that matches itself
         figure.update_yaxes(matches="y", row=row, col=1)
     _layer_axis(figure, layers, embedding=False)
     return figure
@@ -358,12 +360,12 @@ def _range(values: np.ndarray, low: float, high: float) -> list[float]:
 def _name_cut_bars(
     figure: go.Figure, part: pd.DataFrame, low: float, high: float, row: int, *, sign: bool
 ) -> None:
-    """Write the value of each bar that runs past the cut axis beside it, since its length no longer says it."""
+    """Write the value of each bar that extends beyond the cut axis beside it, since its length no longer shows it."""
     long = part[(part["value"] < low) | (part["value"] > high)]
     taken, last = set(long["index"]), int(part["index"].max()) if len(part) else 0
     for one in long.itertuples():
         above = one.value > 0
-        # Beside the bar there is room, up where only cut bars reach; not where the neighbour is one of them.
+        # Beyond the cut there is room beside the bar, unless its neighbour is a cut bar too.
         right = one.index < last and one.index + 1 not in taken
         figure.add_annotation(
             text=number(float(one.value), sign=sign),
@@ -396,7 +398,7 @@ def _layer_axis(figure: go.Figure, layers: int, *, embedding: bool) -> None:
     ticks = list(range(0, layers, step))
     labels = [str(tick) for tick in ticks]
     if embedding:
-        # Where every layer has its tick the word would touch the first number.
+        # If every layer has a tick, the word would touch the first number.
         ticks, labels = [-1, *ticks], ["embed" if step > 1 else "e", *labels]
         if step > 1:
             labels[1] = ""

@@ -25,7 +25,7 @@ COLOURS: Final = (
     (0.75, theme.with_opacity(theme.ORANGE, 0.75)),
     (1.0, theme.VERMILION),
 )
-FULL_COLOUR_SHARE: Final = 0.98  # of the cells; the few beyond would leave all others colourless
+FULL_COLOUR_SHARE: Final = 0.98  # share of the cells; the few larger values would leave all others colourless
 HEIGHT: Final = 560
 
 

@@ -21,7 +21,7 @@ _SITES: Final = (
     (5.0, "attn.i", "after the attention was added"),
     (9.45, "layer.i", "after the MLP was added: what leaves layer i"),
 )
-# Of each block: kind, its left and right edge, where it reads the stream, where its output is added.
+# For each block: kind, left and right edge, where it reads the stream, where its output is added.
 _BLOCKS: Final = (("attn", 1.3, 3.7, 1.7, 4.2), ("mlp", 5.8, 8.2, 6.2, 8.7))
 _WHAT: Final = {"attn": "moves information between tokens", "mlp": "works on each token by itself"}
 
@@ -78,7 +78,7 @@ def _draw_block(
     middle, name = (left + right) / 2, kind_title(kind)
     label = f"<s>{name}</s><br>dropped" if gone else f"<b>{name}</b><br>{kind}.i"
     _write(figure, middle, (bottom + top) / 2, label)
-    figure.add_scatter(  # nothing to see: something to point at
+    figure.add_scatter(  # invisible: a target for the pointer
         x=[middle],
         y=[(bottom + top) / 2],
         mode="markers",

@@ -39,7 +39,7 @@ def accuracy_chart(result: "TaskResult") -> go.Figure:
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": np.minimum(reach, 100 - shares),  # a share beyond its ends there is not
+            "array": np.minimum(reach, 100 - shares),  # a share is between 0 and 1
             "arrayminus": np.minimum(reach, shares),
             "color": theme.LINE_COLOUR,
             "thickness": 2,
@@ -52,7 +52,7 @@ def accuracy_chart(result: "TaskResult") -> go.Figure:
     guess = f"blind guessing {result.chance:.0%}"
     figure.add_vline(x=100 * result.chance, line=line, annotation={"text": guess, "font": {"size": 12}})
     figure.update_xaxes(range=[-2, 102], dtick=25)
-    figure.update_yaxes(range=[-0.6, 1.9])  # the words beside the line have their place above the upper bar
+    figure.update_yaxes(range=[-0.6, 1.9])  # the words beside the line are above the upper bar
     figure.update_layout(margin={**theme.MARGIN, "l": 140})
     return figure
 

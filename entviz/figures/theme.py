@@ -25,7 +25,7 @@ PURPLE: Final = "#CC79A7"
 SKY: Final = "#56B4E9"
 VERMILION: Final = "#D55E00"
 GREY: Final = "#8A8F98"
-OLIVE: Final = "#999933"  # this and the next from Paul Tol's "muted" set: Okabe and Ito's six are used up
+OLIVE: Final = "#999933"  # this and the next: Paul Tol's "muted" set; Okabe and Ito's six are all used
 WINE: Final = "#AA4499"
 
 METRIC_COLOURS: Final[dict[str, str]] = {
@@ -35,16 +35,16 @@ METRIC_COLOURS: Final[dict[str, str]] = {
     "cosine": PURPLE,
     "matrix": OLIVE,
 }
-_OTHER_METRICS: Final = (WINE, SKY, VERMILION)  # in turn
+_OTHER_METRICS: Final = (WINE, SKY, VERMILION)  # used in turn
 KIND_COLOURS: Final[dict[str, str]] = {"embed": GREY, "layer": GREY, "attn": SKY, "mlp": VERMILION}
 
-DENSE_COLOUR: Final = GREY  # the dense model, wherever it stands beside a pruned one
+DENSE_COLOUR: Final = GREY  # the dense model, wherever it is shown with a pruned one
 PRUNED_COLOUR: Final = VERMILION
 GRID_COLOUR: Final = "rgba(128,132,140,0.18)"
-LINE_COLOUR: Final = "rgba(128,132,140,0.75)"  # reads on white and on near-black
+LINE_COLOUR: Final = "rgba(128,132,140,0.75)"  # readable on white and on near-black
 STAGE_COLOURS: Final[tuple[str, str]] = ("rgba(86,180,233,0.10)", "rgba(230,159,0,0.10)")
 
-_NOT_IN_A_NAME: Final = re.compile(r"[^\w.]+")  # of a file: a metric's options have parentheses
+_NOT_IN_A_NAME: Final = re.compile(r"[^\w.]+")  # in file names, because a metric's options have parentheses
 
 MARGIN: Final[dict[str, int]] = {"l": 74, "r": 12, "t": 36, "b": 52}  # fixed, so that stacked charts line up
 FONT_SIZE: Final = 13

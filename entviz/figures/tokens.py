@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WORSE: Final = theme.VERMILION  # a diverging pair that all kinds of colour vision tell apart
 BETTER: Final = theme.BLUE
 DEEPEST: Final = 0.7  # opacity of the strongest colour: the page's own text colour still reads on it
-SMALLEST_SCALE: Final = 0.1  # nats; what changes less than this shall not look like much
+SMALLEST_SCALE: Final = 0.1  # nats; a smaller change must not look large
 HEIGHT: Final = 300
 NAMES: Final = ("dense", "pruned")  # the model that is compared with, and the one that is
 
@@ -116,7 +116,7 @@ def loss_chart(rows: pd.DataFrame, *, difference: bool = False, names: tuple[str
             x=at,
             y=rows["increase"],
             name=f"{names[1]} − {names[0]}",
-            marker={  # numbers, as plotly checks each of many colours for as long as all else takes
+            marker={  # numbers, because plotly takes as long to check many colours as for everything else
                 "color": (rows["increase"].to_numpy() > 0).astype(int),
                 "colorscale": [[0, BETTER], [1, WORSE]],
                 "cmin": 0,

@@ -23,7 +23,7 @@ from entviz.words.phrases import number
 if TYPE_CHECKING:
     from entviz.comparison.trust.trust import Trust
 
-_TITLES: Final = {"angular": "Angular distance", "depth": "Depth alone"}  # of what is no metric
+_TITLES: Final = {"angular": "Angular distance", "depth": "Depth alone"}  # for criteria that are not metrics
 DAMAGE_TITLES: Final = {"loss": "Loss increase", "kl": "KL from dense"}
 _UNITS: Final = {"angular": "half turns", "depth": "−position"}
 SYMBOLS: Final = {"layer": "circle", "attn": "circle", "mlp": "diamond"}

@@ -40,7 +40,7 @@ def private_cache(function: Callable[..., Any]) -> Iterator[bool]:
 def only_owner_writes(directory: Path) -> bool:
     """Whether only this user and root can change a directory's content or replace the directory."""
     if os.name != "posix":
-        return True  # a user's directories are the user's own there; modes say nothing
+        return True  # on Windows a user's directories are private, and modes say nothing
     directory = directory.resolve()
     try:
         if not _is_ours(directory.stat()):
@@ -50,7 +50,8 @@ def only_owner_writes(directory: Path) -> bool:
             # In a sticky directory such as /tmp, only the owner of a file can rename it.
             if not _is_ours(status) and not (status.st_mode & stat.S_ISVTX and status.st_uid in _trusted()):
                 return False
-        closed = not directory.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)  # nobody else reaches the files
+        # Nobody else can reach the files.
+        closed = not directory.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH)
         with os.scandir(directory) as entries:
             return closed or all(_is_ours(entry.stat()) for entry in entries)
     except OSError:

@@ -50,7 +50,7 @@ def _sum_of_count_log_count(
     index = np.empty(run, np.int32)
     for token in range(tokens):
         row = states[token, first : first + run]
-        for j in range(run):  # apart from the loop below, which cannot be vector instructions
+        for j in range(run):  # separate from the loop below, which cannot be vectorized
             index[j] = min(np.int32((row[j] - lowest[j]) * scale[j]), np.int32(buckets - 1))
         for j in range(run):
             counts[j * buckets + index[j]] += np.int32(1)

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from entviz.kernels.caching import private_cache
 
 _log = logging.getLogger(__name__)
-_intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic  # numba says no types itself
+_intrinsic: Callable[[Callable[..., Any]], Any] = intrinsic  # numba has no type hints
 
 
 def kernel(*arguments: str) -> Callable[[Callable[..., None]], Any]:

@@ -12,7 +12,7 @@ from numba import njit
 from entviz.kernels.compiling import float32_of_bits, kernel
 from entviz.kernels.exponential import exp
 
-_RUN = 1024  # summed in float32, so short
+_RUN = 1024  # short, because they are summed in float32
 
 
 @njit(error_model="numpy", fastmath={"nsz", "nnan"})

@@ -37,7 +37,7 @@ def run(kernel: Callable[..., None], items: int, work: int, *arguments: Any) -> 
     for helper, share in reversed(helpers):
         if (
             helper.cancel()
-        ):  # its thread has not come to it yet: where processors are busy, that may take long
+        ):  # its thread has not started it yet; if the processors are busy, that may take long
             kernel(*share, *arguments)
     for helper, _ in helpers:
         if not helper.cancelled():

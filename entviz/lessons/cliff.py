@@ -15,7 +15,7 @@ from entviz.words.phrases import number
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
-STEEP: Final = 0.5  # share of the whole fall that one block must make
+STEEP: Final = 0.5  # share of the whole fall that one block must cause
 
 
 @dataclass(frozen=True)

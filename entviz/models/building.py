@@ -21,11 +21,11 @@ from entviz.progress import Progress, silent, waiting_for
 
 _BUILDING = threading.RLock()
 
-# These make numbers of the default type unless they are told another one.
+# These create numbers of the default type unless another type is given.
 _BY_SIZE = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.eye, torch.linspace, torch.logspace}
 )
-# These do so where the values that they are given are Python's fractions.
+# These do so if the given values are Python floats.
 _BY_VALUE = frozenset(
     {torch.tensor, torch.as_tensor, torch.asarray, torch.scalar_tensor, torch.full, torch.arange, torch.range}
 )

@@ -31,7 +31,7 @@ TOKENIZER_FILES = (
     "tekken.json",
     "tiktoken.model",
 )
-_MOST_FILES = 10_000  # of a directory; anyone who names one with more has not named a model
+_MOST_FILES = 10_000  # files in a directory; a directory with more is not a model
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def check_files(files: Iterable[str], name: str) -> list[str]:
     if any(file.endswith(PICKLES) for file in files) and weights is None:
         raise ModelError(
             f"{name} has its weights as a pickle, which can run code when it is read, so only safetensors and GGUF "
-            "are loaded. Convert it where you trust it: from_pretrained(...), then save_pretrained(...)."
+            "are loaded. If you trust it, convert it: from_pretrained(...), then save_pretrained(...)."
         )
     if any(file.endswith(".gguf") for file in files) and weights is None:
         raise ModelError(f"{name} holds GGUF files. Name one of them: a path that ends in .gguf.")

@@ -20,7 +20,7 @@ _COUNT = re.compile(
     r"(?!\w*(position|ctx|embd|inner|param|token|train|step|sample))"
     r"((num|n)_\w+|\w*_(layers|heads|experts|labels|groups|blocks))"
 )
-_MOST = 1_000_000  # of anything, where no tensors say how many there can be
+_MOST = 1_000_000  # largest count of anything if there are no tensors that limit it
 _NOT_A_VALUE_A_LAYER = ("architectures", "eos_token_id", "bos_token_id", "suppress_tokens")
 
 
@@ -64,7 +64,7 @@ def check_values(values: Any, name: str) -> dict[str, Any]:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise ModelError(
             f"The config.json of {name} cannot be used: {fault['loc'][0]}: {fault['msg'].lower()}. Restore the "
-            "model's own file."
+            "model's original file."
         ) from error
     kind = described.model_type
     if kind not in CONFIG_MAPPING:
@@ -91,7 +91,7 @@ def check_values(values: Any, name: str) -> dict[str, Any]:
         )
     if described.transformers_weights:
         raise ModelError(
-            f"The config.json of {name} names a weight file of its own choice, which is not followed. "
+            f"The config.json of {name} names a weight file (transformers_weights), which entviz does not read. "
             f"Save the model again, so that its weights are in {WEIGHTS}."
         )
     if described.quantization_config or any(
@@ -104,7 +104,7 @@ def check_values(values: Any, name: str) -> dict[str, Any]:
     odd = next((key for key, value in _all(values) if isinstance(value, float) and math.isnan(value)), None)
     if odd is not None:
         raise ModelError(
-            f"The config.json of {name} gives {odd[:100]} as NaN, which is no number. Restore the model's own file."
+            f"The config.json of {name} gives NaN as the value of {odd[:100]}. Restore the model's original file."
         )
     return values
 
@@ -139,8 +139,8 @@ def check_config(values: Any, name: str) -> Any:
     for key, value in counts(values):
         if value > _MOST:
             raise ModelError(
-                f"The config.json of {name} says {key} is {short(value)}, and no model has more than {_MOST:,} of "
-                "anything. Restore the model's own file."
+                f"The config.json of {name} says {key} is {short(value)}, but no model has such a count above "
+                f"{_MOST:,}. Restore the model's original file."
             )
     try:
         config = config_from(values)
@@ -149,7 +149,7 @@ def check_config(values: Any, name: str) -> Any:
         raise
     except Exception as error:  # config classes validate in many ways, all of which mean the same here
         raise ModelError(
-            f"The config.json of {name} cannot be used: {telling_line(error)}. Restore the model's own file."
+            f"The config.json of {name} cannot be used: {telling_line(error)}. Restore the model's original file."
         ) from error
     return config
 
@@ -180,7 +180,7 @@ def _check_layer_lists(config: Any, name: str) -> None:
         ):
             raise ModelError(
                 f"The config.json of {name} has {len(value)} values in {key} for {layers} layers "
-                "(num_hidden_layers). Restore the model's own file, or make the list as long as there are layers."
+                "(num_hidden_layers). Restore the model's original file, or give one value for each layer."
             )
 
 

@@ -20,10 +20,10 @@ from entviz.errors import ModelError
 from entviz.limits import limit
 
 USUAL_MB = 20_000
-SPARE_BYTES = 1_000_000_000  # that a download leaves free on the disk, for all else that has to be written
+SPARE_BYTES = 1_000_000_000  # bytes that a download leaves free on the disk for other files
 
 _lock = threading.Lock()
-_left: dict[object, int] = {}  # bytes that each download under way has still to fetch
+_left: dict[object, int] = {}  # bytes that each running download still has to fetch
 
 
 @contextmanager
@@ -42,8 +42,8 @@ def room_for(name: str, needed_bytes: int, folder: Path) -> Iterator[Callable[[i
     most = limit("ENTVIZ_DOWNLOAD_MB", USUAL_MB) * 10**6
     if needed_bytes > most:
         raise ModelError(
-            f"{name} takes a download of {needed_bytes / 1e6:,.1f} MB, and {most / 1e6:,.0f} MB are allowed. Choose a "
-            "smaller model, or ask the administrator of this server to raise ENTVIZ_DOWNLOAD_MB."
+            f"The download of {name} has {needed_bytes / 1e6:,.1f} MB, but at most {most / 1e6:,.0f} MB are allowed. "
+            "Choose a smaller model, or ask the administrator of this server to raise ENTVIZ_DOWNLOAD_MB."
         )
     download = object()
     with _lock:
@@ -66,9 +66,9 @@ def _check_disk(name: str, needed_bytes: int, folder: Path) -> None:
     others = sum(_left.values())
     free = max(0, shutil.disk_usage(folder).free - others)
     if needed_bytes + SPARE_BYTES > free:
-        promised = f" beside the {others / 1e9:.1f} GB that downloads under way still need" if others else ""
+        promised = f" beside the {others / 1e9:.1f} GB that other downloads still need" if others else ""
         raise ModelError(
-            f"{name} takes {needed_bytes / 1e9:.1f} GB on the disk and leaves {SPARE_BYTES / 1e9:.0f} GB free, and "
-            f"{free / 1e9:.1f} GB are free{promised}. Make room in {folder}, or point the environment variable HF_HOME "
-            "to another disk."
+            f"{name} needs {needed_bytes / 1e9:.1f} GB of disk space, and {SPARE_BYTES / 1e9:.0f} GB must stay free, "
+            f"but only {free / 1e9:.1f} GB are free{promised}. Free some space in {folder}, or set the environment "
+            "variable HF_HOME to a folder on another disk."
         )

@@ -39,7 +39,7 @@ _WRAPPERS = {
     "_forward_module.": "a training framework: save the model inside",
     "base_model.model.": "peft: merge_and_unload, then save_pretrained",
 }
-# Buffers of older versions, which follow from the config; other heads, other senses, training aids.
+# Buffers of older versions, which follow from the config; other heads, other modalities, parts only for training.
 _DOES_NOTHING = re.compile(
     r"(^|\.)(rotary_emb|rotary_pos_emb|rotary)\.\w+$"
     r"|(^|\.)(inv_freq|position_ids|masked_bias|causal_mask|cos_cached|sin_cached)$"
@@ -83,13 +83,13 @@ def check_counts(values: Any, tensors: Mapping[str, Tensor], name: str) -> None:
     for key, value in counts(values):
         if _LAYER_COUNT.fullmatch(key) and not 1 <= value <= max(len(tensors), _LEAST_LAYERS):
             raise ModelError(
-                f"{name} has weights for {_most_layers(tensors)} layers, and its config.json says {short(value)} "
-                f"({key}). Restore the model's own file."
+                f"{name} has weights for {_most_layers(tensors)} layers, but its config.json says {short(value)} "
+                f"({key}). Restore the model's original file."
             )
         if value > most:
             raise ModelError(
-                f"The config.json of {name} says {key} is {short(value)}, and its weights have place for {most} at "
-                "most. Restore the model's own file."
+                f"The config.json of {name} says {key} is {short(value)}, but its weights allow at most {most}. "
+                "Restore the model's original file."
             )
 
 
@@ -120,12 +120,12 @@ def check_fit(
             model, info = dry_run(config, given, dtype, progress)
     except TooManyPartsError as error:
         raise ModelError(
-            f"The config.json of {name} describes a model of more than {most:,} modules, and its files hold "
-            f"{len(tensors)} tensors. Restore the model's own file."
+            f"The config.json of {name} describes a model of more than {most:,} modules, but its files hold only "
+            f"{len(tensors)} tensors. Restore the model's original file."
         ) from error
     except EntvizError:
         raise
-    except Exception as error:  # code of any architecture, with values that no author of it foresaw
+    except Exception as error:  # the code of any architecture, with values that its authors did not expect
         raise ModelError(
             f"{name} cannot be loaded: {telling_line(error)}. Check that its config.json belongs to its weights."
         ) from error
@@ -134,19 +134,20 @@ def check_fit(
     _check_layers(unexpected, missing, model, tensors, name)
     for key, found, wanted in sorted(info["mismatched_keys"]):
         raise ModelError(
-            f"The tensor {key} of {name} has the shape {tuple(found)}, and its config.json asks for {tuple(wanted)}. "
+            f"The tensor {key} of {name} has the shape {tuple(found)}, but its config.json requires {tuple(wanted)}. "
             "Check that the config.json belongs to the weights."
         )
     if unexpected:
         _check_whole_prefix(unexpected, missing, name)
         raise ModelError(
-            f"{name} holds {len(unexpected)} tensors that the model of its config.json has no place for, such as "
-            f"{unexpected[0]}, so it would not be the model that was saved. Restore the config.json of these weights."
+            f"{name} holds {len(unexpected)} tensors that do not belong to the model in its config.json, such as "
+            f"{unexpected[0]}, so the loaded model would differ from the saved one. Restore the config.json of these "
+            "weights."
         )
     if missing:
         # transformers would fill these with random numbers, and every figure would be about noise.
         raise ModelError(
-            f"{name} lacks {len(missing)} of the weights of its model, such as {missing[0]}. "
+            f"{name} lacks {len(missing)} of the weights of the model in its config.json, such as {missing[0]}. "
             "Give the complete files of a causal language model."
         )
     _check_types(tensors, name)
@@ -171,8 +172,8 @@ def _check_prefix(tensors: Mapping[str, Tensor], name: str) -> None:
         wrapped = next((key for key in tensors if f".{prefix}" in f".{key}"), None)
         if wrapped is not None:
             raise ModelError(
-                f"The weights of {name} carry the foreign prefix {prefix!r} (as in {wrapped}). It comes from {origin}, "
-                "then give that directory."
+                f"The weights of {name} have the unknown prefix {prefix!r} (as in {wrapped}). It comes from {origin} "
+                "and give the new directory."
             )
 
 
@@ -185,7 +186,7 @@ def _check_whole_prefix(unexpected: list[str], missing: list[str], name: str) ->
             fitting = sum(other.startswith(prefix) and other[place:] in wanted for other in unexpected)
             if fitting > len(unexpected) / 2:
                 raise ModelError(
-                    f"The weights of {name} carry the foreign prefix {prefix!r} (as in {key}). Rename the tensors, or "
+                    f"The weights of {name} have the unknown prefix {prefix!r} (as in {key}). Rename the tensors, or "
                     "save the model inside the wrapper that put it there."
                 )
         return
@@ -203,7 +204,7 @@ def _check_layers(
         asked = wanted.get(place, 0)
         if match is not None and asked and there and min(asked, there) <= int(match["index"]):
             raise ModelError(
-                f"{name} has weights for {there} layers, and its config.json says {asked} (in {place}). Restore the "
+                f"{name} has weights for {there} layers, but its config.json says {asked} (in {place}). Restore the "
                 "config.json of these weights, or the missing weights."
             )
 
@@ -219,7 +220,7 @@ def _does_nothing(key: str, tensors: Mapping[str, Tensor], config: Any) -> bool:
     if _MASK.search(key):
         stored = next((tensor for other, tensor in tensors.items() if other.endswith(key)), None)
         return stored is not None and len(stored.shape) == 4
-    # Layers behind the last that predict several tokens ahead, which transformers leaves out for some architectures.
+    # Layers after the last that predict several tokens ahead; transformers leaves them out for some architectures.
     text = config.get_text_config(decoder=True)
     ahead, match = getattr(text, "num_nextn_predict_layers", None), _IN_A_LAYER.match(key)
     if not isinstance(ahead, int) or match is None or not isinstance(text.num_hidden_layers, int):

@@ -134,12 +134,14 @@ def named_weights(directory: Path, name: str) -> list[str]:
         ) from error
     shards = sorted(set(index.weight_map.values()))
     if len(shards) > _MOST_SHARDS:
-        raise ModelError(f"The {WEIGHTS_INDEX} of {name} names {len(shards)} files. Restore the model's own.")
+        raise ModelError(
+            f"The {WEIGHTS_INDEX} of {name} names {len(shards)} files. Restore the original index."
+        )
     for shard in shards:
         if Path(shard).name != shard or not shard.endswith(".safetensors"):
             raise ModelError(
                 f"The {WEIGHTS_INDEX} of {name} points to {shard!r}, which is not a safetensors file beside it. "
-                "Use a model whose weights lie in its own directory."
+                "Use a model whose weights are in its own directory."
             )
         path = directory / shard
         if not path.exists() and not path.is_symlink():
@@ -153,7 +155,7 @@ def _check_size(name: str, tensor: Tensor) -> None:
     first, end = tensor.data_offsets
     wanted = tensor.numbers * TYPES[tensor.dtype].itemsize
     if end - first != wanted:
-        raise ValueError(f"the tensor {name[:100]} takes {wanted} bytes and has {end - first}")
+        raise ValueError(f"the tensor {name[:100]} needs {wanted} bytes but has {end - first}")
 
 
 def _first_fault(error: ValidationError) -> str:

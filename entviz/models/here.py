@@ -35,7 +35,7 @@ def is_here(name: str) -> bool:
     """Whether loading a model needs no download: it is downloaded, or the name is an existing path."""
     try:
         return is_downloaded(name) or Path(name).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # a name that no file could have, or ~ and no such user
+    except (OSError, ValueError, RuntimeError):  # not a possible file name, or ~ with an unknown user
         return False
 
 
@@ -45,7 +45,7 @@ def earlier_download(hub_id: str) -> Path | None:
 
     try:
         config = try_to_load_from_cache(hub_id, "config.json")
-    except ValueError:  # no hub id
+    except ValueError:  # not a hub id
         return None
     if not isinstance(config, str):
         return None

@@ -79,7 +79,7 @@ def fetched(hub_id: str, bytes_each: int, progress: Progress = silent) -> Path:
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise NotOnHubError(hub_id) from error
-    except Exception as error:  # the many ways in which a network, a server or a disk fails
+    except Exception as error:  # networks, servers and disks fail in many ways
         earlier = earlier_download(hub_id)
         if earlier is not None:
             return earlier

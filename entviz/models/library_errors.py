@@ -3,7 +3,7 @@
 import re
 
 _MOST_LETTERS = 200
-# Lines that only announce the ones below them, say where in the code, or are drawn.
+# Lines that only introduce those below, give a place in the code, or are drawn.
 _SAYS_NOTHING = re.compile(r".*:|Traceback \(most recent call last\).*|File \".*\", line \d+.*|[-=~^*|+\s]*")
 _LIST_ITEM = re.compile(r"[-*•]\s|\(?\d+[.)]\s")
 _KIND = re.compile(r"(\w+\.)*\w*(Error|Exception): ")
@@ -19,7 +19,7 @@ def telling_line(error: BaseException) -> str:
     telling = [line for line in lines if not _SAYS_NOTHING.fullmatch(line)]
     if not telling:
         telling = [line for line in lines if line] or [type(error).__name__]
-    if _LIST_ITEM.match(telling[0]):  # one of several causes, none of which tells alone
+    if _LIST_ITEM.match(telling[0]):  # one of several causes, none of which is enough alone
         announced = [line for line in lines if line]
         telling = [announced[0].rstrip(":")]
     chosen = telling[-1] if any(line.startswith("Traceback") for line in lines) else telling[0]

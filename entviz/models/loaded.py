@@ -84,8 +84,8 @@ class LoadedModel:
         layers, width = getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None)
         if not layers or not width or embedding is None:
             raise ModelError(
-                f"{name} does not look like a decoder-only transformer: its config names no number of layers or "
-                "no width. Choose a model of the Llama, GPT, Qwen or a similar family."
+                f"{name} does not look like a decoder-only transformer: its config does not give the number of "
+                "layers or the width. Choose a model of the Llama, GPT, Qwen or a similar family."
             )
         return cls(
             name=name,
@@ -281,7 +281,7 @@ def _cast(model: Any, dtype: torch.dtype) -> Any:
         memo[id(weight)] = torch.nn.Parameter(weight.detach().to(target, copy=True), requires_grad=False)
     for buffer in model.buffers():
         memo[id(buffer)] = buffer.detach().to(dtype if id(buffer) in changed else buffer.dtype, copy=True)
-    # With every tensor in the memo, the copy's peak is the new weights alone.
+    # With every tensor in the memo, the copy needs memory only for the new weights.
     twin = copy.deepcopy(model, memo)
     twin.config.dtype = dtype
     return twin

@@ -76,7 +76,7 @@ def _read_again(directory: Path, loaded: LoadedModel, dtype: str) -> LoadedModel
     """Read the files of a loaded model again; see :attr:`LoadedModel.read_again`."""
     weight_type = parse_dtype(dtype)
     if not directory.is_dir():
-        raise ModelError(f"The files of {loaded.name} are not there any more. Load the model again.")
+        raise ModelError(f"The files of {loaded.name} no longer exist. Load the model again.")
     with quiet():
         checked = check_directory(directory, loaded.name, weight_type)
         with _READING:
@@ -106,7 +106,7 @@ def locate(name: str, bytes_each: int = 4, progress: Progress = silent) -> Path:
     try:
         path = path.expanduser()
         is_directory, is_file = path.is_dir(), path.is_file()
-    except (OSError, RuntimeError, ValueError):  # too long for a file, a home of nobody, half a character
+    except (OSError, RuntimeError, ValueError):  # too long, an unknown user's home, or an unpaired surrogate
         is_directory = is_file = False
     if is_directory:
         return _locate_in_directory(path, progress)
@@ -161,7 +161,7 @@ def _locate_file(path: Path, progress: Progress) -> Path:
     if path.suffix in PICKLES:
         raise ModelError(
             f"{path} is a pickle, which can run code when it is read, so only safetensors and GGUF are loaded. "
-            "Convert it where you trust it: from_pretrained(...), then save_pretrained(...)."
+            "If you trust it, convert it: from_pretrained(...), then save_pretrained(...)."
         )
     if path.suffix == ".safetensors":
         raise ModelError(
@@ -185,7 +185,9 @@ def _placement(device: str | None) -> Any:
             return None
         torch.empty(1, device=wanted).item()  # a device without memory ("meta") fails here too
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise OptionError(f"There is no device {device!r} here. Choose cpu, or leave it out.") from error
+        raise OptionError(
+            f"This computer has no device {device!r}. Choose cpu, or leave the device out."
+        ) from error
     return {"": wanted}
 
 
@@ -222,7 +224,9 @@ def _read_model(
         ) from error
     wrong = sorted({*info["missing_keys"], *(set(info["unexpected_keys"]) - checked.plan.left_out)})
     if wrong:  # the files were checked, so they have changed since
-        raise ModelError(f"The files of {name} changed while they were read ({wrong[0]}). Load it again.")
+        raise ModelError(
+            f"The files of {name} changed while they were being read ({wrong[0]}). Load it again."
+        )
     if any(weight.is_meta for weight in model.parameters()):
         raise ModelError(
             f"{name} does not fit into the memory of the GPU. Choose bfloat16 weights, or the device cpu."

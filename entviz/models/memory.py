@@ -16,12 +16,12 @@ import psutil
 
 from entviz.errors import ModelError
 
-_TOKENS = 512  # that go through the model together on a processor, see entviz.decoder.batching
+_TOKENS = 512  # tokens that go through the model together on a processor, see entviz.decoder.batching
 _STATES = (
     12  # hidden states of a layer alive at once: the stream, its norm, queries, keys, values, sites, sums
 )
-_INNER_STATES = 3  # what an MLP makes of each token: gate, up, their product
-_LOGIT_ROWS = 64  # whose logits are whole, for a prompt or a check; evaluations take them in tiles
+_INNER_STATES = 3  # vectors that an MLP computes for each token: gate, up, their product
+_LOGIT_ROWS = 64  # positions with complete logits, for a prompt or a check; evaluations compute them in tiles
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -85,7 +85,7 @@ def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, o
         )
         figures = ", ".join(f"{_size(part)} {what}" for part, what in parts if part)
         raise ModelError(
-            f"{name} needs {_size(need.peak)} of memory ({figures}), and {_size(free)} are free. {remedy}."
+            f"{name} needs {_size(need.peak)} of memory ({figures}), but only {_size(free)} are free. {remedy}."
         )
 
 

@@ -7,8 +7,8 @@ from entviz import reading
 from entviz.errors import ModelError
 from entviz.models.library_errors import telling_line
 
-_MOST_DIGITS = 40  # tokenizers without a bound on their texts write it as 10 to the 30th
-MOST_BYTES = 100_000_000  # of a file that is read as a whole; the largest tokenizers have a third of it
+_MOST_DIGITS = 40  # tokenizers without a limit on their texts write it as 10 to the 30th
+MOST_BYTES = 100_000_000  # of a file that is read as a whole; the largest tokenizers have a third of this
 
 
 def check_regular(path: Path, name: str, most_bytes: int | None = None) -> int:
@@ -28,13 +28,13 @@ def check_regular(path: Path, name: str, most_bytes: int | None = None) -> int:
         raise _unreadable(path, name, error) from error
     if not path.is_file():
         raise ModelError(
-            f"The {path.name} of {name} is not a file but a directory, a pipe or a device, which is not read. "
-            "Put the model's own file there."
+            f"The {path.name} of {name} is a directory, a pipe or a device, not a file. "
+            "Put the model's original file there."
         )
     if most_bytes is not None and size > most_bytes:
         raise ModelError(
-            f"The {path.name} of {name} has {size / 1e6:,.0f} MB, and at most {most_bytes / 1e6:,.0f} MB are read of "
-            "such a file. Restore the model's own file."
+            f"The {path.name} of {name} has {size / 1e6:,.0f} MB, but such a file may have at most "
+            f"{most_bytes / 1e6:,.0f} MB. Restore the model's original file."
         )
     return size
 

@@ -13,7 +13,7 @@ from typing import Any
 from entviz.models import CATALOG
 from entviz.store import program
 
-TEXT_FILE = "text.txt"  # the name under which a report gives away the text that was measured
+TEXT_FILE = "text.txt"  # the file name under which a report offers the measured text
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def of_comparison(comparison: Comparison, about: About, asked: Mapping[str, Any]
     note = "Speed is timed again." + (
         " So are the search and budgets of latency, which may choose otherwise." if _timed(asked) else ""
     )
-    # A command that has another text to measure on takes the windows to choose by from all over this one.
+    # If a command measures on another text, it takes the windows to choose by from all over this one.
     end = ending(about, _again(comparison, about, asked), note, from_start=not asked.get("measure_on"))
     return document("Criteria compared", subtitle, [*sections, *end])
 
@@ -110,13 +110,13 @@ def _timed(asked: Mapping[str, Any]) -> bool:
 def _again(comparison: Comparison, about: About, asked: Mapping[str, Any]) -> str:
     """The command that gives the same numbers; empty if there is none."""
     chosen_by, measured = comparison.calibration_windows, comparison.windows
-    same = comparison.overlap and (chosen_by, measured) == (1, 1)  # a single window does both
+    same = comparison.overlap and (chosen_by, measured) == (1, 1)  # a single window serves for both
     if (
         not asked
         or not comparison.finished
         or asked["measure_on"]  # those texts are not kept
         or not asked["levels"]
-        or not (same or chosen_by <= measured)  # the command halves a text that has fewer
+        or not (same or chosen_by <= measured)  # the command splits a text with fewer windows in half
         or not (comparison.task == "" or is_known(comparison.task, asked["task_fingerprint"]))
     ):
         return ""

@@ -10,7 +10,7 @@ from entviz.report.document import Section
 from entviz.text.passages import passages
 from entviz.words.phrases import of_windows
 
-SHOWN_CHARACTERS = 20_000  # of the text; the file that the report offers has all of it
+SHOWN_CHARACTERS = 20_000  # characters of the text; the file that the report offers has all of it
 
 
 def title_of(text: str | None, description: str) -> str:

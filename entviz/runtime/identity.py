@@ -9,7 +9,7 @@ from pathlib import Path
 from entviz.errors import ModelError
 from entviz.models import CATALOG
 
-_MOST_FILES = 10_000  # of a directory; anyone who names one with more has not named a model
+_MOST_FILES = 10_000  # files in a directory; a directory with more is not a model
 _READ = (".safetensors", ".json", ".gguf", ".txt", ".model", ".jinja", ".tiktoken")
 
 
@@ -25,7 +25,7 @@ def model_identity(name: str) -> str | None:
         ValueError,
         RuntimeError,
         ModelError,
-    ):  # a name that no file could have, or ~ and no such user
+    ):  # not a possible file name, or ~ with an unknown user
         return None
     if not files:
         return None
@@ -66,5 +66,5 @@ def _of_the_hub(hub_id: str) -> list[Path]:
     """The files of an earlier download. The hub itself is not contacted, because this has to be fast."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(hub_id, "config.json")  # raises a ValueError where this is no hub id
+    config = try_to_load_from_cache(hub_id, "config.json")  # raises a ValueError if this is not a hub id
     return _of_a_directory(Path(config).parent) if isinstance(config, str) else []

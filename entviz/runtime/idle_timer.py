@@ -39,5 +39,5 @@ def give_memory_back() -> None:
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError, TypeError):  # another allocator, or Windows, which does it by itself
+    except (AttributeError, OSError, TypeError):  # another allocator, or Windows, which needs no call
         return

@@ -222,7 +222,8 @@ class Runner:
             same_files = identity is not None and identity == begun.identity
             if same_files and not study.shell_options() and results.text_of(study) is not None:
                 self._store.link(asked, key)
-        except UnicodeError:  # a shell hands over bytes that are no text as characters that no database takes
+        except UnicodeError:
+            # A shell passes on bytes that are not text as characters that no database accepts.
             log.warning("The result is not kept: its text or a name in it is not valid Unicode.")
 
 
@@ -234,5 +235,5 @@ def placed(model: str) -> str:
     try:
         path = path.expanduser()
         return str(path.absolute()) if model not in CATALOG and path.exists() else model
-    except (OSError, RuntimeError, ValueError):  # a name that no file could have
+    except (OSError, RuntimeError, ValueError):  # not a possible file name
         return model

@@ -41,7 +41,7 @@ IDLE_SECONDS = 120.0
 SPEED_ROUNDS = 7
 ESTIMATE_SECONDS = 120.0
 _SPELLED_BYTES = 10_000_000
-_PIECE_BYTES = 70  # what a short text takes in memory, roughly
+_PIECE_BYTES = 70  # roughly the memory for a short text
 
 
 class Runtime:
@@ -204,7 +204,7 @@ class Runtime:
     def forget(self, *keys: str) -> None:
         """Delete stored runs permanently. If the same study is requested again, it is computed and listed again."""
         self.store.remove(*keys)
-        self.worker.forget_finished()  # these still hold the results
+        self.worker.forget_finished()  # these keys still have results
 
     def leave(self, session: str) -> None:
         """The session has ended. Jobs for which only this session waited are cancelled."""

@@ -31,7 +31,7 @@ log = logging.getLogger("entviz")
 
 RETRY_SECONDS = 10.0  # after a failure, before the next try
 _AT_ONCE = 500  # rows in one statement
-HELD_BYTES = 64_000_000  # what is held in memory meanwhile
+HELD_BYTES = 64_000_000  # bytes held in memory meanwhile
 
 
 class Access:
@@ -61,8 +61,8 @@ class Access:
         self._most = most_bytes
         self._retry = retry_seconds
         self._announce = announce
-        self._trying = threading.Lock()  # who opens, mends, or writes what was held
-        self._holding = threading.RLock()  # who uses the database in memory
+        self._trying = threading.Lock()  # held by the thread that opens, mends, or writes held rows
+        self._holding = threading.RLock()  # held by the thread that uses the database in memory
         self._opened: Opened | None = None
         self._held: Engine | None = None
         self._next = 0.0  # when to try again, by the monotonic clock
@@ -138,7 +138,7 @@ class Access:
                         self._make_room(connection, self._most)
                 if not used.replaced:
                     return True
-                opened = self._usable(writing=True)  # it went into a file that was set aside just now
+                opened = self._usable(writing=True)  # it was written to a file that has just been set aside
             except IntegrityError as error:
                 # Another thread or process wrote the same rows first: either all of them, or only the same text, which
                 # a second try then finds.
@@ -179,7 +179,7 @@ class Access:
         With ``keep`` it stays open for reading; with ``again`` it has just been checked.
         """
         with self._trying:
-            if self._opened is failed:  # else another thread has met the same
+            if self._opened is failed:  # otherwise another thread has met the same error
                 doubt = not again and (is_damage(error) or is_doubtful(error))
                 doubt = doubt and failed.path is not None and failed.refusal is None
                 if doubt or failed.replaced:

@@ -23,7 +23,7 @@ from entviz.blocks import Block, PruneSet
 
 # The class of each kind of result; None for a kind that is unknown.
 ResultTypes = Callable[[str], type | None]
-LARGEST = 2**30  # bytes; an archive that says it holds more is not one of ours
+LARGEST = 2**30  # bytes; an archive that claims more is not from entviz
 _HEADER = "header"
 
 

@@ -34,7 +34,7 @@ _ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lo
 
 _SETTINGS = (
     "auto_vacuum=FULL",  # what is removed makes the file smaller; takes effect in a new file only
-    "journal_mode=WAL",  # readers do not wait for the one who writes
+    "journal_mode=WAL",  # readers do not wait for a writer
     "synchronous=NORMAL",
     "journal_size_limit=16777216",
 )
@@ -91,9 +91,10 @@ def address(named: str | None = None) -> Address:
         url = make_url(named)
     except (ArgumentError, ValueError):
         raise FaultError(NO_ADDRESS) from None
-    if url.host and "@" in url.host:  # else a part of the password would be taken for one of the host's name
+    if url.host and "@" in url.host:
+        # Otherwise a part of the password would be read as part of the host name.
         raise FaultError(
-            Fault("ENTVIZ_DATABASE has two @", "write one that belongs to the user's name or password as %40")
+            Fault("ENTVIZ_DATABASE has two @", "write an @ in the user's name or password as %40")
         )
     if url.get_backend_name() != "sqlite":
         return Address(url, f"the {url.get_backend_name()} database on {url.host or 'this computer'}")

@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError
 
-_PROBE_BYTES = 262_144  # enough to meet a full disk where SQLite met one
+_PROBE_BYTES = 262_144  # bytes; enough to see the same full disk as SQLite
 _ELSEWHERE = "or set ENTVIZ_CACHE to a folder that can be written"
 # The names under which pip installs drivers, if they differ from the names under which they are imported.
 _PACKAGES = {
@@ -45,7 +45,7 @@ class Fault:
 
 
 NO_ADDRESS = Fault(
-    "ENTVIZ_DATABASE is no address of a database that SQLAlchemy knows",
+    "ENTVIZ_DATABASE is not the address of a database that SQLAlchemy knows",
     "write it like postgresql+psycopg://user:password@host/name, with %40 for an @ in the password",
 )
 
@@ -96,7 +96,7 @@ def explain(error: BaseException, place: str, url: URL | None = None) -> Fault:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = _PACKAGES.get(error.name.partition(".")[0], error.name.partition(".")[0])
         return Fault(
-            f"the package {package}, which talks to this database, is missing", f'pip install "{package}"'
+            f"the package {package}, which this database needs, is not installed", f'pip install "{package}"'
         )
     if isinstance(error, ArgumentError):  # NoSuchModuleError too: a kind of database that it does not know
         return NO_ADDRESS
@@ -110,7 +110,10 @@ def explain(error: BaseException, place: str, url: URL | None = None) -> Fault:
         return Fault(f"{place} has tables of another version of entviz ({error})", "name an empty database")
     if isinstance(cause, OSError) and url is None:
         return _of_system(cause, place)
-    return Fault(f"{place} cannot be used ({_quoted(cause, url)})", "start it, or correct ENTVIZ_DATABASE")
+    return Fault(
+        f"{place} cannot be used ({_quoted(cause, url)})",
+        "start the database server, or correct ENTVIZ_DATABASE",
+    )
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -128,11 +131,11 @@ def _of_sqlite(error: sqlite3.Error, place: str, url: URL | None) -> Fault:
     code, name = _code(error), getattr(error, "sqlite_errorname", type(error).__name__)
     elsewhere = _ELSEWHERE if url is None else "or name another one"
     if is_locked(error):
-        return Fault(f"another program has locked {place}", "wait until it is done, or end it")
+        return Fault(f"another program has locked {place}", "wait until it has finished, or close it")
     if is_damage(error):
-        return Fault(f"{place} is damaged or no database", f"move it away, {elsewhere}")
+        return Fault(f"{place} is damaged or not a database", f"move it away, {elsewhere}")
     if code == sqlite3.SQLITE_FULL:
-        return Fault(f"the disk of {place} is full", f"free some room, {elsewhere}")
+        return Fault(f"the disk of {place} is full", f"free some space, {elsewhere}")
     # SQLite does not report the system's error. Writing a little beside the file causes the same error again.
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         met = _probed(Path(place)) if Path(place).is_absolute() else None
@@ -140,24 +143,24 @@ def _of_sqlite(error: sqlite3.Error, place: str, url: URL | None) -> Fault:
             return _of_system(met, place, elsewhere)
     if code == sqlite3.SQLITE_READONLY:
         return Fault(f"{place} cannot be written", f"make it writable, {elsewhere}")
-    return Fault(f"{place} cannot be used ({error}, {name})", f"look after its disk, {elsewhere}")
+    return Fault(f"{place} cannot be used ({error}, {name})", f"check its disk, {elsewhere}")
 
 
 def _of_system(error: OSError, place: str, elsewhere: str = _ELSEWHERE) -> Fault:
     words = {
-        errno.ENOSPC: ("the disk of {} is full", "free some room"),
-        errno.EDQUOT: ("the quota for the disk of {} is used up", "free some room"),
+        errno.ENOSPC: ("the disk of {} is full", "free some space"),
+        errno.EDQUOT: ("the quota for the disk of {} is used up", "free some space"),
         errno.EFBIG: ("{} has reached a limit on the size of files", "raise it (ulimit -f)"),
         errno.EROFS: ("the disk of {} is read-only", "make it writable"),
-        errno.EACCES: ("writing {} is not permitted", "give yourself the permission"),
-        errno.EPERM: ("writing {} is not permitted", "give yourself the permission"),
-        errno.ENOENT: ("the folder of {} does not exist", "make it"),
+        errno.EACCES: ("you may not write to {}", "give yourself write permission"),
+        errno.EPERM: ("you may not write to {}", "give yourself write permission"),
+        errno.ENOENT: ("the folder of {} does not exist", "create it"),
         errno.EISDIR: ("{} is a folder", "move it away"),
-        errno.ENOTDIR: ("{} lies under a file that is no folder", "move that file away"),
-        errno.EEXIST: ("{} lies under a file that is no folder", "move that file away"),
+        errno.ENOTDIR: ("a folder in the path {} is a file", "move that file away"),
+        errno.EEXIST: ("a folder in the path {} is a file", "move that file away"),
     }
     reason, remedy = words.get(
-        error.errno or 0, (f"{{}} cannot be used ({error.strerror or error})", "look after its disk")
+        error.errno or 0, (f"{{}} cannot be used ({error.strerror or error})", "check its disk")
     )
     return Fault(reason.format(place), f"{remedy}, {elsewhere}")
 

@@ -29,8 +29,8 @@ from entviz.store.faults import DamageError, Fault, FaultError, is_damage
 from entviz.store.schema import metadata
 
 MOST = 3
-_WAIT_SECONDS = 60.0  # while another process mends
-_SUFFIXES = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file
+_WAIT_SECONDS = 60.0  # seconds to wait while another process mends
+_SUFFIXES = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a database
 _TIME = r"\d{8}T\d{6}\.\d{6}Z"
 
 
@@ -45,7 +45,7 @@ def alone(path: Path) -> Iterator[bool]:
         lock.acquire()
     except Timeout:
         raise FaultError(
-            Fault(f"another program is opening {path}", "wait until it is done, or end it")
+            Fault(f"another program is opening {path}", "wait until it has finished, or close it")
         ) from None
     except (OSError, NotImplementedError):
         yield False
@@ -69,12 +69,12 @@ def check(path: Path) -> None:
             for table in metadata.sorted_tables:
                 for row in salvage.all_rows(connection, table, without="result"):
                     if not salvage.is_sound(table, row):
-                        raise DamageError(f"a row of {table.name} is not what was written")
+                        raise DamageError(f"a row of {table.name} differs from what was written")
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", None)
-            if code is None:  # raised by Python: text that is no UTF-8
+            if code is None:  # raised by Python: the text is not UTF-8
                 raise DamageError(str(error)) from error
-            if code != sqlite3.SQLITE_ERROR:  # a table or a column is not there, which opening it sees to
+            if code != sqlite3.SQLITE_ERROR:  # a missing table or column, which opening the database handles
                 raise
 
 
@@ -86,7 +86,10 @@ def mend(path: Path) -> str:
     """
     if len(set_aside(path)) >= MOST:
         raise FaultError(
-            Fault(f"{path} is damaged and {MOST} damaged files lie beside it already", "move those away")
+            Fault(
+                f"{path} is damaged, and {MOST} older damaged files are beside it",
+                "move the older files away",
+            )
         )
     return _mend(path, _now())
 
@@ -111,9 +114,9 @@ def reading(path: Path) -> sqlite3.Connection:
 
 def _mend(path: Path, stamp: str) -> str:
     saving, aside = _beside(path, "saving", stamp), _beside(path, "damaged", stamp)
-    _make_tables(saving)  # from here on, another process goes on where this one is killed
+    _make_tables(saving)  # from here on, another process can continue if this one is killed
     sources = [aside]
-    if path.exists() and aside.exists():  # someone has begun a new file since that one was set aside
+    if path.exists() and aside.exists():  # a process has started a new file since the old one was set aside
         sources.append(_beside(path, "damaged", _now()))
     if path.exists():
         path.rename(sources[-1])

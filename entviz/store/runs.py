@@ -37,8 +37,8 @@ T = TypeVar("T")
 log = logging.getLogger("entviz")
 
 _LISTED = [column for column in runs.c if column.name not in ("result", "used", "text_key")]
-_REQUEST_BYTES = 200  # roughly what a key that leads to another takes in memory
-_AT_ONCE = 500  # runs that are looked at for room
+_REQUEST_BYTES = 200  # roughly the memory for a key that leads to another
+_AT_ONCE = 500  # runs that are considered when making room
 _USED_PRECISION = 60.0  # seconds; reading again within a minute is not worth a write
 
 
@@ -322,7 +322,7 @@ def _make_room(connection: Connection, most: int) -> None:
         )
         for row in connection.execute(oldest):
             keys.append(row.key)
-            excess -= row.bytes  # less comes free where others share the text; the next round sees that
+            excess -= row.bytes  # less is freed if other runs share the text; the next round sees that
             if excess <= 0:
                 break
         if not keys:

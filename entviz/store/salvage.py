@@ -24,7 +24,7 @@ from entviz.store.schema import requests, runs, texts
 
 Row = dict[str, Any]
 
-_GAP = 100_000  # between rows that were found, how many more are tried
+_GAP = 100_000  # how many more row numbers are tried between found rows
 _AT_ONCE = 50  # rows in one transaction
 # Columns that a row of another version may lack, with the values that replace them.
 _INSTEAD: Mapping[str, Any] = {
@@ -149,7 +149,7 @@ def _rowids(source: sqlite3.Connection, table: Table, most: int) -> tuple[list[i
                     raise
             else:
                 whole.append(len(seen))
-                break  # it was walked to its end
+                break  # the walk has reached the end
         parts.append(len(seen))
         found |= seen
     if found and max(found) - min(found) <= _GAP:

@@ -47,11 +47,11 @@ class Analyze(TextStudy["Analysis"]):
 
     @property
     def slot(self) -> str:
-        """A page shows both: one does not supersede the other."""
+        """A page shows both analyses, so neither replaces the other."""
         return f"{self.kind} without massive tokens" if self.without_massive else self.kind
 
     def options(self) -> dict[str, Any]:
-        # With all tokens it is no option, as before there was one.
+        # With all tokens the option is left out, so that results from before it existed keep their keys.
         massive = {"without_massive": True} if self.without_massive else {}
         return self.sample.options() | {"metrics": list(self.metrics), "levels": list(self.levels)} | massive
 
@@ -69,7 +69,7 @@ class Analyze(TextStudy["Analysis"]):
         )
 
     def _with_all_tokens(self, material: Material) -> Analysis | None:
-        """An analysis that names the massive tokens, where one is needed and known."""
+        """A stored analysis with all tokens, which has the massive ones; None if it is not needed or not stored."""
         if not self.without_massive:
             return None
         for metrics in dict.fromkeys((self.metrics, default_metrics())):

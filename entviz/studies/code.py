@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A study imports the modules that compute inside these methods, because reading a study must not import torch.
 _COMPUTING = ("compute", "read")
-_LOADS = "entviz.models.loading"  # every study is of a model that was loaded
+_LOADS = "entviz.models.loading"  # every study needs a loaded model
 
 
 def code_of(study: Study[Any]) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entviz.store import Run
     from entviz.tasks import Task
 
-MOST_MEASURED = 24  # windows; more would take long and tell little more
+MOST_MEASURED = 24  # windows; more would take long and add little
 
 
 def texts_key(texts: Sequence[str]) -> str:

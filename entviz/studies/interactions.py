@@ -42,7 +42,7 @@ class MeasurePairs(TextStudy["Interactions"]):
     page = Page("compare", "Interactions")
 
     def __post_init__(self) -> None:
-        kinds_of(self.level)  # an unknown level is said before anything is loaded
+        kinds_of(self.level)  # an unknown level is refused before anything is loaded
 
     def options(self) -> dict[str, Any]:
         return self.sample.options() | {"level": self.level}

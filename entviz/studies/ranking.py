@@ -104,7 +104,7 @@ class Rank(TextStudy["Ranking"]):
     page = Page("prune")
 
     def __post_init__(self) -> None:
-        known(self.by.criterion)  # an unknown one is said before anything is loaded
+        known(self.by.criterion)  # an unknown one is refused before anything is loaded
 
     def options(self) -> dict[str, Any]:
         return self.sample.options() | {"criterion": self.by.criterion, **self.by.settings}
@@ -191,7 +191,9 @@ class Rank(TextStudy["Ranking"]):
             shown |= {"prune.first": protect[0], "prune.last": protect[1]}
         if cls.measured(run):
             shown["prune.estimator"] = base(options["estimator"])
-        if options["budget"].isdecimal() and int(options["budget"]):  # other budgets are no number of blocks
+        if options["budget"].isdecimal() and int(
+            options["budget"]
+        ):  # other budgets are not numbers of blocks
             shown["prune.count"] = int(options["budget"])
         return shown
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from entviz.part_cache import PartCache
     from entviz.studies.study import StoredStudy
 
-TEXT_BYTES = 2_000_000  # of a text that is kept with its result: as much as a page takes
+TEXT_BYTES = 2_000_000  # characters of a text that is kept with its result: as many as a page accepts
 
 
 class StudyResults:

@@ -45,7 +45,7 @@ class JudgeCriteria(TextStudy["Trust"]):
     page = Page("compare", "Which to trust")
 
     def __post_init__(self) -> None:
-        kinds_of(self.level)  # an unknown level is said before anything is loaded
+        kinds_of(self.level)  # an unknown level is refused before anything is loaded
         if self.estimators is not None:
             asked = specs_in_order([entropy_of(spec) for spec in self.estimators])
             object.__setattr__(self, "estimators", None if asked == default_entropies() else asked)

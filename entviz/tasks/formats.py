@@ -30,7 +30,7 @@ def hellaswag(row: Row) -> Item:
 
 
 def _without_markup(text: str) -> str:
-    text = text.strip().replace(" [title]", ". ")  # the WikiHow part's marks
+    text = text.strip().replace(" [title]", ". ")  # marks in the WikiHow part
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 

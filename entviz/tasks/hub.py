@@ -53,7 +53,7 @@ class HubTask:
         kept = cache_directory() / "tasks" / f"{self.name}.jsonl"
         try:
             return parse_jsonl(kept.read_bytes(), kept.name)
-        except (OSError, TextError):  # not there, or damaged
+        except (OSError, TextError):  # missing or damaged
             task = self.download()
             _keep(kept, to_jsonl(task))
             return task
@@ -65,7 +65,7 @@ class HubTask:
             return Task(self.name, tuple(self.item(row) for row in rows))
         except (KeyError, IndexError, TypeError, ValueError, TextError) as error:
             raise TextError(
-                f"The data set {self.repository} is not in the form that the task {self.name} had "
+                f"The data set {self.repository} no longer has the form that the task {self.name} expects "
                 f"({type(error).__name__}: {error}). Update entviz, or give the items as a JSONL file."
             ) from error
 
@@ -78,7 +78,7 @@ class HubTask:
         datasets.disable_progress_bars()
         try:
             return datasets.load_dataset("parquet", data_files={"items": files}, split="items")
-        except Exception as error:  # the many ways in which a network, a server or a disk fails
+        except Exception as error:  # networks, servers and disks fail in many ways
             raise TextError(
                 f"The task {self.name} could not be fetched from {self.repository} on the Hugging Face hub "
                 f"({_first_line(error)}). Connect to the internet and try again, or choose a built-in task."

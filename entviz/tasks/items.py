@@ -42,13 +42,13 @@ class Item:
     def __post_init__(self) -> None:
         if not 2 <= len(self.choices) <= MOST_CHOICES:
             raise TextError(
-                f"An item needs 2 to {MOST_CHOICES} choices, and this one has {len(self.choices)}."
+                f"An item needs 2 to {MOST_CHOICES} choices, but this one has {len(self.choices)}."
             )
         if len(self.contexts) != len(self.choices):
             raise TextError(f"There are {len(self.contexts)} contexts for {len(self.choices)} choices.")
         if not 0 <= self.answer < len(self.choices):
             raise TextError(
-                f"The answer is the index of a choice, so 0 to {len(self.choices) - 1}, not {self.answer}."
+                f"The answer is the index of a choice and must be from 0 to {len(self.choices) - 1}, not {self.answer}."
             )
         if not all(choice.strip() for choice in self.choices):
             raise TextError("A choice is empty.")
@@ -56,7 +56,7 @@ class Item:
             if len(text) > MOST_CHARACTERS:
                 raise TextError(f"A text is longer than {MOST_CHARACTERS} characters.")
             if any("\ud800" <= character <= "\udfff" for character in text):
-                raise TextError("A text holds half a character (an unpaired surrogate).")
+                raise TextError("A text contains an unpaired surrogate, which is half a character.")
 
     def to_json(self) -> dict[str, object]:
         """The item in the form of a line of a task file."""

@@ -14,8 +14,8 @@ from typing import Any
 from entviz.errors import TextError
 from entviz.reading import parse_json, read_bytes
 
-MOST_BYTES = 200_000_000  # of a file
-_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")  # in the order in which they are offered
+MOST_BYTES = 200_000_000  # bytes of a file
+_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1")  # in the order in which they are tried
 
 
 def _ignored(_note: str) -> None:

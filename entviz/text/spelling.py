@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
-_LONGEST = 8  # tokens that one character may be spread over
+_LONGEST = 8  # largest number of tokens that one character is spread over
 
 
 def spell(tokenizer: Any, token_ids: Sequence[int]) -> list[str]:
@@ -20,7 +20,7 @@ def spell(tokenizer: Any, token_ids: Sequence[int]) -> list[str]:
     tokens, the last one has the character and the others have an empty text. Special tokens are written out.
     """
     pieces: list[str] = []
-    start = read = 0  # the tokens from start to read are written before what is being spelled
+    start = read = 0  # the tokens from start to read come before those being spelled
     for end in range(1, len(token_ids) + 1):
         before = _decode(tokenizer, token_ids[start:read])
         now = _decode(tokenizer, token_ids[start:end])

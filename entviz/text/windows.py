@@ -47,7 +47,7 @@ class Windows:
 
     def __post_init__(self) -> None:
         if not len(self.token_ids):
-            raise OptionError("None of the windows is chosen: choose at least one.")
+            raise OptionError("No window is chosen: choose at least one.")
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], beginning: tuple[int, ...] = ()) -> Windows:
@@ -65,8 +65,8 @@ class Windows:
         kinds = {(part.length, part.beginning) for part in parts}
         if len(kinds) != 1:
             raise OptionError(
-                "Windows can be joined where all have the same number of tokens and the same beginning: cut their "
-                "texts with one window length, by one tokenizer."
+                "Windows can be joined only if all have the same number of tokens and the same beginning: cut their "
+                "texts with the same window length and tokenizer."
             )
         return cls(torch.cat([part.token_ids for part in parts]), parts[0].beginning)
 

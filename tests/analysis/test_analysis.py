@@ -1,4 +1,4 @@
-"""Curves across depth: the authors' figures, and what an analysis must be whatever the model."""
+"""Curves across depth: the authors' figures, and properties that an analysis of any model must have."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Curves of a pruned model: those of a copy with the blocks really gone, and what they may take over from the dense."""
+"""Curves of a pruned model: equal to those of a really pruned copy, and what they may take from the dense analysis."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Drive the dashboard without a browser: the real script, the real runtime, the real default model."""
+"""Drive the dashboard without a browser: with the real script, the real runtime and the real default model."""
 
 import atexit
 import json

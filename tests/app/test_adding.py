@@ -1,4 +1,4 @@
-"""A page that is put into the registry is in the menu and at its address, with the pickers that all pages share."""
+"""A page added to the registry is in the menu and at its address, and has the pickers that all pages share."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A model that is not on this machine is fetched only once a person has said so, whatever led to it."""
+"""A model that is not on this machine is downloaded only after a person has agreed, however it was chosen."""
 
 import pytest
 

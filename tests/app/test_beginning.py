@@ -1,4 +1,4 @@
-"""A model whose tokenizer begins every text, and one whose tokenizer knows too much, on the pages."""
+"""The pages with a model whose tokenizer begins every text, and one whose tokenizer has tokens that the model lacks."""
 
 import pytest
 

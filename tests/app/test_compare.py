@@ -1,4 +1,4 @@
-"""The Compare page on the real default model: criteria by budgets, stopping and going on, two prune sets."""
+"""The Compare page on the real default model: criteria by budgets, stopping and continuing, two prune sets."""
 
 import io
 import math

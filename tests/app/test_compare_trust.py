@@ -1,4 +1,4 @@
-"""The tabs "Which to trust" and "Interactions" on a tiny model: nothing starts unasked, and what is shown is right."""
+"""The tabs "Which to trust" and "Interactions" on a tiny model: they start on request and show right numbers."""
 
 import json
 

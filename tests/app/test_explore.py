@@ -1,4 +1,4 @@
-"""The Explore page on the real default model: what it shows without a click, and what it does with odd input."""
+"""The Explore page on the real default model: what it shows without a click, and how it handles odd input."""
 
 import base64
 import zlib

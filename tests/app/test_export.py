@@ -1,4 +1,4 @@
-"""The Export page on the real default model: what it says of each format, and what it writes."""
+"""The Export page on the real default model: what it says about each format, and what it writes."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A page that fails in a way that nobody foresaw keeps the frame, and says so in a sentence."""
+"""A page that fails unexpectedly keeps its frame and shows a sentence about the failure."""
 
 from tests.app.conftest import settle, words
 

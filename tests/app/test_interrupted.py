@@ -1,4 +1,4 @@
-"""A newer click stops the run before it at any access to the session's state: no choice may be half made then."""
+"""A newer click may stop a run at any access to the session's state; a choice is never left half made."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""A model with a weight that is not a number: every page says so, concludes nothing, and keeps what it showed."""
+"""A model with a weight that is not a number: every page says so, draws no conclusion, and keeps what it showed."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The Prune page on the real default model: every way to tick, and numbers that are those of the set named."""
+"""The Prune page on the real default model: every way to tick blocks, and numbers that belong to the set shown."""
 
 import json
 

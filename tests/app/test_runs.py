@@ -1,4 +1,4 @@
-"""The Runs page: what was computed is listed, found again, opened where it was, compared, downloaded and deleted."""
+"""The Runs page: results are listed, found, opened on their page, compared, downloaded and deleted."""
 
 import csv
 import dataclasses

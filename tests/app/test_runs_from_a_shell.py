@@ -1,4 +1,4 @@
-"""The Runs page with what commands kept: opened where a page can show it, and said where none can."""
+"""The Runs page with results of commands: a page opens those that it can show, and the Runs page names the others."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The Runs page on a database that an earlier version wrote: every kind opens on its page, with what it had."""
+"""The Runs page on a database of an earlier version: every kind of result opens on its page, with its options."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The Runs page says what is wrong with the database, and what is kept in memory meanwhile."""
+"""The Runs page says what is wrong with the database, and which results are kept in memory until it works again."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -42,7 +42,7 @@ def test_a_place_that_cannot_be_written_is_said_until_it_can(kept_at, tmp_path):
     store = kept_at(url=url, retry_seconds=0)
     app = opened()
     assert "the folder of" in words(app)
-    assert "does not exist: make it" in words(app)
+    assert "does not exist: create it" in words(app)
     assert "Runs from before are not listed until then" in words(app)
     assert "There are no runs yet" not in words(app)
     put(store, "k", description="Held in memory.")

@@ -1,4 +1,4 @@
-"""Find a Chromium for the browser tests, and install one where there is none.
+"""Find a Chromium for the browser tests, and install one if there is none.
 
 ``python tests/browser/chromium.py`` prints its path; with ``--install`` it first installs one if need be. Either
 fails with a sentence that says what to do, so that browser tests are never skipped unnoticed.

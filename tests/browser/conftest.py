@@ -1,4 +1,4 @@
-"""A running server, as `make run` starts it, and pages of it in a real Chromium."""
+"""A running server, started as `make run` starts it, and its pages in a real Chromium."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What opens at which address, and whom the pages ask: nobody but the server that they came from."""
+"""What opens at which address, and that the pages send requests only to their own server."""
 
 import http.client
 import ipaddress

@@ -1,4 +1,4 @@
-"""What a newcomer does, in a real browser against a running server: look, tick, read, share, and on a phone too."""
+"""What a newcomer does, in a real browser against a running server: look, tick, read and share, also on a phone."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What is asked for in a shell and on a page alike."""
+"""Requests that a shell and a page make alike."""
 
 from entviz.blocks import PruneSet
 from entviz.studies import (

@@ -1,4 +1,4 @@
-"""What users get wrong: one sentence for each, and exit status 2."""
+"""User errors: one sentence for each, and exit status 2."""
 
 import os
 
@@ -169,8 +169,8 @@ def test_token_ids_that_cannot_be(wrong, tmp_path, content, says):
 
 def test_options_that_do_not_go_together(wrong, tmp_path):
     (tmp_path / "ids.json").write_text("[[1, 2]]")
-    assert "already cut" in wrong("evaluate", "--token-ids", tmp_path / "ids.json", "--windows", 2)
-    assert "Use --limit" in wrong("evaluate", "--task", "grammar", "--windows", 2)
+    assert "already in windows" in wrong("evaluate", "--token-ids", tmp_path / "ids.json", "--windows", 2)
+    assert "use --limit" in wrong("evaluate", "--task", "grammar", "--windows", 2)
     assert "--task" in wrong("evaluate", "--text", TEXT, "--limit", 2)
 
 

@@ -1,4 +1,4 @@
-"""``entviz compare``: every row against a copy that is really pruned, and chosen by text that is not measured."""
+"""``entviz compare``: every row against a really pruned copy, with blocks chosen on text that is not measured."""
 
 import json
 import math
@@ -207,18 +207,21 @@ def test_table(entviz):
         (("--criteria", "entrodrop:entropy"), "is not a criterion"),
         (("--criteria", "cosine:stage-2"), "is not a criterion"),
         (("--criteria", ","), "choose at least one criterion"),
-        (("--criteria", "angular-distance"), "choose at least one criterion that has the level"),
+        (
+            ("--criteria", "angular-distance"),
+            "choose at least one criterion that can rank blocks of this level",
+        ),
         (("--level", "head"), "'head' is not a level"),
         (("--budgets", "many"), "is not a budget"),
         (("--budgets", "0"), "drops nothing"),
         (("--budgets", ","), "Give 1 to 20 budgets"),
         (("--seeds", "0"), "1 to 50 random prune sets, not 0"),
-        (("--calibration-windows", "0"), "at least 1 window to choose by, not 0"),
+        (("--calibration-windows", "0"), "at least 1 window to choose blocks by, not 0"),
         (("--dtype", "int8"), "int8"),
         (("--task", "trivia"), "no task 'trivia'"),
         (("--task", "grammar", "--limit", "0"), "at least 1 item"),
         (("--limit", "4"), "--limit is for the items of a --task"),
-        (("--search-windows", "4"), "add it to --criteria"),
+        (("--search-windows", "4"), "add search to --criteria"),
         (("--criteria", "search", "--seconds", "nan"), "cannot take nan seconds"),
         (("--calibration-text-file", "nowhere.txt"), "There is no file nowhere.txt"),
         (("--device", "toaster"), "toaster"),

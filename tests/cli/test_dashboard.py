@@ -1,4 +1,4 @@
-"""``entviz dashboard`` opens the dashboard from any directory, with its own settings, and ends when it is told to."""
+"""``entviz dashboard`` opens the dashboard from any directory, with its own settings, and stops when told to."""
 
 import contextlib
 import http.client
@@ -136,7 +136,7 @@ def flags(*arguments: str, **environment: str) -> tuple[list[str], dict[str, str
 def test_the_environment_sets_what_no_option_does(port):
     assert flags(STREAMLIT_SERVER_PORT=str(port))[0] == [f"--server.port={port}"]
     assert flags("--port", str(port), STREAMLIT_SERVER_PORT="1")[0] == [f"--server.port={port}"]
-    with pytest.raises(OptionError, match="STREAMLIT_SERVER_PORT is a number"):
+    with pytest.raises(OptionError, match="STREAMLIT_SERVER_PORT must be a number"):
         flags(STREAMLIT_SERVER_PORT="web")
 
 

@@ -1,4 +1,4 @@
-"""A command that fails in a way that nobody foresaw prints a sentence; the traceback is in the log."""
+"""A command that fails unexpectedly prints a sentence; the traceback is in the log."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""``entviz interactions``: every pair against a copy without the two."""
+"""``entviz interactions``: every pair against a copy without the two blocks."""
 
 from itertools import combinations
 
@@ -101,7 +101,7 @@ def test_table(entviz):
         (("--level", "head"), "'head' is not a level"),
         (("--blocks", "head.3,mlp.1"), "'head.3' is not a block"),
         (("--blocks", "mlp.1,mlp.9"), "mlp.9 does not exist: the model's layers are 0 to 3"),
-        (("--blocks", "mlp.1,attn.2"), "attn.2 is not of level mlp"),
+        (("--blocks", "mlp.1,attn.2"), "attn.2 is not a block of level mlp"),
         (("--blocks", "mlp.1"), "A pair needs two blocks"),
         (("--dtype", "int8"), "int8"),
         (("--windows", "99"), "not for 99"),

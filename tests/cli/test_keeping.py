@@ -1,4 +1,4 @@
-"""What a command computes is kept as the dashboard keeps it: found by it, and listed once."""
+"""The results of a command are kept like those of the dashboard, which finds them and lists them once."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where a result cannot be kept, the command does its work all the same; what bounds the store is kept to."""
+"""If a result cannot be kept, the command still does its work; the limits of the store hold."""
 
 import contextlib
 import importlib.util
@@ -47,7 +47,7 @@ def test_a_cache_that_cannot_be_written_stops_no_command(entviz, monkeypatch, tm
     monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path / "file" / "below"))
     status, output, errors = entviz("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--json")
     assert (status, json.loads(output)["windows"]) == (0, 3)
-    assert "lies under a file that is no folder: move that file away" in errors
+    assert "is a file: move that file away" in errors
     assert errors.endswith(NOT_KEPT)
     assert entviz("analyze", "--text", TEXT, *CUT, "--metric", "bucket", "--no-keep")[2] == ""
 
@@ -57,7 +57,7 @@ def test_runs_that_cannot_be_read_are_not_said_to_be_none(wrong, monkeypatch, tm
     assert "What was kept cannot be read because the folder of" in wrong("runs")
     monkeypatch.setenv("ENTVIZ_DATABASE", "postgresql+psycopg2://me:hunter2@127.0.0.1:1/x")
     if importlib.util.find_spec("psycopg2") is None:
-        assert 'is missing: pip install "psycopg2-binary"' in wrong("runs")
+        assert 'is not installed: pip install "psycopg2-binary"' in wrong("runs")
     monkeypatch.setenv("ENTVIZ_DATABASE", "mysql+pymysql://me:hunter2@127.0.0.1:1/x")
     assert "hunter2" not in wrong("runs")
 

@@ -1,4 +1,4 @@
-"""What only a shell can ask for is kept apart from what the dashboard computes, and says what it is."""
+"""Results that only a shell can request are kept apart from those of the dashboard, and say what they are."""
 
 import json
 

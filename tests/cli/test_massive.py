@@ -1,4 +1,4 @@
-"""``--without-massive``: what a shell says of tokens with massive activations, and what is kept apart."""
+"""``--without-massive``: what commands say about tokens with massive activations, and which results are kept apart."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``entviz trust``: damage against copies that are really pruned, scores against those of other commands."""
+"""``entviz trust``: damage against really pruned copies, scores against those of other commands."""
 
 import pandas as pd
 import pytest

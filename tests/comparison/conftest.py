@@ -1,4 +1,4 @@
-"""A tiny model, what its criteria choose by and are measured on, and a comparison of them."""
+"""A tiny model, the windows that its criteria choose blocks by and are measured on, and a comparison of them."""
 
 import pytest
 

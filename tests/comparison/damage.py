@@ -1,4 +1,4 @@
-"""What dropping blocks really costs: from a copy of the model that is really altered, in double precision."""
+"""The real cost of dropping blocks: from a really altered copy of the model, in double precision."""
 
 import torch
 

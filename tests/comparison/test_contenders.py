@@ -1,4 +1,4 @@
-"""Who takes part in a comparison, and what cannot."""
+"""Which criteria take part in a comparison, and which cannot."""
 
 import json
 

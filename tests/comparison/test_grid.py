@@ -1,4 +1,4 @@
-"""Comparing criteria: a row for each, with the right numbers, and nothing done twice."""
+"""Comparing criteria: a row for each, with the right numbers, and no work done twice."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Pairs against really altered copies, one by one; what is streamed, bounded and refused."""
+"""Pairs of blocks, each against a really altered copy; what is streamed, limited and refused."""
 
 import dataclasses
 import json
@@ -141,7 +141,7 @@ def test_a_window_of_few_tokens_has_no_standard_error(tiny):
     ("level", "blocks", "error", "sentence"),
     [
         ("head", None, BlockError, "not a level"),
-        ("attn", [Block("mlp", 1), Block("attn", 2)], OptionError, "not of level attn"),
+        ("attn", [Block("mlp", 1), Block("attn", 2)], OptionError, "not a block of level attn"),
         ("attn", [Block("attn", 9), Block("attn", 2)], BlockError, "does not exist"),
         ("attn", [Block("attn", 2)], OptionError, "needs two blocks"),
     ],

@@ -1,4 +1,4 @@
-"""A comparison that was stopped or killed goes on where it was."""
+"""A comparison that was stopped or killed continues where it was."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Two prune sets: what each block costs within them, and what they share."""
+"""Two prune sets: what each block costs within its set, and what the sets share."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Ranks, correlations and intervals against definitions written out, against pandas, and against known populations."""
+"""Ranks, correlations and intervals against explicit definitions, against pandas, and against known populations."""
 
 import math
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""Which windows choose and which measure."""
+"""Which windows choose blocks and which are measured."""
 
 import pytest
 

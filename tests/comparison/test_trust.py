@@ -1,4 +1,4 @@
-"""Scores against damage: the damage is that of really altered copies, and the sentences say what the numbers bear."""
+"""Scores against the damage in really altered copies; the sentences say only what the numbers support."""
 
 import json
 

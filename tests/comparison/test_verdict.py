@@ -1,4 +1,4 @@
-"""What is made of the numbers: the Pareto front, and the verdict in words."""
+"""Conclusions from the numbers: the Pareto front, and the verdict in words."""
 
 import json
 from dataclasses import replace

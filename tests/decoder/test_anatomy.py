@@ -1,4 +1,4 @@
-"""Taking models apart: every architecture's blocks, sites and cost against copies altered by hand."""
+"""The parts of a model: blocks, sites and cost of every architecture against copies altered by hand."""
 
 from functools import cache
 
@@ -188,7 +188,7 @@ def test_a_table_of_positions_has_an_end():
     assert loaded.anatomy.most_tokens == 128
     assert tiny("llama").anatomy.most_tokens is None
     with pytest.raises(
-        TextError, match="at most 128 tokens at once, and 129 were given: use shorter windows"
+        TextError, match="at most 128 tokens at once, but 129 were given: use shorter windows"
     ):
         loaded.anatomy.begin(torch.ones(1, 129, dtype=torch.long))
 
@@ -198,7 +198,9 @@ class TestModelsThatAreNotOfThisKind:
         from transformers import AutoModelForCausalLM, MambaConfig
 
         config = MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4)
-        with pytest.raises(ModelError, match=r"entviz needs one attention and one MLP|cannot take it apart"):
+        with pytest.raises(
+            ModelError, match=r"entviz needs one attention and one MLP|cannot find its blocks"
+        ):
             examine(AutoModelForCausalLM.from_config(config).eval())
 
     def test_layers_that_do_more_than_add_are_refused(self):

@@ -1,4 +1,4 @@
-"""How many windows go through together: what a token takes is what torch's own accounting of a layer says."""
+"""How many windows are run together: the memory for a token is what torch itself reports for a layer."""
 
 import pytest
 import torch

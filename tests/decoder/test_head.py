@@ -1,4 +1,4 @@
-"""From hidden states to logits, whatever a model does to them on the way."""
+"""From hidden states to logits, with every step that a model puts between them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The cache of hidden states: what its keys tell apart, and that it keeps to its size."""
+"""The cache of hidden states: what its keys distinguish, and that it stays within its size."""
 
 import threading
 

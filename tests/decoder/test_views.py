@@ -1,4 +1,4 @@
-"""Views of a shared model: they compute something else, and the model never notices, however many threads run them."""
+"""Views of a shared model: they compute something else and never change the model, whatever the number of threads."""
 
 import threading
 from collections.abc import Callable, Sequence

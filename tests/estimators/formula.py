@@ -1,4 +1,4 @@
-"""The input of tests/data/parity_estimators.json, by the formula that it states."""
+"""The input of tests/data/parity_estimators.json, from the formula stated there."""
 
 import numpy as np
 import torch

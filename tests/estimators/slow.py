@@ -1,4 +1,4 @@
-"""The definitions written out in float64, one window and one token at a time: slow, and made from nothing of entviz."""
+"""The definitions written out in float64, one window and one token at a time: slow, and independent of entviz."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A metric that is put into the registry is everywhere: shell, analyses, pages, criteria, comparisons and reports."""
+"""A metric added to the registry is everywhere: shell, analyses, pages, criteria, comparisons and reports."""
 
 from dataclasses import dataclass
 

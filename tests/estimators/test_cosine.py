@@ -55,5 +55,5 @@ def test_a_window_that_is_not_finite_has_no_importance(way: str, bad: float) -> 
 
 
 def test_states_of_different_shapes_are_refused() -> None:
-    with pytest.raises(OptionError, match=r"one shape; these are \(1, 2, 3\) and \(1, 3, 3\)"):
+    with pytest.raises(OptionError, match=r"equal shapes; these have the shapes \(1, 2, 3\) and \(1, 3, 3\)"):
         cosine_importance(torch.zeros(1, 2, 3), torch.zeros(1, 3, 3))

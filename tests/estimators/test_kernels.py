@@ -1,4 +1,4 @@
-"""What the compiled kernels promise beyond the right numbers: late loading, a way without them, threads."""
+"""What the compiled kernels guarantee besides the right numbers: late loading, a fallback without them, threads."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The Gram matrix in strips is the product itself, whatever the number of tokens."""
+"""The Gram matrix computed in strips equals the plain product, for any number of tokens."""
 
 import pytest
 import torch

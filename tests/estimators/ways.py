@@ -1,4 +1,4 @@
-"""The ways in which an estimator can run, and states to run it on."""
+"""The ways to run an estimator, and states to run it on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The same items through lm-evaluation-harness: the same likelihoods and accuracies, dense and really pruned.
+"""The same items in lm-evaluation-harness: the same likelihoods and accuracies, dense and really pruned.
 
 The harness runs plain transformers models: a copy of the model, from which layers are deleted. Its task file is
 written here, and its items are those that are built in.

@@ -1,4 +1,4 @@
-"""Losses with and without blocks: the figures of really pruned copies, and what an evaluation must be."""
+"""Losses with and without blocks: those of really pruned copies, and properties that an evaluation must have."""
 
 import pytest
 

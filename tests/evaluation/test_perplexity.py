@@ -1,4 +1,4 @@
-"""Perplexity: exp of a loss, and words where no number can hold it."""
+"""Perplexity: exp of a loss, and words if no number can hold it."""
 
 import json
 import math

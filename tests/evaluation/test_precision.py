@@ -1,4 +1,4 @@
-"""The choice of a number type: told by timing, once for a machine, and passed on to what runs in it."""
+"""The choice of a number type: measured once on each machine, and passed on to everything that runs in it."""
 
 import json
 

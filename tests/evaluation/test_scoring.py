@@ -1,4 +1,4 @@
-"""Losses, divergences and agreement against a brute-force computation with all logits at hand."""
+"""Losses, divergences and agreement against a brute-force computation from all logits."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Accuracy on multiple-choice items: sharing what choices have in common changes no number."""
+"""Accuracy on multiple-choice items: sharing the common start of choices changes no number."""
 
 import numpy as np
 import pytest
@@ -141,7 +141,9 @@ def test_bad_input():
     with pytest.raises(TextError, match="came without a tokenizer"):
         evaluate_task(LoadedModel.of(build("llama")), TASK, PruneSet())
     long = Task("long", (ITEMS[0], Item.ask("a", ["b" * 200, "c"], 0)))
-    with pytest.raises(TextError, match=r"Item 1 cannot be scored\. .* has 201 tokens; the model reads 128"):
+    with pytest.raises(
+        TextError, match=r"Item 1 cannot be scored\. .* has 201 tokens, but the model reads at most 128"
+    ):
         evaluate_task(loaded, long, PruneSet())
 
 

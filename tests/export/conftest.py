@@ -1,4 +1,4 @@
-"""Tiny models as entviz loads them, and the losses that plain transformers finds."""
+"""Tiny models as entviz loads them, and their losses in plain transformers."""
 
 from collections.abc import Callable
 from typing import Any

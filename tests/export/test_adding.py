@@ -1,4 +1,4 @@
-"""A format that is put into the registry is everywhere: shell, model card and Export page."""
+"""A format added to the registry is everywhere: shell, model card and Export page."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what plain transformers loads computes what entviz computed without the blocks."""
+"""Checkpoints: loaded by plain transformers, they compute what entviz computed without the blocks."""
 
 import copy
 import json

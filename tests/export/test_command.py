@@ -95,7 +95,7 @@ def test_another_models_recipe_is_noted(capsys, model, tmp_path):
         (["--drop", "layer.9"], "does not exist"),
         (["--drop", "layer.0,layer.1,layer.2,layer.3"], "keep at least one"),
         (["--drop", "@nowhere.json"], "no recipe nowhere.json"),
-        (["--drop", "layer.1", "--windows", "3"], "cut a text"),
+        (["--drop", "layer.1", "--windows", "3"], "are for a text"),
         (["--drop", "layer.1", "--text", "words"], "without a tokenizer"),
         (["--drop", "layer.1", "--dtype", "int4"], "no weight type"),
     ],

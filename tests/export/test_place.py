@@ -1,4 +1,4 @@
-"""Directories are written whole or not at all, and nothing of someone's own is ever removed."""
+"""Directories are written whole or not at all, and a user's own files are never removed."""
 
 import os
 import resource
@@ -250,7 +250,7 @@ def test_another_processs_room_is_held_until_it_is_killed(tmp_path):
     def ours():
         return new_directory(tmp_path / "ours", replace=False, needed_bytes=400_000, room_bytes=1_000_000)
 
-    with pytest.raises(ExportError, match="those under way included"), ours():
+    with pytest.raises(ExportError, match="including those still running"), ours():
         pytest.fail("there is no room")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -263,7 +263,7 @@ def test_another_processs_room_is_held_until_it_is_killed(tmp_path):
 @pytest.mark.parametrize("name", ["~no-such-user/out", "~\ud800/out"])
 def test_a_home_of_nobody_is_no_place(name):
     with (
-        pytest.raises(ExportError, match="is no place to write to"),
+        pytest.raises(ExportError, match="cannot be written to"),
         new_directory(Path(name), replace=False),
     ):
         pass

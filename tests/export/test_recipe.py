@@ -1,4 +1,4 @@
-"""Recipes: what is written is read back, and what is not a recipe gets a sentence."""
+"""Recipes: what is written can be read back, and anything else is refused with a sentence."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The charts across depth say what the tables say: values, order, hover, band, stages, and no stage too many."""
+"""The charts across depth agree with the tables: values, order, hover, band and stages, with no stage too many."""
 
 from dataclasses import replace
 

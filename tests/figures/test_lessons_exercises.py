@@ -1,4 +1,4 @@
-"""Exercises pick the blocks they say by what was measured, and say of the outcome what came out."""
+"""Exercises choose their blocks by measurement, and describe the measured outcome."""
 
 import math
 

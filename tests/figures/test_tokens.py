@@ -1,4 +1,4 @@
-"""Tokens and numbers of an evaluation on the screen: the same as in the evaluation, and nothing unescaped."""
+"""Tokens and numbers of an evaluation on the screen: equal to those of the evaluation, and always escaped."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Every place where something from outside is read, with good samples of what it reads.
+"""Every place that reads something from outside, with valid samples of what it reads.
 
 A new reader of files, fields or links gets a function here that makes odd input from a good sample and reads it.
 """

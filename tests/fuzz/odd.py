@@ -1,4 +1,4 @@
-"""Odd input, made at random from good samples: what a hand, a cut cable or an attacker makes of a file or a field."""
+"""Random odd input made from valid samples, as typing errors, broken downloads or attackers would produce it."""
 
 import json
 from collections.abc import Sequence

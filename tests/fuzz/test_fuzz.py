@@ -1,4 +1,4 @@
-"""Whatever comes from outside is read, or refused with a sentence: seeded fuzzing of every boundary."""
+"""Any input from outside is read, or refused with a sentence: seeded fuzzing of every boundary."""
 
 import logging
 import traceback

@@ -1,4 +1,4 @@
-"""Compiled kernels are read only from where nobody but the user can write."""
+"""Compiled kernels are read only from directories to which nobody but the user can write."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A cache of its own for every test, so that none finds what another left."""
+"""A separate cache for every test, so that no test finds what another left."""
 
 from pathlib import Path
 

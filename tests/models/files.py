@@ -1,4 +1,4 @@
-"""Model files as they are found in the wild, made small: directories, tokenizers, GGUF files."""
+"""Small copies of model files as users have them: directories, tokenizers, GGUF files."""
 
 import json
 from pathlib import Path

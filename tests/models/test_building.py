@@ -1,4 +1,4 @@
-"""While a model is built, other threads compute what they always do."""
+"""While a model is being built, other threads compute the same as always."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

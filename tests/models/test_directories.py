@@ -1,4 +1,4 @@
-"""Directories of safetensors: those that load, and every way in which one can be wrong."""
+"""Directories of safetensors: those that load, and every way in which a directory can be wrong."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def test_config_cannot_point_to_a_pickle(tmp_path):
     trace = tmp_path / "trace"
     (tmp_path / "adapter_model.bin").write_bytes(pickle.dumps(Canary(trace)))
     edit_config(tmp_path, transformers_weights="adapter_model.bin")
-    assert "a weight file of its own choice" in refusal(tmp_path)
+    assert "a weight file (transformers_weights)" in refusal(tmp_path)
     assert not trace.exists()
 
 
@@ -165,13 +165,15 @@ def test_classifier_on_a_causal_body(tmp_path):
 def test_body_without_head_is_refused_where_the_head_is_not_the_embedding(tmp_path):
     body = saved(tmp_path, tie_word_embeddings=False).model
     body.save_pretrained(tmp_path)
-    assert "lacks 1 of the weights of its model, such as lm_head.weight" in refusal(tmp_path)
+    assert "lacks 1 of the weights of the model in its config.json, such as lm_head.weight" in refusal(
+        tmp_path
+    )
 
 
 def test_missing_weights_are_not_made_up(tmp_path):
     saved(tmp_path, layers=3)
     edit_config(tmp_path, num_hidden_layers=4)
-    assert "has weights for 3 layers, and its config.json says 4" in refusal(tmp_path)
+    assert "has weights for 3 layers, but its config.json says 4" in refusal(tmp_path)
 
 
 def test_weights_of_another_shape(tmp_path):
@@ -179,7 +181,7 @@ def test_weights_of_another_shape(tmp_path):
     edit_config(tmp_path, intermediate_size=40)
     message = refusal(tmp_path)
     assert "model.layers.0.mlp.down_proj.weight" in message
-    assert "has the shape (32, 48), and its config.json asks for (32, 40)" in message
+    assert "has the shape (32, 48), but its config.json requires (32, 40)" in message
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000, -1])

@@ -1,4 +1,4 @@
-"""A download has its room before it begins: by the setting, and on the disk beside others under way."""
+"""A download starts only if there is room: within the setting, and on the disk beside other running downloads."""
 
 import shutil
 from types import SimpleNamespace
@@ -28,7 +28,9 @@ def test_the_setting_bounds_it(monkeypatch, tmp_path, free):
     with room_for("org/model", 300_000_000, tmp_path):
         pass
     with (
-        pytest.raises(ModelError, match=r"org/model takes a download of 300\.1 MB, and 300 MB are allowed"),
+        pytest.raises(
+            ModelError, match=r"download of org/model has 300\.1 MB, but at most 300 MB are allowed"
+        ),
         room_for("org/model", 300_100_000, tmp_path),
     ):
         pytest.fail("it began")
@@ -43,7 +45,8 @@ def test_the_disk_bounds_it_and_keeps_some(tmp_path, free):
         pass
     with (
         pytest.raises(
-            ModelError, match=r"takes 4\.1 GB on the disk and leaves 1 GB free, and 5\.0 GB are free\."
+            ModelError,
+            match=r"needs 4\.1 GB of disk space, and 1 GB must stay free, but only 5\.0 GB are free\.",
         ),
         room_for("org/model", 4_100_000_000, tmp_path / "cache"),
     ):
@@ -60,7 +63,7 @@ def test_downloads_at_once_share_what_is_free(tmp_path, free):
     free(8 * GB)
     with room_for("org/one", 4 * GB, tmp_path) as arrived:
         with (
-            pytest.raises(ModelError, match=r"4\.0 GB are free beside the 4\.0 GB that downloads under way"),
+            pytest.raises(ModelError, match=r"4\.0 GB are free beside the 4\.0 GB that other downloads"),
             room_for("org/two", 4 * GB, tmp_path),
         ):
             pytest.fail("it began")

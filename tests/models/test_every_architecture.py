@@ -1,4 +1,4 @@
-"""A model that was saved as it is passes the comparison of config and tensors, whatever its architecture."""
+"""The config and tensors of a saved model agree, for every architecture."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a file says arrives, or the file is refused: tensors and config that are not of one model."""
+"""A file is loaded as it says or refused: tensors and config that do not belong to the same model."""
 
 import json
 import os
@@ -25,20 +25,20 @@ def test_more_layers_than_the_config_says(tmp_path, architecture):
     saved(tmp_path, architecture, layers=6)
     edit_config(tmp_path, num_hidden_layers=None, n_layer=None, layers=None)
     edit_config(tmp_path, **{"n_layer" if architecture in ("gpt2", "bloom") else "num_hidden_layers": 4})
-    assert "has weights for 6 layers, and its config.json says 4" in refusal(tmp_path)
+    assert "has weights for 6 layers, but its config.json says 4" in refusal(tmp_path)
 
 
 def test_fewer_layers_than_the_config_says(tmp_path):
     saved(tmp_path, layers=4)
     edit_config(tmp_path, num_hidden_layers=6)
-    assert "has weights for 4 layers, and its config.json says 6" in refusal(tmp_path)
+    assert "has weights for 4 layers, but its config.json says 6" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "_fsdp_wrapped_module.", "student.", "a.b."])
 def test_foreign_prefix(tmp_path, prefix):
     saved(tmp_path)
     rewrite(tmp_path, lambda tensors: {prefix + name: tensor for name, tensor in tensors.items()})
-    assert f"the foreign prefix '{prefix}'" in refusal(tmp_path)
+    assert f"the unknown prefix '{prefix}'" in refusal(tmp_path)
 
 
 def test_foreign_prefix_inside(tmp_path):
@@ -49,14 +49,14 @@ def test_foreign_prefix_inside(tmp_path):
             name.replace("layers.1.", "layers.1._orig_mod."): tensor for name, tensor in tensors.items()
         },
     )
-    assert "the foreign prefix '_orig_mod.'" in refusal(tmp_path)
+    assert "the unknown prefix '_orig_mod.'" in refusal(tmp_path)
 
 
 def test_tensor_that_the_model_has_no_place_for(tmp_path):
     saved(tmp_path, attention_bias=True)
     edit_config(tmp_path, attention_bias=False)
     message = refusal(tmp_path)
-    assert "holds 16 tensors that the model of its config.json has no place for" in message
+    assert "holds 16 tensors that do not belong to the model in its config.json" in message
     assert "model.layers.0.self_attn.k_proj.bias" in message
 
 
@@ -133,18 +133,18 @@ def test_lists_with_a_value_a_layer(tmp_path, architecture, changes, counts):
     [
         (
             {"num_hidden_layers": 100_000},
-            "weights for 4 layers, and its config.json says 100,000 (num_hidden_layers)",
+            "weights for 4 layers, but its config.json says 100,000 (num_hidden_layers)",
         ),
-        ({"num_hidden_layers": -1}, "weights for 4 layers, and its config.json says -1 (num_hidden_layers)"),
+        ({"num_hidden_layers": -1}, "weights for 4 layers, but its config.json says -1 (num_hidden_layers)"),
         ({"num_hidden_layers": 0}, "says 0 (num_hidden_layers)"),
         ({"num_labels": 10**9}, "num_labels is 1,000,000,000"),
         ({"num_attention_heads": 10**12}, "num_attention_heads is 1,000,000,000,000"),
         ({"num_key_value_heads": 10**30}, "a number of 31 digits"),
         ({"text_config": {"num_hidden_layers": 10**8}}, "says 100,000,000"),
         ({"num_hidden_layers": 10**60}, "a number in it has 61 digits"),
-        ({"hidden_size": 10**9}, "asks for"),
-        ({"vocab_size": 10**9}, "asks for"),
-        ({"rms_norm_eps": float("nan")}, "rms_norm_eps as NaN"),
+        ({"hidden_size": 10**9}, "requires"),
+        ({"vocab_size": 10**9}, "requires"),
+        ({"rms_norm_eps": float("nan")}, "NaN as the value of rms_norm_eps"),
         ({"architectures": 5}, "architectures"),
         ({"architectures": [5]}, "architectures"),
         ({"architectures": {"a": 1}}, "architectures"),

@@ -1,4 +1,4 @@
-"""GGUF files: converted once, exactly, and never left half done."""
+"""GGUF files: converted once, exactly, and never left half converted."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A conversion that nobody wants any more ends, whatever it is stuck in, and leaves nothing behind."""
+"""A conversion that nobody needs any more ends at any stage, and leaves nothing behind."""
 
 import subprocess
 import sys

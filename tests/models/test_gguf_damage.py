@@ -1,4 +1,4 @@
-"""A conversion that was damaged on the disk is made again and said; a full disk leaves nothing half."""
+"""A conversion damaged on the disk is repeated and reported; a full disk leaves nothing half written."""
 
 import logging
 import resource
@@ -84,8 +84,8 @@ def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(cache, file):
         check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
     )
-    assert "cannot be converted" in finished.stdout, finished.stderr
-    assert "Make room there" in finished.stdout
+    assert "cannot be written to" in finished.stdout, finished.stderr
+    assert "Free some space there" in finished.stdout
     assert "Traceback" not in finished.stderr
     assert [path.suffix for path in (cache / "models").iterdir()] == [".lock"]
     assert load(str(file)).layers == 2
@@ -95,7 +95,7 @@ def test_room_is_compared_before_anything_is_written(cache, file, monkeypatch):
     free = type("Usage", (), {"free": 1_000_000})
     monkeypatch.setattr("entviz.models.gguf.converting.shutil.disk_usage", lambda _: free)
     with pytest.raises(
-        ModelError, match=r"takes 0\.1 GB on the disk when it is unpacked, and 0\.0 GB are free"
+        ModelError, match=r"needs 0\.1 GB of disk space once it is unpacked, but only 0\.0 GB are free"
     ):
         load(str(file))
 
@@ -110,5 +110,5 @@ def test_file_that_changes_while_it_is_read_is_refused(cache, file, monkeypatch)
 
     read = converting.read_gguf
     monkeypatch.setattr(converting, "read_gguf", read_slowly)
-    with pytest.raises(ModelError, match="changed while it was read"):
+    with pytest.raises(ModelError, match="changed while it was being read"):
         load(str(file))

@@ -1,4 +1,4 @@
-"""No number in a GGUF file is believed: hostile headers, pipes and devices get a sentence, at once."""
+"""Numbers in a GGUF file are never trusted: hostile headers, pipes and devices are refused with a sentence."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A GGUF file that was split: taken whole when all parts are there, else the missing part is named."""
+"""A GGUF file in parts: loaded as a whole if all parts are there; otherwise the message names the missing part."""
 
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def test_missing_part_is_named(cache, tmp_path, missing):
     parts[missing].unlink()
     for asked in (parts[(missing + 1) % COUNT], tmp_path):
         with pytest.raises(
-            ModelError, match=f"one of 3 parts of a model, and {parts[missing].name} is missing"
+            ModelError, match=f"one of 3 parts of a model, but {parts[missing].name} is missing"
         ):
             load(str(asked))
 
@@ -93,13 +93,13 @@ def test_parts_of_two_models_are_not_mixed(cache, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"part2": {"split.no": 2}}, "says that it is part 3 of 3, and its name says part 2 of 3"),
+        ({"part2": {"split.no": 2}}, "says that it is part 3 of 3, but its name says part 2 of 3"),
         ({"part3": {"split.count": 4}}, "part 3 of 4"),
         (
             {"part1": {"split.tensors.count": 99}},
-            "says that its model has 99 tensors, and the 3 parts hold 39",
+            "says that its model has 99 tensors, but the 3 parts hold 39",
         ),
-        ({"part2": {"llama.rope.freq_base": 500.0}}, "says something else about llama.rope.freq_base"),
+        ({"part2": {"llama.rope.freq_base": 500.0}}, "have different values of llama.rope.freq_base"),
     ],
 )
 def test_parts_that_contradict_one_another_are_refused(cache, tmp_path, changes, sentence):

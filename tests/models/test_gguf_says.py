@@ -1,4 +1,4 @@
-"""What a GGUF file says reaches the model, or the file is refused: against the plain model it was written from."""
+"""The settings in a GGUF file reach the model, or the file is refused: against the model it was written from."""
 
 from pathlib import Path
 from typing import Any
@@ -238,10 +238,10 @@ def test_quantized_tensors_are_what_gguf_unpacks(cache, tmp_path):
     [
         (
             {"says": {"block_count": 6}},
-            r"weights for 4 layers, and its llama.block_count says 6\. .*gguf-set-metadata",
+            r"weights for 4 layers, but its llama.block_count says 6\. .*gguf-set-metadata",
         ),
-        ({"says": {"block_count": 3}}, r"weights for 4 layers, and its llama.block_count says 3"),
-        ({"says": {"block_count": 100_000}}, r"block_count = 100000, and models have 1 to 1000"),
+        ({"says": {"block_count": 3}}, r"weights for 4 layers, but its llama.block_count says 3"),
+        ({"says": {"block_count": 100_000}}, r"block_count = 100000, but a model has 1 to 1000"),
         ({"says": {"block_count": 0}}, "block_count = 0"),
         ({"says": {"block_count": -1}}, "block_count = -1"),
         ({"says": {"block_count": None}}, "block_count = None"),
@@ -250,7 +250,7 @@ def test_quantized_tensors_are_what_gguf_unpacks(cache, tmp_path):
         ({"drop": lambda name: name == "output_norm.weight"}, r"lacks the tensor output_norm.weight"),
         (
             {"more": {"blk.0.attn_q_norm.weight": np.ones(8)}},
-            r"holds the tensor blk.0.attn_q_norm.weight.*no place",
+            r"holds the tensor blk.0.attn_q_norm.weight.*does not have",
         ),
         ({"more": {"cls.weight": np.ones(8)}}, r"holds the tensor cls.weight"),
         ({"rename": lambda name: name.replace("ffn_up", "ffn_side")}, r"4 tensors such as blk.0.ffn_side"),
@@ -261,20 +261,20 @@ def test_quantized_tensors_are_what_gguf_unpacks(cache, tmp_path):
             {"says": {"attention.head_count_kv": [2, 2, 2, 2, 2]}},
             "gives 5 values for llama.attention.head_count_kv.*4",
         ),
-        ({"says": {"attention.head_count_kv": [2, 2, 1, 2]}}, "a value of its own"),
+        ({"says": {"attention.head_count_kv": [2, 2, 1, 2]}}, "gives each layer a different value"),
         ({"says": {"attention.sliding_window": 8}}, "attention.sliding_window = 8"),
         (
             {"says": {"logit_scale": 0.5}},
-            r"llama.logit_scale = 0.5, which transformers' llama has no place for",
+            r"llama.logit_scale = 0.5, which transformers' llama does not support",
         ),
         ({"says": {"attention.causal": False}}, "attention.causal"),
         ({"says": {"attention.value_length": 16}}, "attention.value_length = 16"),
-        ({"says": {"rope.dimension_count": 4}}, "turns positions"),
+        ({"says": {"rope.dimension_count": 4}}, "has rotary positions"),
         ({"says": {"rope.scaling.type": "su"}}, "rope.scaling.type = su"),
-        ({"says": {"rope.scaling.type": "longrope"}}, "longrope.*do not go together"),
+        ({"says": {"rope.scaling.type": "longrope"}}, "longrope.*contradict each other"),
         ({"says": {"rope.scaling.factor": float("nan")}}, "rope.scaling.factor = nan"),
-        ({"more": {"rope_freqs.weight": np.ones(7) * 2}}, "7 divisors of frequencies"),
-        ({"more": {"rope_freqs.weight": np.zeros(4)}}, "no frequency can be divided by"),
+        ({"more": {"rope_freqs.weight": np.ones(7) * 2}}, "7 divisors of rotary frequencies"),
+        ({"more": {"rope_freqs.weight": np.zeros(4)}}, "not finite or not above 0"),
         ({"says": {"expert_count": 8, "expert_used_count": 2}}, "expert_count = 8"),
     ],
 )
@@ -322,5 +322,5 @@ def test_memory_is_compared_before_anything_is_unpacked(cache, tmp_path, monkeyp
         raise AssertionError("unpacked")
 
     monkeypatch.setattr("gguf.dequantize", unpacked)
-    with pytest.raises(ModelError, match=r"needs 0\.2 MB of memory .* and 0\.1 MB are free"):
+    with pytest.raises(ModelError, match=r"needs 0\.2 MB of memory .* but only 0\.1 MB are free"):
         load(str(path))

@@ -1,4 +1,4 @@
-"""Whether a model is here is told from names of files, and never by asking the hub."""
+"""Whether a model is on this machine is found from file names, without a request to the hub."""
 
 import pytest
 

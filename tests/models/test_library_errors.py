@@ -1,4 +1,4 @@
-"""The line of a library's error that tells what is wrong."""
+"""The line of a library's error that says what is wrong."""
 
 import pytest
 from transformers import Gemma3TextConfig, LlamaConfig

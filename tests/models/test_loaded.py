@@ -1,4 +1,4 @@
-"""What a loaded model promises: nothing in it changes, its fingerprint tells models apart, copies share nothing."""
+"""A loaded model never changes, its fingerprint distinguishes models, and copies share nothing."""
 
 import dataclasses
 

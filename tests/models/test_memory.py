@@ -1,4 +1,4 @@
-"""Memory is estimated before it is taken, and refused with figures."""
+"""The memory that is needed is estimated beforehand; a refusal gives the figures."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_refusal_names_every_figure(monkeypatch):
         check_memory(Need(3_000_000_000, loading=500_000_000, copies=1_500_000_000, run=100_000_000), "big")
     assert str(caught.value) == (
         "big needs 4.6 GB of memory (3.0 GB for its weights, 0.5 GB to read them, 1.5 GB for a copy in another number "
-        "type, 0.1 GB for the first run), and 3.0 GB are free. Choose a smaller model, or bfloat16 weights."
+        "type, 0.1 GB for the first run), but only 3.0 GB are free. Choose a smaller model, or bfloat16 weights."
     )
 
 

@@ -1,4 +1,4 @@
-"""What is said of windows that a model was not trained for."""
+"""Notes about windows that a model was not trained for."""
 
 import pytest
 

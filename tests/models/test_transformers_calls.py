@@ -1,4 +1,4 @@
-"""No code that came with a model runs, whichever file names it."""
+"""Code that comes with a model never runs, whichever file names it."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Reports as a browser shows them, and what lies in them."""
+"""Reports as a browser shows them, and their content."""
 
 import base64
 import json

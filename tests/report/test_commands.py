@@ -1,4 +1,4 @@
-"""The command in a report, run where its text was saved, gives the numbers that the report shows."""
+"""The command in a report, run in the folder with the saved text, gives the numbers that the report shows."""
 
 import json
 import math

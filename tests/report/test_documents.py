@@ -1,4 +1,4 @@
-"""Reports: everything inside, nothing fetched, every word escaped."""
+"""Reports: everything is in the file, nothing is fetched, every text is escaped."""
 
 import json
 

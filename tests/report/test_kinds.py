@@ -1,4 +1,4 @@
-"""Each kind of result has its figures, with its numbers in them, and no word of a person's becomes code."""
+"""Each kind of result has its figures with its numbers, and no text of a user becomes code."""
 
 import dataclasses
 import math

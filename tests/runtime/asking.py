@@ -1,4 +1,4 @@
-"""What is asked for in tests of the runtime: little work, on the default model."""
+"""Requests for the tests of the runtime: little work, on the default model."""
 
 from entviz.blocks import PruneSet
 from entviz.studies import Evaluate, Generate, Prompt, ScoreTask, TaskItems, TextSample

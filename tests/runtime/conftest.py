@@ -1,4 +1,4 @@
-"""Runtimes with a database of the test's own, and a model cache that they share."""
+"""Runtimes with a separate database for each test, and a model cache that they share."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Bad input, and more of it than there is room for, is a failed job with a sentence."""
+"""A job with bad or too large input fails with a sentence."""
 
 import pytest
 

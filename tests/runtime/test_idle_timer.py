@@ -1,4 +1,4 @@
-"""Memory is given back once nobody has wanted anything for a while."""
+"""Memory is released after a time without requests."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Nothing is computed twice: what is known is there at once, in this process and the next."""
+"""Nothing is computed twice: a known result is available at once, in this process and the next."""
 
 import pytest
 

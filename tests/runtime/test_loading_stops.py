@@ -1,4 +1,4 @@
-"""A load that nobody wants any more ends, whatever it is stuck in, and keeps nobody else's model out."""
+"""A load that nobody needs any more ends at any stage, and does not block other models."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The process's one runtime, and its limits."""
+"""The only runtime of the process, and its limits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The runtime gives everyone the numbers that the functions behind it give."""
+"""The runtime gives every session the numbers of the functions that it calls."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Work that is superseded or cancelled ends, and what is asked next is right."""
+"""Replaced or cancelled work ends, and the next request gets the right result."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A store in a directory of the test's own."""
+"""A store in a separate directory for each test."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A database that was named and cannot be used: a sentence says why and what to do, and never the password."""
+"""A named database that cannot be used: a sentence says why and what to do, and never shows the password."""
 
 import importlib.util
 import re
@@ -33,9 +33,9 @@ def trouble(url):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("nonsense", "is no address"),
-        (f"postgresql://me:pw@host:{SECRET}/x", "is no address"),
-        (f"oracle+nothing://me:{SECRET}@host/x", "is no address"),
+        ("nonsense", "is not the address"),
+        (f"postgresql://me:pw@host:{SECRET}/x", "is not the address"),
+        (f"oracle+nothing://me:{SECRET}@host/x", "is not the address"),
         (f"postgresql://me:pw@{SECRET}@host/x", "has two @"),
         ("sqlite:////nowhere/at/all/runs.sqlite", "the folder of /nowhere/at/all/runs.sqlite does not exist"),
     ],

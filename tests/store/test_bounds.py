@@ -1,4 +1,4 @@
-"""What memory and disk may hold, and what goes first."""
+"""How much memory and disk the store may use, and what it removes first."""
 
 import dataclasses
 import sqlite3

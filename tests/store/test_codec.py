@@ -1,4 +1,4 @@
-"""Bytes and back: what goes in comes out, and nothing else is ever taken for it."""
+"""To bytes and back: results are restored exactly, and other bytes are never taken for a result."""
 
 import dataclasses
 import io

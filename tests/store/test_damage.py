@@ -130,7 +130,7 @@ def test_without_a_place_to_write_results_stay_in_memory(monkeypatch, tmp_path, 
     assert store.get("k") is not None
     assert [run.key for run in store.runs()] == ["k"], "it is listed as long as it is there"
     assert "kept in memory" in caplog.text
-    assert "is no folder" in store.trouble
+    assert "a folder in the path" in store.trouble
     (tmp_path / "file").unlink()
     store.close()
     assert [run.key for run in open_store().runs()] == ["k"], "and written as soon as there is a place"

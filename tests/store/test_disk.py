@@ -1,4 +1,4 @@
-"""Full disks, limits and locks lose nothing: results wait in memory, are listed, and are written when there is room.
+"""Full disks, limits and locks lose nothing: results stay in memory, are listed, and are written later.
 
 Real ones: a small tmpfs, a limit on file sizes, a disk that is read-only, another process that holds a lock.
 """
@@ -57,7 +57,7 @@ def test_a_full_disk_loses_nothing_and_room_is_used_without_a_restart(disk, open
     for number in range(30):
         put(store, f"new {number}", an_evaluation(seed=number), text=f"A new text {number}." * 50)
         store.link(f"ask {number}", f"new {number}")
-    assert "is full: free some room, or set ENTVIZ_CACHE" in store.trouble
+    assert "is full: free some space, or set ENTVIZ_CACHE" in store.trouble
     assert store.unreadable is None, "what is there can still be read"
     store.forget_memory()
     listed = {run.key for run in store.runs(limit=100)}
@@ -209,7 +209,7 @@ def test_a_locked_file_is_called_locked_and_written_once_it_is_free(locked, cach
     release = locked()
     store = open_store(retry_seconds=0)
     put(store, "new")
-    assert f"another program has locked {cache / FILE}: wait until it is done" in store.trouble
+    assert f"another program has locked {cache / FILE}: wait until it has finished" in store.trouble
     assert "locked" in store.unreadable
     assert [run.key for run in store.runs()] == ["new"]
     release()

@@ -1,4 +1,4 @@
-"""Keys: as many as there are different results."""
+"""Keys depend on everything that a result depends on."""
 
 from entviz.store import request_key, result_key
 

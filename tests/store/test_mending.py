@@ -1,4 +1,4 @@
-"""One damaged page costs what was in it and no more, whoever meets it and whenever they are killed."""
+"""A damaged page costs only its content, whichever process finds it and whenever that process is killed."""
 
 import contextlib
 import random
@@ -189,7 +189,7 @@ def test_no_more_than_three_damaged_files_are_set_aside_and_none_is_deleted(cach
         if number < 3:
             assert store.trouble is None
         else:
-            assert "3 damaged files lie beside it already: move those away" in store.trouble
+            assert "3 older damaged files are beside it: move the older files away" in store.trouble
             assert store.get("k") is not None
             assert (cache / FILE).read_bytes().startswith(b"nonsense %d" % number)
         store.close()

@@ -1,4 +1,4 @@
-"""The hash of the source that computes: another once a number may be another, and the same after a change of words."""
+"""The hash of the source that computes changes if a number may change, and stays the same if only words change."""
 
 import shutil
 from pathlib import Path

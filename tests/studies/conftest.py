@@ -1,4 +1,4 @@
-"""A database of an earlier version, copied where a test may write."""
+"""A database of an earlier version, copied to a place where a test may write."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A study that is put into the registry is everywhere: both runners, the store, the list of runs, reports."""
+"""A study added to the registry is everywhere: both runners, the store, the list of runs, reports."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The source that a study's result is stored under is all that computes it, and nothing else."""
+"""The source under which a study's result is stored is exactly the source that computes it."""
 
 import pytest
 

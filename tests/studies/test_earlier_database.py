@@ -1,4 +1,4 @@
-"""A database that an earlier version wrote opens: its runs are listed, read, opened and reported.
+"""A database that an earlier version wrote can be opened: its runs are listed, read, opened and reported.
 
 ``tests/data/runs_before_studies.sqlite`` was written by version 0.1.0, before there were studies: a run of each kind
 on a tiny model, some of them by commands with what only a shell can ask for.

@@ -1,4 +1,4 @@
-"""The analysis of a pruned model begins where the dense one that is known ends to be the same."""
+"""The analysis of a pruned model takes from the known dense analysis everything before the first dropped block."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Multiple-choice items: those built in, users' files with every mistake, data sets of the hub on local copies."""
+"""Multiple-choice items: built-in ones, users' files with every mistake, and local copies of data sets of the hub."""
 
 import json
 from collections import Counter
@@ -106,7 +106,7 @@ class TestFiles:
             ('{"context": 1, "choices": ["a", "b"], "answer": 0}', "'context' must be a text"),
             ('{"context": "a", "choices": "ab", "answer": 0}', "'choices' must be a list of texts"),
             ('{"context": "a", "choices": ["a", 2], "answer": 0}', "'choices' must be a list of texts"),
-            ('{"context": "a", "choices": ["a"], "answer": 0}', "2 to 32 choices, and this one has 1"),
+            ('{"context": "a", "choices": ["a"], "answer": 0}', "2 to 32 choices, but this one has 1"),
             ('{"context": "a", "choices": ["a", " "], "answer": 0}', "A choice is empty"),
             ('{"context": "a", "choices": ["a", "b"], "answer": 2}', "0 to 1, not 2"),
             ('{"context": "a", "choices": ["a", "b"], "answer": -1}', "0 to 1, not -1"),
@@ -293,7 +293,7 @@ def test_a_damaged_copy_is_fetched_again(local, tmp_path):
 
 def test_a_data_set_that_has_changed_and_one_that_is_not_there(local, tmp_path):
     local("piqa", [{"question": "other columns"}])
-    with pytest.raises(TextError, match="not in the form that the task piqa had"):
+    with pytest.raises(TextError, match="no longer has the form that the task piqa expects"):
         read_task("piqa")
     file = local("arc-easy", [ROWS["arc-easy"][0]])
     file.unlink()

@@ -1,4 +1,4 @@
-"""How texts begin, beside what plain transformers computes on token ids put together by hand."""
+"""How texts begin, against plain transformers on token ids put together by hand."""
 
 import json
 

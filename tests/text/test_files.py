@@ -1,4 +1,4 @@
-"""Files that are texts, in whatever encoding, and files that are not what they should be."""
+"""Text files in every encoding, and files that are refused."""
 
 import pytest
 from hypothesis import given

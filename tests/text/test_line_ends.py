@@ -1,4 +1,4 @@
-"""Line ends are read as LF, wherever a text comes from, and it is said."""
+"""Line ends are read as LF, wherever a text comes from, and a note says so."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tokenizers that begin and end a text in their own ways, for models of ``tests.tiny``."""
+"""Tokenizers that begin and end a text in different ways, for models of ``tests.tiny``."""
 
 from tokenizers import AddedToken
 from tokenizers.processors import TemplateProcessing

@@ -92,7 +92,7 @@ class Chooser:
                 same_unit = list(group)
                 try:
                     ranking = self._whole_order(entry, same_unit, progress)
-                except ModelError as error:  # whatever it drops, the numbers are not finite
+                except ModelError as error:  # the numbers are not finite for any prune set
                     for text, _ in same_unit:
                         self.leave_out(entry, text, error)
                     continue

@@ -24,7 +24,7 @@ from entviz.errors import OptionError
 from entviz.estimators import default_entropies, entropies
 from entviz.words.metrics import metric_title
 
-# Of a contender and not of its criterion: which layers are protected.
+# The protected layers belong to a contender, not to its criterion.
 UNPROTECTED = Switch(
     "unprotected",
     False,
@@ -159,7 +159,9 @@ def contenders(
             drawn = [entry.criterion] if "seed" in given else drawn
             found += [replace(entry, criterion=criterion, level=level) for criterion in drawn]
     if not found:
-        raise OptionError("Nothing to compare: choose at least one criterion that has the level asked for.")
+        raise OptionError(
+            "Nothing to compare: choose at least one criterion that can rank blocks of this level."
+        )
     return list(dict.fromkeys(found)), notes
 
 

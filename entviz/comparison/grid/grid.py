@@ -186,7 +186,7 @@ class _GridRun:
             loaded, measured, task=self.task, begin=begin, dtype=self.dtype, cache=cache, kept=kept
         )
         self.choices: list[Chosen] = []
-        self.missing = 0  # rows that a criterion could not give
+        self.missing = 0  # rows for which a criterion could not choose blocks
         self.started = time.perf_counter()
 
     def estimate(self) -> Estimate:

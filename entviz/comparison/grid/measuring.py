@@ -26,7 +26,7 @@ from entviz.progress import Progress, part
 from entviz.tasks import Task
 from entviz.text.windows import Windows
 
-_TOGETHER = 6  # prune sets measured in one go; what is lost when the process dies is less than these
+_TOGETHER = 6  # prune sets measured together; if the process dies, fewer than these are lost
 
 
 class Measurer:

@@ -40,7 +40,7 @@ def split(whole: Windows, wanted: int | None = None, most: int | None = None) ->
     ``OptionError`` if ``wanted`` is below 1.
     """
     if wanted is not None and wanted < 1:
-        raise OptionError(f"Criteria need at least 1 window to choose by, not {wanted}.")
+        raise OptionError(f"Criteria need at least 1 window to choose blocks by, not {wanted}.")
     count = len(whole)
     if count == 1:
         return Split(whole, whole)
@@ -57,7 +57,9 @@ def spread(whole: Windows, wanted: int | None = None) -> Windows:
     if wanted is None:
         return whole
     if not 1 <= wanted <= count:
-        raise OptionError(f"The text fills {count} windows, so choose by 1 to {count} of them, not {wanted}.")
+        raise OptionError(
+            f"The text has {count} windows: choose blocks by 1 to {count} of them, not by {wanted}."
+        )
     return whole[[(2 * place + 1) * count // (2 * wanted) for place in range(wanted)]]
 
 
@@ -72,7 +74,7 @@ def windows_of(
     for text in texts:
         try:
             each.append(loaded.windows(text, window_length=length, begin=begin))
-        except TooShortError:  # the others may not be
+        except TooShortError:  # the other texts may be longer
             continue
     if not each:
         raise TextError(

@@ -186,7 +186,7 @@ def interactions(
     dense = first[:, :1] * [
         [[[1.0]]],
         [[[0.0]]],
-    ]  # losses are counted from the dense model's; divergences are already
+    ]  # a loss is taken relative to the dense model's; a divergence already is
     alone = first[:, 1:] - dense  # (2, N, W, 1 + K)
     unknown = np.full((len(chosen), len(chosen), *alone.shape[2:]), np.nan)
     found = Interactions(
@@ -232,14 +232,14 @@ def chosen_blocks(
     chosen = known if blocks is None else sorted(set(blocks))
     PruneSet(block for block in chosen if block.index >= loaded.layers).check(loaded.layers)
     if strange := [str(block) for block in chosen if block not in known]:
-        raise OptionError(f"{strange[0]} is not of level {level}: name blocks of that level.")
+        raise OptionError(f"{strange[0]} is not a block of level {level}: name blocks of that level.")
     if len(chosen) < 2:
         raise OptionError("A pair needs two blocks: choose another level, or name more blocks.")
     pairs = len(chosen) * (len(chosen) - 1) // 2
     if pairs > MOST_PAIRS:
         instead = "the level attn or mlp alone, or name fewer blocks" if level == JOINT else "fewer blocks"
         raise OptionError(
-            f"{len(chosen)} blocks make {pairs:,} pairs, and at most {MOST_PAIRS:,} are measured: choose {instead}."
+            f"{len(chosen)} blocks make {pairs:,} pairs, but at most {MOST_PAIRS:,} can be measured: choose {instead}."
         )
     return tuple(chosen)
 

@@ -63,7 +63,7 @@ def plan(
         progress(0, 2)
 
     with torch.inference_mode():
-        dense = dense_on(loaded, text, StateCache(0), tick)  # warms up
+        dense = dense_on(loaded, text, StateCache(0), tick)  # a first run to warm up
         progress(1, 2)
         started = time.perf_counter()
         hidden = run_pruned(anatomy, text.token_ids, PruneSet(), after_layer=lambda _: tick())
@@ -73,7 +73,8 @@ def plan(
         ended = time.perf_counter()
     share = len(windows) / len(part)
     layer, projection = share * (middle - started) / layers, share * (ended - middle)
-    left = np.array([layers - block.index for block in chosen])  # by depth, so a pair's second is the later
+    # In order of depth, so the second block of a pair is the later one.
+    left = np.array([layers - block.index for block in chosen])
     alone = layer * (layers + left.sum()) + projection * (1 + len(chosen))
     pairs = len(chosen) * (len(chosen) - 1) // 2
     both = layer * (left.sum() + (left * np.arange(len(chosen))).sum()) + projection * pairs
@@ -82,5 +83,5 @@ def plan(
 
 
 def _finished(states: torch.Tensor) -> None:
-    if states.device.type != "cpu":  # an accelerator is timed once it has done what it was given
+    if states.device.type != "cpu":  # wait until an accelerator has finished, and then read the time
         states.sum().item()

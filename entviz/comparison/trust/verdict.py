@@ -19,7 +19,7 @@ from entviz.words.metrics import metric_title
 from entviz.words.phrases import decimals, listed
 
 _COSINE = Cosine().metric
-_TITLES = {"angular": "angular distance", "depth": "depth alone"}  # of what is no metric
+_TITLES = {"angular": "angular distance", "depth": "depth alone"}  # key for criteria that are not metrics
 
 
 def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]:
@@ -44,7 +44,7 @@ def verdict(trust: Trust, scope: str = "all", damage: str = "loss") -> list[str]
     said = [f"{_capital(_title(best))} predicts damage best: rank correlation {numbers}."]
     if equals:
         said = [f"{_capital(_title(best))} has the highest rank correlation with damage: {numbers}."]
-        # Where cosine is first, how the entropies stand to it is said below, with numbers.
+        # If cosine is first, the sentences below compare the entropies with it, in numbers.
         told = [_title(name) for name in equals if best != _COSINE or not is_entropy(name)]
         if told:
             said.append(f"It is not clearly better than {listed(told)}.")

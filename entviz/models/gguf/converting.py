@@ -72,7 +72,7 @@ def converted(path: Path, expected_sha256: str | None = None, progress: Progress
         with waiting_for_process(
             FileLock(models / f"{key}.lock"), progress, partial(_say_who_converts, path)
         ):
-            # Anyone who left these was killed: they would hold the lock otherwise.
+            # These were left by a killed process: a running one would hold the lock.
             for orphan in models.glob(f"{key}.*.partial"):
                 shutil.rmtree(orphan, ignore_errors=True)
             if target.is_dir():
@@ -123,7 +123,7 @@ def _convert(parts: Sequence[Path], directory: Path, progress: Progress) -> None
     if len(parts) > 1:
         whole.unlink()
     if [_state(part) for part in parts] != before:
-        raise ModelError(f"{parts[0]} changed while it was read. Load it again when it is whole.")
+        raise ModelError(f"{parts[0]} changed while it was being read. Load it again when it is complete.")
     progress(0, 0)
     _save(model, tokenizer, directory)
     seal(directory, progress)
@@ -151,9 +151,9 @@ def _check_room(header: Header, parts: int, directory: Path) -> None:
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise ModelError(
-            f"{header.path} takes {needed / 1e9:.1f} GB on the disk when it is unpacked, and {free / 1e9:.1f} GB are "
-            f"free in {directory.parent}. Make room there, or point the environment variable ENTVIZ_CACHE to a "
-            "directory with more."
+            f"{header.path} needs {needed / 1e9:.1f} GB of disk space once it is unpacked, but only {free / 1e9:.1f} "
+            f"GB are free in {directory.parent}. Free some space there, or set the environment variable ENTVIZ_CACHE "
+            "to a directory with more space."
         )
 
 
@@ -163,8 +163,8 @@ def _sentence_of_disk(models: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ModelError(
-            f"The model cannot be converted into {models}: {error.strerror or error}. Make room there, or point "
-            "the environment variable ENTVIZ_CACHE to a directory that can be written."
+            f"The converted model cannot be written to {models}: {error.strerror or error}. Free some space there, or "
+            "set the environment variable ENTVIZ_CACHE to a directory that you can write to."
         ) from error
 
 

@@ -52,7 +52,7 @@ def remembered_sha256(path: Path, progress: Progress = silent) -> str:
             file.write(digest)
         Path(file.name).replace(record)
     except OSError:
-        pass  # hashing again next time is all that is lost
+        pass  # the only loss is that the file is hashed again next time
     return digest
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from entviz.errors import ModelError
 
-MOST_LAYERS: Final = 1000  # the deepest models there are have a few hundred
+MOST_LAYERS: Final = 1000  # the deepest known models have a few hundred
 
 _MAGIC: Final = b"GGUF"
 _STRING: Final = 8
@@ -147,7 +147,7 @@ def _opened(path: Path) -> Iterator[int]:
             raise ModelError(f"{path} is a pipe, a device or a directory. Give a .gguf file.")
         if os.pread(descriptor, 4, 0) != _MAGIC:
             raise ModelError(
-                f"{path} is not a GGUF file, whatever its name says. Download it again, or choose another."
+                f"{path} is not a GGUF file, although its name ends in .gguf. Download it again, or choose another one."
             )
         yield descriptor
     finally:
@@ -165,7 +165,7 @@ class _Reader:
             raise ModelError(
                 f"{self.path} is "
                 + ("written for big-endian machines" if turned else f"GGUF of version {version}")
-                + ", and versions 2 and 3 of little-endian files are read. Convert the model again."
+                + ", but only little-endian files of versions 2 and 3 can be read. Convert the model again."
             )
         tensor_count, value_count = self.unpack("QQ")
         self.expect(
@@ -176,7 +176,7 @@ class _Reader:
         for _ in range(value_count):
             key = self.string(_MOST_NAME_BYTES)
             if key in metadata:
-                raise ValueError(f"it says {_shown(key)} twice")
+                raise ValueError(f"it has the key {_shown(key)} twice")
             (kind,) = self.unpack("I")
             metadata[key] = self.value(kind)
         described = [self.description() for _ in range(tensor_count)]
@@ -263,11 +263,11 @@ class _Reader:
         for tensor in sorted(tensors.values(), key=lambda tensor: tensor.start):
             if tensor.start + tensor.bytes > self.size:
                 raise ValueError(
-                    f"its tensor {_shown(tensor.name)} ends at byte {tensor.start + tensor.bytes:,}, and the file has "
-                    f"{self.size:,}, so it was cut short"
+                    f"its tensor {_shown(tensor.name)} ends at byte {tensor.start + tensor.bytes:,}, but the file has "
+                    f"only {self.size:,} bytes, so it was cut short"
                 )
             if tensor.start < end:
-                raise ValueError(f"its tensor {_shown(tensor.name)} lies over another one")
+                raise ValueError(f"its tensor {_shown(tensor.name)} overlaps another tensor")
             end = tensor.start + tensor.bytes
 
 

@@ -76,7 +76,7 @@ def layer_count(header: Header) -> int:
     said = header.value("block_count")
     if isinstance(said, bool) or not isinstance(said, int) or not 1 <= said <= MOST_LAYERS:
         raise ModelError(
-            f"{header.path} says {header.architecture}.block_count = {str(said)[:40]}, and models have 1 to "
+            f"{header.path} says {header.architecture}.block_count = {str(said)[:40]}, but a model has 1 to "
             f"{MOST_LAYERS} layers. Convert the model again."
         )
     found = {int(name.split(".")[1]) for name in header.tensors if _in_layer(name)}
@@ -88,13 +88,13 @@ def layer_count(header: Header) -> int:
         )
         lacking = "" if gap is None else f" and none for layer {gap}"
         raise ModelError(
-            f"{header.path} has weights for {len(found)} layers{lacking}, and its {header.architecture}.block_count "
+            f"{header.path} has weights for {len(found)} layers{lacking}, but its {header.architecture}.block_count "
             f"says {said}. {remedy}"
         )
     for key, value in header.own.items():
         if isinstance(value, list) and len(value) != said and key != "rope.dimension_sections":
             raise ModelError(
-                f"{header.path} gives {len(value)} values for {header.architecture}.{key}, and it has {said} layers. "
+                f"{header.path} gives {len(value)} values for {header.architecture}.{key}, but it has {said} layers. "
                 "Convert the model again."
             )
     return said
@@ -116,7 +116,7 @@ def settings(header: Header, values: Mapping[str, Any], said: Turning) -> dict[s
     found = dict(values)
     if header.architecture == "llama":
         found["model_type"] = (
-            "llama"  # a file that is called mistral too: transformers' reader cannot name its tensors
+            "llama"  # also for a file that is called mistral, whose tensors transformers' reader cannot name
         )
     kind = CONFIG_MAPPING[found["model_type"]]
     read = _READ_BY_TRANSFORMERS.get(header.architecture)
@@ -134,8 +134,8 @@ def settings(header: Header, values: Mapping[str, Any], said: Turning) -> dict[s
             continue
         if isinstance(value, list) and key != "attention.sliding_window_pattern":
             raise ModelError(
-                f"{header.path} gives each of its layers a value of its own for {header.architecture}.{key} "
-                f"({str(value)[:60]}), which transformers cannot build. {_SAFETENSORS}"
+                f"{header.path} gives each layer a different value of {header.architecture}.{key} "
+                f"({str(value)[:60]}), which transformers does not support. {_SAFETENSORS}"
             )
         if key == "attention.sliding_window_pattern":
             found["layer_types"] = _layer_types(header, key, value, layers)
@@ -146,7 +146,8 @@ def settings(header: Header, values: Mapping[str, Any], said: Turning) -> dict[s
         elif not (key in _SHOWN_BY_SHAPES or _changes_nothing(header, key, value)):
             raise ModelError(
                 f"{header.path} says {header.architecture}.{key} = {str(value)[:40]}, which transformers' "
-                f"{found['model_type']} has no place for, so the model would compute something else. {_SAFETENSORS}"
+                f"{found['model_type']} does not support, so the loaded model would compute something else. "
+                f"{_SAFETENSORS}"
             )
     if read is not None:
         _check_read(header, said)
@@ -207,7 +208,7 @@ def _set_heads(header: Header, found: dict[str, Any], name_of: Any) -> None:
     if not isinstance(heads, int) or not isinstance(width, int) or not 1 <= heads <= width <= 1 << 24:
         raise ModelError(
             f"{header.path} says attention.head_count = {str(heads)[:20]} and embedding_length = "
-            f"{str(width)[:20]}, which no model has. Convert it again."
+            f"{str(width)[:20]}, which is impossible. Convert it again."
         )
     key, value = header.value("attention.key_length", width // heads), header.value("attention.value_length")
     if value not in (None, key):
@@ -220,8 +221,8 @@ def _set_heads(header: Header, found: dict[str, Any], name_of: Any) -> None:
         found[attribute] = key
     elif key != width // heads:
         raise ModelError(
-            f"{header.path} says attention.key_length = {str(key)[:20]}, and {width} dimensions in {heads} heads are "
-            f"{width // heads} each, which is what transformers would build. {_SAFETENSORS}"
+            f"{header.path} says attention.key_length = {str(key)[:20]}, but transformers would use {width // heads} "
+            f"({width} dimensions over {heads} heads). {_SAFETENSORS}"
         )
 
 
@@ -258,6 +259,6 @@ def _gemma_scale(header: Header, found: Mapping[str, Any]) -> int:
 def _check_read(header: Header, said: Turning) -> None:
     if said.kind != "default" or said.short is not None or said.length != 1:
         raise ModelError(
-            f"{header.path} stretches its positions (rope.scaling), which transformers drops for "
+            f"{header.path} scales its rotary positions (rope.scaling), which transformers ignores for "
             f"{header.architecture}. {_SAFETENSORS}"
         )

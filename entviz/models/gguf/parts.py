@@ -39,7 +39,7 @@ def parts_of(path: Path) -> list[Path]:
         part = path.with_name(f"{found['stem']}-{number:05d}-of-{found['count']}.gguf")
         if not part.exists():
             raise ModelError(
-                f"{path.name} is one of {count} parts of a model, and {part.name} is missing. "
+                f"{path.name} is one of {count} parts of a model, but {part.name} is missing. "
                 f"Put all {count} into the directory {path.parent}."
             )
         parts.append(part)
@@ -77,8 +77,8 @@ def whole_header(parts: Sequence[Path]) -> Header:
         for key, value in header.metadata.items():
             if not key.startswith((_SPLIT, "general.")) and first.metadata.get(key) != value:
                 raise ModelError(
-                    f"{header.path} says something else about {key} than {first.path.name}, so they are not parts of "
-                    "one model. Download all parts again."
+                    f"{header.path} and {first.path.name} have different values of {key}, so they are not parts of the "
+                    "same model. Download all parts again."
                 )
         double = next((name for name in header.tensors if name in tensors), None)
         if double is not None:
@@ -89,7 +89,7 @@ def whole_header(parts: Sequence[Path]) -> Header:
     said = first.metadata.get("split.tensors.count")
     if said is not None and said != len(tensors):
         raise ModelError(
-            f"{first.path} says that its model has {said} tensors, and the {len(parts)} parts hold {len(tensors)}. "
+            f"{first.path} says that its model has {said} tensors, but the {len(parts)} parts hold {len(tensors)}. "
             "Download all parts again."
         )
     metadata = {key: value for key, value in first.metadata.items() if not key.startswith(_SPLIT)}
@@ -136,7 +136,7 @@ def copy_field(writer: Any, field: Any, value: Any = None) -> None:
 
 def _check_numbers(header: Header, number: int, count: int) -> None:
     said = (header.metadata.get("split.no", 0), header.metadata.get("split.count", 1))
-    said_count = said[1] or 1  # llama.cpp writes 0 where a file is whole
+    said_count = said[1] or 1  # llama.cpp writes 0 if a file is whole
     if (said[0], said_count) == (number, count):
         return
     if count == 1:
@@ -146,6 +146,6 @@ def _check_numbers(header: Header, number: int, count: int) -> None:
             "llama-gguf-split --merge."
         )
     raise ModelError(
-        f"{header.path} says that it is part {said[0] + 1} of {said_count}, and its name says part {number + 1} of "
-        f"{count}. Give the parts their own names again."
+        f"{header.path} says that it is part {said[0] + 1} of {said_count}, but its name says part {number + 1} of "
+        f"{count}. Give the parts their original names again."
     )

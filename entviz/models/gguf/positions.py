@@ -41,7 +41,7 @@ KEYS: Final = (
     "rope.scaling.yarn_attn_factor",
     "rope.scaling.yarn_log_multiplier",
 )
-_LOCAL_BASE: Final = 10_000.0  # of sliding layers, where a file does not say (llama.cpp, Gemma 3)
+_LOCAL_BASE: Final = 10_000.0  # for sliding layers, if a file does not say (llama.cpp, Gemma 3)
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ def turning(header: Header, factors: Mapping[str, np.ndarray]) -> Turning:
     for name, values in factors.items():
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise ModelError(
-                f"{header.path} holds {name} with values that no frequency can be divided by. Download it again."
+                f"{header.path} has values in {name} that are not finite or not above 0. Download it again."
             )
     if (kind == "longrope" and not factors) or (kind == "yarn" and factors):
         raise ModelError(
             f"{header.path} has the rope.scaling.type {kind!r} and {'the tensor' if factors else 'no tensor'} "
-            f"{next(iter(factors), SHORT_FACTORS)}, which do not go together. Use the model's safetensors."
+            f"{next(iter(factors), SHORT_FACTORS)}, which contradict each other. Use the model's safetensors."
         )
     base = number("rope.freq_base", 10_000.0) or 10_000.0
     context = int(number("context_length", 0))
@@ -159,8 +159,8 @@ def rope_parameters(said: Turning, header: Header, config: Any) -> dict[str, Any
     nested = config.nested_rope_parameter_keys(known)
     if not set(nested) <= {"full_attention", "sliding_attention"}:
         raise ModelError(
-            f"{header.path} is of the architecture {header.architecture}, whose positions are turned in ways that are "
-            f"not compared here ({', '.join(nested)}). Use the model's safetensors."
+            f"{header.path} has the architecture {header.architecture}, whose rotary positions are of kinds that "
+            f"entviz cannot check ({', '.join(nested)}). Use the model's safetensors."
         )
     whole = _scaled(said, header, config)
     if not nested:
@@ -195,8 +195,8 @@ def _scaled(said: Turning, header: Header, config: Any) -> dict[str, Any]:
     long = short if said.long is None else said.long.astype(np.float64)
     if short.shape != (dimensions // 2,) or long.shape != short.shape:
         raise ModelError(
-            f"{header.path} has {short.size} divisors of frequencies ({FACTORS} or {SHORT_FACTORS}), and "
-            f"{dimensions} dimensions that are turned, which need {dimensions // 2}. Convert the model again."
+            f"{header.path} has {short.size} divisors of rotary frequencies ({FACTORS} or {SHORT_FACTORS}), but its "
+            f"{dimensions} rotary dimensions need {dimensions // 2}. Convert the model again."
         )
     if said.kind == "default" and said.length == 1 and np.array_equal(short, long):
         known = _as_llama3(short, said.base, dimensions)
@@ -268,7 +268,7 @@ def check_frequencies(said: Turning, header: Header, model: Any) -> None:
         )
         if not right or not math.isclose(length, wanted_length, rel_tol=1e-4):
             raise ModelError(
-                f"{header.path} turns positions in a way that transformers' {header.architecture} does not "
+                f"{header.path} has rotary positions that transformers' {header.architecture} does not support "
                 f"({', '.join(key for key in KEYS if header.value(key) is not None) or 'rope'}"
                 f"{''.join(f', {tensor}' for tensor in TENSORS if tensor in header.tensors)}). "
                 "Use the model's safetensors."
@@ -277,6 +277,6 @@ def check_frequencies(said: Turning, header: Header, model: Any) -> None:
 
 def _refused(header: Header, key: str, value: Any) -> ModelError:
     return ModelError(
-        f"{header.path} says {header.architecture}.{key} = {str(value)[:40]}, which cannot be carried over to "
-        "transformers. Use the model's safetensors."
+        f"{header.path} says {header.architecture}.{key} = {str(value)[:40]}, which transformers does not "
+        "support. Use the model's safetensors."
     )

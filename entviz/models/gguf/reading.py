@@ -37,7 +37,7 @@ from entviz.progress import Progress, silent, waiting_for
 
 Item = TypeVar("Item")
 
-# What is replaced while a file is read is replaced for the whole process.
+# Replacements made while a file is read apply to the whole process.
 _REPLACING: Final = threading.Lock()
 
 # Beside the model, unpacking holds the numbers of one tensor up to three times. Measured: 0.87 GB for 0.54 + 3 × 0.11
@@ -73,7 +73,7 @@ def read_gguf(
             return _read(said, path, dtype, progress)
     except (Cancelled, ModelError, OSError):
         raise
-    except Exception as error:  # whatever fails in the reader, the file cannot be used
+    except Exception as error:  # any failure in the reader means that the file cannot be used
         raise ModelError(
             f"{said.path} cannot be read as a GGUF language model ({telling_line(error)}). "
             "Use a whole file of an architecture that transformers reads, or the model's safetensors."
@@ -107,7 +107,7 @@ def check_header(header: Header) -> None:
     layer_count(header)
     largest = max(tensor.elements for tensor in header.tensors.values())
     need = estimate(header.elements, 4, loading=4 * _COPIES * largest)
-    check_memory(need, str(header.path), "Choose a smaller model, or end other programs")
+    check_memory(need, str(header.path), "Choose a smaller model, or close other programs")
 
 
 def _read(header: Header, path: Path, dtype: torch.dtype, progress: Progress) -> tuple[Any, Any]:
@@ -122,14 +122,14 @@ def _read(header: Header, path: Path, dtype: torch.dtype, progress: Progress) ->
     wrong = sorted({*info["missing_keys"], *info["unexpected_keys"]} - set(expected.zeros))
     if wrong:
         raise ModelError(
-            f"{name} has other weights than its model ({', '.join(wrong[:3])}). "
+            f"{name} lacks weights of its model or has others ({', '.join(wrong[:3])}). "
             "Use a complete file, or the model's safetensors."
         )
     with torch.no_grad():
         for bias in expected.zeros:
             model.get_parameter(bias).zero_()
     positions.check_frequencies(said, header, model)
-    # What is made is an ordinary model; the mark of the quantized file must not reach what is saved of it.
+    # The result is an ordinary model, so the mark of a quantized file must not be saved with it.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -58,13 +58,13 @@ def check_weights(
     places = _places(header.architecture, model, values)
     zeros: tuple[str, ...] = ()
     if places is not None:
-        # Stacked experts are parameters of their own, which transformers knows without the suffix.
+        # Stacked experts are parameters, not modules; transformers names them without the suffix.
         places |= {f"{name}.weight": place for name, place in places.items() if name.endswith("_exps")}
         surplus = sorted(name for name in tensors if name not in places)
         if surplus:
             raise ModelError(
-                f"{header.path} holds {_counted(surplus)}, which transformers' {config.model_type} has no place for, "
-                "so the model would compute something else. Use the model's safetensors."
+                f"{header.path} holds {_counted(surplus)}, which transformers' {config.model_type} does not have, so "
+                "the loaded model would compute something else. Use the model's safetensors."
             )
         held: dict[str, int] = {}
         for name, tensor in tensors.items():
@@ -72,7 +72,7 @@ def check_weights(
         absent = sorted(name for name, place in places.items() if place not in held and place in state)
         shared = _shared(model)
         absent = [name for name in absent if not (shared.get(places[name], set()) & held.keys())]
-        # A switch brings biases for all projections of an attention; 0 is what one that is not there adds.
+        # One setting creates biases for all projections of an attention; a missing bias is set to 0.
         zeros = tuple(places[name] for name in absent if name.endswith("attn_output.bias"))
         absent = [name for name in absent if places[name] not in zeros]
         if absent:
@@ -83,14 +83,14 @@ def check_weights(
         for place, elements in held.items():
             if place in state and state[place].numel() != elements:
                 raise ModelError(
-                    f"{header.path} holds {elements:,} numbers for {place}, and its metadata say "
+                    f"{header.path} holds {elements:,} numbers for {place}, but its metadata give it the shape "
                     f"{' × '.join(map(str, state[place].shape))}. Convert the model again."
                 )
     elements = _elements(model)
     in_file = sum(tensor.elements for tensor in tensors.values()) + sum(state[name].numel() for name in zeros)
     if elements != in_file:
         raise ModelError(
-            f"{header.path} holds {in_file:,} weights, and the model that its metadata describe has {elements:,}. "
+            f"{header.path} holds {in_file:,} weights, but the model that its metadata describe has {elements:,}. "
             "Convert the model again, or use its safetensors."
         )
     return Expected(elements, max(tensor.elements for tensor in tensors.values()), zeros)

@@ -62,7 +62,7 @@ class Job(Generic[T]):
     def __init__(self, key: str, owner: Owner | None = None) -> None:
         self.key = key
         self._owner = owner
-        self._view: Snapshot[T] = Snapshot()  # replaced whole, so a reader never sees half a change
+        self._view: Snapshot[T] = Snapshot()  # replaced as a whole, so that a reader never sees half a change
         self._finished = threading.Event()
 
     @classmethod

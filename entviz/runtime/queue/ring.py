@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 
-LARGEST_DEBT = 5.0  # seconds; one very long step must not shut a session out for good
+LARGEST_DEBT = 5.0  # seconds; one very long step must not exclude a session for ever
 
 
 class Ring:
@@ -42,7 +42,7 @@ class Ring:
             if session in ready:
                 self._credit[session] = min(self._credit[session] + self.quantum, self.quantum)
                 if self._credit[session] > 0:
-                    return session  # and it stays first, so anyone who joins during its turn comes before it
+                    return session  # and it stays first, so that a session that joins during its turn comes before it
             self._credit.move_to_end(session)
 
     def used_up(self, session: str, seconds: float) -> bool:

@@ -23,8 +23,8 @@ from entviz.runtime.queue.ring import Ring
 
 T = TypeVar("T")
 
-URGENT_OF = 4  # turns; one of so many is for what is not urgent, however much is
-FAILURES_KEPT = 10.0  # seconds; a page that polls must not run what just failed again and again
+URGENT_OF = 4  # turns; one in this many goes to jobs that are not urgent, however many are urgent
+FAILURES_KEPT = 10.0  # seconds; a page that polls must not run a failed job again and again
 
 
 class QueueFull(EntvizError):
@@ -119,8 +119,8 @@ class Worker:
         self._changed = threading.Condition(self._lock)  # the turn moved, or a live job was cancelled
         self._unfinished: dict[str, _Entry] = {}  # by key; queued and running
         self._recent: OrderedDict[str, _Entry] = OrderedDict()  # by key; done and failed
-        self._slots: dict[tuple[str, str], _Entry] = {}  # (session, slot) -> the newest unfinished there
-        # Live ones, and cancelled ones until they notice.
+        self._slots: dict[tuple[str, str], _Entry] = {}  # (session, slot) -> its newest unfinished job
+        # Live jobs, and cancelled jobs until they notice.
         self._threads: dict[_Entry, threading.Thread] = {}
         self._ring = Ring(quantum)  # holds every session that waits for an unfinished job
         self._holder: _Entry | None = None  # who has the turn
@@ -265,11 +265,11 @@ class Worker:
 
     def _check_room(self, session: str) -> None:
         if self._closed:
-            raise EntvizError("entviz is shutting down; start it again to go on.")
+            raise EntvizError("entviz is shutting down; start it again to continue.")
         if sum(session in entry.waiters for entry in self._unfinished.values()) >= self.per_session:
-            raise QueueFull("You have many things running already; wait for one to finish, or cancel it.")
+            raise QueueFull("You already have many jobs running; wait for one to finish, or cancel one.")
         if len(self._unfinished) >= self.queued:
-            raise QueueFull("Many people are using this server just now; try again in a minute.")
+            raise QueueFull("Many people are using this server right now; try again in a minute.")
 
     def _note_waiting(self, entry: _Entry, session: str) -> None:
         entry.waiters[session] = self._clock()
@@ -400,7 +400,7 @@ class Worker:
             if self._ready():
                 self._release(entry)
                 self._take_turn(entry)
-            else:  # time that nobody else wanted is not charged
+            else:  # time that no other session wanted is not charged
                 entry.device_seconds += spent
                 self._began = now
 
@@ -421,7 +421,7 @@ class Worker:
         self._threads[entry] = thread
         try:
             thread.start()
-        except RuntimeError as error:  # the system gives no more threads
+        except RuntimeError as error:  # the system cannot start another thread
             del self._threads[entry]
             self._holder = None
             self._conclude(entry, replace(entry.view, state="failed", error=_told(entry, error)))

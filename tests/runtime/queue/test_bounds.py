@@ -1,4 +1,4 @@
-"""How many jobs may be live, wait in the queue, and be kept once they are done."""
+"""How many jobs may be live, may wait in the queue, and are kept after they have finished."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_queues_are_bounded(clock):
     held = Held()
     worker.submit("0", held, session="a")
     worker.submit("1", held, session="a")
-    with pytest.raises(QueueFull, match="You have many things running"):
+    with pytest.raises(QueueFull, match="You already have many jobs running"):
         worker.submit("2", held, session="a")
     worker.submit("3", held, session="b")
     with pytest.raises(QueueFull, match="Many people"):

@@ -1,4 +1,4 @@
-"""Work ends when it is cancelled, when nobody asks after it, and when the worker closes; nothing is left behind."""
+"""Work ends when it is cancelled, when nobody waits for it, and when the worker closes; nothing is left behind."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What a user reads when work fails, and that nothing else suffers from it."""
+"""What a user reads when work fails, and that other work is not affected."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A job: progress, the result, waiting for it, and looks at it from other threads."""
+"""A job: its progress and result, waiting for it, and reading it from other threads."""
 
 import time
 

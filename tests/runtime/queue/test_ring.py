@@ -1,4 +1,4 @@
-"""The ring alone: whose turn it is, told from seconds."""
+"""The ring alone: whose turn it is, decided by seconds."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Sessions that ask for the same share a job, and a newer job takes the place of the session's older one."""
+"""Sessions that ask for the same result share a job, and a session's newer job replaces its older one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Work to submit in tests, and what drives it.
+"""Work to submit in tests, and functions that control it.
 
 It computes by advancing a clock that only it advances, so fairness is asserted on exact seconds.
 """
