@@ -149,7 +149,7 @@ def _covers(
 
 
 def _first_difference(some: PruneSet, other: PruneSet) -> int:
-    """The first layer of which only one of two sets drops a block; 0 where they are equal."""
+    """The first layer in which only one of two sets drops a block; 0 if the sets are equal."""
     return min((some.attention ^ other.attention) | (some.mlp ^ other.mlp), default=0)
 
 

@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     command.add_argument("--kind", help="only one kind, such as analysis or evaluation")
     command.add_argument("--model", metavar="M", help="only of this model")
     command.add_argument(
-        "--contains", default="", metavar="WORDS", help="only where the text has these words"
+        "--contains", default="", metavar="WORDS", help="only runs whose text has these words"
     )
     command.add_argument(
         "--drop",
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
         print(as_csv(listing(runs)), end="")
     elif not runs:
         print(
-            "entviz: there are no such runs; what a command or the dashboard computes is listed.",
+            "entviz: there are no such runs. Results of commands and of the dashboard are listed here.",
             file=sys.stderr,
         )
     for one in runs if not options.json and not options.csv else ():

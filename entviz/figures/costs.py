@@ -79,7 +79,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             f"± {_error(evaluation.kl_interval.reach)}" if evaluation.kl else "",
             None,
             "Mean Kullback–Leibler divergence of the pruned model's prediction from the dense model's, KL(dense || "
-            f"pruned). 0 where they predict the same. {_PLUS_MINUS}",
+            f"pruned). It is 0 if both predict the same. {_PLUS_MINUS}",
         ),
         Card(
             "Top-1 agreement",

@@ -123,7 +123,7 @@ class Study(ABC, Generic[Result]):
 
     @property
     def slot(self) -> str | None:
-        """A name for studies of which a session needs only the newest, which supersedes older ones; or None."""
+        """A name for studies that replace one another: a session needs only the newest with this name. Or None."""
         return self.kind
 
     @property

@@ -120,10 +120,10 @@ class Chooser:
     def _whole_order(
         self, entry: Contender, budgets: Sequence[tuple[str, Budget]], progress: Progress
     ) -> Ranking:
-        """The order of blocks of which every one of these budgets, sorted and of one unit, takes the beginning."""
+        """An order of blocks such that each of these budgets (sorted, all of one unit) drops the first blocks of it."""
         if entry.criterion.order == "all":
             return self._ranking(entry, "0", progress)
-        # The largest that can be reached: of what lies beyond it, cut() then says so.
+        # The largest budget that can be reached; cut() then reports the budgets beyond it.
         for text, _ in reversed(budgets[1:]):
             try:
                 return self._ranking(entry, text, progress)

@@ -51,12 +51,12 @@ def names() -> tuple[str, ...]:
 
 
 def variants() -> dict[str, Switch]:
-    """What can be switched on of some criterion, by the word that stands for it in a name."""
+    """What can be switched on for some criterion, by its word in a name."""
     return all_switches(CRITERIA.values()) | {UNPROTECTED.word: UNPROTECTED}
 
 
 def with_variant(name: str, word: str) -> str | None:
-    """The name with one of :func:`variants` switched on, in its canonical form; None where it has no such one."""
+    """The name with one of :func:`variants` switched on, in its canonical form; None if it has no such variant."""
     if word in variants_of(name) or word not in _words_for(parts(name)[0]):
         return None
     return canonical(f"{name}:{word}")

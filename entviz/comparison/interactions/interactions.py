@@ -208,7 +208,7 @@ def interactions(
     for pairs in _runs_of_pairs(chosen, loaded.layers):
         rows, columns = np.array(pairs).T
         measured = cost_of([PruneSet([chosen[i], chosen[j]]) for i, j in pairs]) - dense
-        # A new array, as anyone who shows the partial result may still be reading the old one.
+        # A new array, because a reader of the partial result may still be using the old one.
         together = together.copy()
         together[:, rows, columns] = together[:, columns, rows] = measured
         beyond = (together - alone[:, :, None] - alone[:, None])[..., 1:]

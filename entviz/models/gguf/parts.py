@@ -99,7 +99,7 @@ def whole_header(parts: Sequence[Path]) -> Header:
 def join(parts: Sequence[Path], target: Path, progress: Progress = silent) -> None:
     """Write the parts as one file, tensors copied byte for byte.
 
-    ``progress`` is called for each tensor, and may raise ``Cancelled``. Raises ``OSError`` where the file cannot be
+    ``progress`` is called for each tensor, and may raise ``Cancelled``. Raises ``OSError`` if the file cannot be
     written.
     """
     from gguf import GGUFReader, GGUFWriter
