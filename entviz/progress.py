@@ -20,8 +20,8 @@ class Progress(Protocol):
     def __call__(self, done: int, total: int, partial: object = None, /) -> None: ...
 
 
-STEPS = 1000  # in all, of work that is made of parts
-LEAST_SHARE, LEAST_SECONDS = 0.03, 2.0  # before which nobody can tell how long the rest will take
+STEPS = 1000  # steps in total, for work that consists of parts
+LEAST_SHARE, LEAST_SECONDS = 0.03, 2.0  # before these, an estimate of the remaining time would be unreliable
 
 
 def silent(done: int, total: int, partial: object = None, /) -> None:

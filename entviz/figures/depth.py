@@ -34,8 +34,8 @@ BAND_NAME: Final = "lowest to highest window"
 STAGE_NAMES: Final = ("stage 1: compresses", "stage 2: enriches")
 CURVE_HEIGHT: Final = 380
 CHANGE_HEIGHT: Final = 200
-ROW_HEIGHT: Final = 150  # of one kind's bars
-HEADROOM: Final = 0.42  # of the axis above a cut, where the cut bars' values are written
+ROW_HEIGHT: Final = 150  # of the bars of one kind of block
+HEADROOM: Final = 0.42  # share of the axis beyond the cut, where the values of the cut bars are written
 
 
 def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None) -> go.Figure:

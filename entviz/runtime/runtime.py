@@ -82,7 +82,7 @@ class Runtime:
             return Derived(self.ask(basis.study, session, slot=slot), basis.derive)
         place = study.slot if isinstance(slot, EllipsisType) else slot
         priority = URGENT if study.urgent else BACKGROUND if study.background else 0
-        if not isinstance(study, StoredStudy):  # each asking is another
+        if not isinstance(study, StoredStudy):  # each request is separate
             work = partial(self.runner.answer, study)
             return self._submit(f"{study.kind} {uuid4()}", work, session, place, priority)
         key, identity = asked_key(study)

@@ -71,7 +71,7 @@ class Chooser:
         self.budgets, self.dtype, self.analysis = budgets, dtype, analysis
         self.cache, self.kept, self.leave_out = cache, kept, leave_out
         self.only_known = only_known
-        self._tried: dict[str, KnownCosts] = {}  # by the criteria that try, which share much of it
+        self._tried: dict[str, KnownCosts] = {}  # shared by the criteria that try prune sets
         self._weights: dict[tuple[str, str], dict[Block, float]] = {}
 
     def analyze(self, entries: Sequence[Contender], progress: Progress) -> None:
