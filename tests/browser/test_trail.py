@@ -10,7 +10,7 @@ POINT = ".st-key-prune-way .stPlotlyChart .scatterlayer .trace:last-child .point
 
 
 def paste(page, drop):
-    page.get_by_label("Paste a prune set").fill(drop)
+    page.get_by_role("textbox", name="Paste a prune set").fill(drop)
     page.get_by_role("button", name="Use it").click()
 
 

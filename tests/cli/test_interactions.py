@@ -86,7 +86,7 @@ def test_a_faster_number_type(answer, monkeypatch):
 def test_table(entviz):
     status, output, errors = entviz(*MLPS)
     assert status == 0
-    assert "entviz: 6 pairs, about 0 seconds here." in errors
+    assert "entviz: 6 pairs, a few seconds here." in errors
     assert "3 windows of 40 tokens." in output
     assert "Pairs by their loss increase beyond the sum of the two, nats a token" in output
     rows = [line.split() for line in output.splitlines() if line.strip().startswith("mlp.")]

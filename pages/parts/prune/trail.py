@@ -111,7 +111,8 @@ def _draw_pins(asked: "numbers.EvaluationRequest", here: Trail, pinned: dict[str
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         for side in _SIDES:
             key = f"{PLACE}.pin.{side}"
-            if st.session_state.get(key) not in titles:
+            # Set only if it must be: what a run sets reaches the browser after a pick that was made meanwhile.
+            if st.session_state.get(key) not in (None, *titles):
                 st.session_state[key] = None
             st.selectbox(
                 f"Pin {side}",
