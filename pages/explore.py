@@ -1,15 +1,16 @@
 """Explore: entropy and cosine similarity across the depth of the chosen model, on the chosen text."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import streamlit as st
 
 from entviz import report
 from entviz.estimators import METRICS, metric_of
-from entviz.figures import depth, reading, tables, theme
+from entviz.figures import depth, massive, tables, theme
 from entviz.words.levels import kind_title
 from entviz.words.metrics import complement_title, metric_title
+from pages.parts.explore import massive as without_massive
 from pages.parts.shared import (
     analysis_view,
     bound_widgets,
@@ -21,9 +22,6 @@ from pages.parts.shared import (
     selection,
 )
 
-if TYPE_CHECKING:
-    from entviz.analysis import Analysis
-
 PLACE: Final = "explore"
 
 
@@ -33,30 +31,35 @@ def draw() -> None:
     headline = st.container(gap="xsmall")
     names, kinds = _draw_choices()
     chosen = selection.current()
-    shown = analysis_view.show(chosen, PLACE, selection.measured(*names))
+    specs = selection.measured(*names)
+    shown = analysis_view.show(chosen, PLACE, specs)
     if shown.result is None:
         if not shown.failed:
             _draw_waiting()
         return
-    analysis = shown.result
     # Until what was just picked is measured, the rest is shown.
-    metrics = [spec for spec in map(selection.spec, names) if spec in analysis.metrics]
+    metrics = [spec for spec in map(selection.spec, names) if spec in shown.result.metrics]
+    both = without_massive.measure(
+        chosen, shown, specs, entropies=any(spec in shown.result.entropies for spec in metrics)
+    )
+    analysis = both.shown
+    metrics = [spec for spec in metrics if spec in analysis.metrics]
     with headline:
-        st.markdown(f"**{reading.headline(analysis, metrics)}**")
+        said = massive.headline(both.analysis, both.without, metrics, measuring=both.measuring)
+        st.markdown(f"**{said}**")
         on = provenance.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
         st.caption(provenance.sentence(on, shown.fresh))
         provenance.draw_notes(analysis.notes)
     if not names or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return
+    without_massive.draw_changes(both, metrics)
     full_scale = st.session_state.get("explore.full_scale", False)
-    _draw_entropies(
-        analysis, [metric for metric in metrics if metric in analysis.entropies], kinds, full_scale
-    )
+    _draw_entropies(both, [metric for metric in metrics if metric in analysis.entropies], kinds, full_scale)
     for metric in metrics:
         if metric not in analysis.entropies:
-            _draw_importance(analysis, metric, kinds, full_scale)
-    _draw_numbers(analysis, shown.about, metrics, kinds)
+            _draw_importance(both, metric, kinds, full_scale)
+    _draw_numbers(both, shown.about, metrics, kinds)
 
 
 def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -87,6 +90,7 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             help="A few blocks change so much that the others would look flat. The bars' axis is then cut, and "
             "the long bars have their value written beside them. Turn this on to see their whole length.",
         )
+        without_massive.draw_switch()
         with st.popover("Advanced", icon=":material/tune:"):
             st.caption("Options of the estimators, wherever the pages measure with them.")
             for name in METRICS:
@@ -105,43 +109,43 @@ def _sorted_as(names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...
 
 
 def _draw_entropies(
-    analysis: "Analysis", metrics: Sequence[str], kinds: Sequence[str], full_scale: bool
+    both: without_massive.Both, metrics: Sequence[str], kinds: Sequence[str], full_scale: bool
 ) -> None:
     level = "layer" if tuple(kinds) == ("layer",) else None
     for start in range(0, len(metrics), 2):
         pair = metrics[start : start + 2]
         for column, metric in zip(st.columns(len(pair), gap="medium"), pair, strict=True):
             with column:
-                said = reading.sentence(analysis, metric, kinds)
+                said = massive.said(both.shown, both.other, metric, kinds, measuring=both.measuring)
                 title = metric_title(metric, "entropy")
                 st.subheader(title, anchor=False, help=metric_of(metric).description)
                 st.markdown(said)
                 st.plotly_chart(
-                    depth.entropy_curve(analysis, metric, level=level),
+                    massive.curve(both.shown, both.other, metric, level=level),
                     key=f"explore.curve.{metric}",
                     config=theme.export_config(f"entviz-{metric}-entropy"),
                     alt=said,
                 )
                 st.plotly_chart(
-                    depth.entropy_increase_bars(analysis, metric, kinds, cut=not full_scale),
+                    depth.entropy_increase_bars(both.shown, metric, kinds, cut=not full_scale),
                     key=f"explore.increase.{metric}",
                     config=theme.export_config(f"entviz-{metric}-increase"),
                     alt=f"{metric_title(metric, 'entropy')} increase of each block in nats",
                 )
 
 
-def _draw_importance(analysis: "Analysis", metric: str, kinds: Sequence[str], full_scale: bool) -> None:
+def _draw_importance(both: without_massive.Both, metric: str, kinds: Sequence[str], full_scale: bool) -> None:
     title, switch = st.columns([3, 1], vertical_alignment="center")
     title.subheader("Importance", anchor=False, help=metric_of(metric).description)
     complement = complement_title(metric)
     similarity = bool(complement) and switch.toggle(
         f"As {complement.rpartition(' ')[2]}", key="explore.similarity", persist_state="session"
     )
-    said = reading.sentence(analysis, metric, kinds)
+    said = massive.said(both.shown, both.other, metric, kinds, measuring=both.measuring)
     st.markdown(said)
     shown = complement.lower().replace(" ", "-") if similarity else "importance"
     st.plotly_chart(
-        depth.importance_bars(analysis, metric, kinds, complement=similarity, cut=not full_scale),
+        depth.importance_bars(both.shown, metric, kinds, complement=similarity, cut=not full_scale),
         key="explore.importance",
         config=theme.export_config(f"entviz-{shown}"),
         alt=said,
@@ -149,8 +153,9 @@ def _draw_importance(analysis: "Analysis", metric: str, kinds: Sequence[str], fu
 
 
 def _draw_numbers(
-    analysis: "Analysis", about: selection.Selection, metrics: Sequence[str], kinds: Sequence[str]
+    both: without_massive.Both, about: selection.Selection, metrics: Sequence[str], kinds: Sequence[str]
 ) -> None:
+    analysis = both.shown
     sites = tables.site_table(analysis, metrics)
     blocks = tables.block_table(analysis, metrics, kinds)
     with st.container(horizontal=True, gap="small"):
@@ -158,13 +163,18 @@ def _draw_numbers(
             downloads.draw_csv(label, table, f"entviz-{name}.csv", key=f"explore.csv.{name}")
         told = report.About(analysis.model, about.text, about.text_title, begin=about.begin)
         report_button.draw_button(
-            lambda: report.of_analysis(analysis, told, metrics, kinds),
+            lambda: report.of_analysis(analysis, told, metrics, kinds, both.other),
             report.file_name("analysis", analysis.model),
             key="explore.report",
         )
     with st.expander("The numbers", icon=":material/table:"):
-        for tab, table in zip(st.tabs(["Blocks", "Sites"]), (blocks, sites), strict=True):
+        named = ["Massive tokens"] if massive.are_in(analysis) else []
+        tabs = st.tabs(["Blocks", "Sites", *named])
+        for tab, table in zip(tabs, (blocks, sites), strict=False):
             tab.dataframe(table, hide_index=True, height=320)
+        for tab in tabs[2:]:
+            with tab:
+                without_massive.draw_tokens(analysis)
 
 
 def _draw_waiting() -> None:

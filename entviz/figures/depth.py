@@ -38,11 +38,14 @@ ROW_HEIGHT: Final = 150  # of the bars of one kind of block
 HEADROOM: Final = 0.42  # share of the axis beyond the cut, where the values of the cut bars are written
 
 
-def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None) -> go.Figure:
+def entropy_curve(
+    analysis: "Analysis", metric: str, *, level: str | None = None, turns: bool = True
+) -> go.Figure:
     """Entropy (nats) at the sites of the residual stream, with the stages and the turning point.
 
     ``level="layer"`` draws only the embedding and the layers; any other level draws every site. The band goes from the
-    lowest to the highest window. A curve without an interior minimum has no stages.
+    lowest to the highest window. A curve without an interior minimum has no stages. With
+    ``turns=False`` the curve gets none either, and its lowest layer is marked as no more than that.
     """
     sites = _sites(analysis, metric, level)
     colour = theme.metric_colour(metric)
@@ -67,7 +70,7 @@ def entropy_curve(analysis: "Analysis", metric: str, *, level: str | None = None
     windows = np.array(sites["per_window"].tolist())  # (sites, windows)
     span = float(np.ptp(windows)) or 1.0
     bottom, top = float(windows.min()) - 0.14 * span, float(windows.max()) + 0.06 * span
-    _add_stages(figure, analysis, metric, top)
+    _add_stages(figure, analysis, metric, top, turns)
     theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
     # The mode bar, which appears on hover, is placed above the names of the stages.
     figure.update_layout(legend={"y": -0.22, "yanchor": "top"}, margin={"t": 60})
@@ -223,13 +226,14 @@ def _add_band(figure: go.Figure, sites: pd.DataFrame, colour: str) -> None:
     )
 
 
-def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float) -> None:
+def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float, turns: bool) -> None:
     found = stages(analysis, metric)
     if not found.two:
         return
     turn, last = found.turning_point, analysis.layers - 1
     spans = ((-1.5, turn, "left", -1.5), (turn, last + 0.5, "right", last + 0.5))
-    for (start, end, anchor, at), name, colour in zip(spans, STAGE_NAMES, theme.STAGE_COLOURS, strict=True):
+    named = zip(spans, STAGE_NAMES, theme.STAGE_COLOURS, strict=True)
+    for (start, end, anchor, at), name, colour in named if turns else ():
         figure.add_shape(
             type="rect",
             x0=start,
@@ -268,7 +272,7 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float
         x=[turn],
         y=[row["value"]],
         mode="markers",
-        name="turning point",
+        name="turning point" if turns else "lowest layer",
         showlegend=False,
         marker={
             "symbol": "diamond-open",
@@ -282,7 +286,7 @@ def _add_stages(figure: go.Figure, analysis: "Analysis", metric: str, top: float
     anchor = "left" if turn < 0.2 * last else "right" if turn > 0.8 * last else "center"
     figure.add_annotation(
         xanchor=anchor,
-        text=f"turning point: layer {turn}",
+        text=f"turning point: layer {turn}" if turns else f"lowest after layer {turn}",
         x=turn,
         y=row["value"],
         yanchor="top",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from entviz.blocks import KINDS
-from entviz.figures import costs, depth, reading, tables, tokens
+from entviz.figures import costs, depth, massive, tables, tokens
 from entviz.report.command import About, command
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
@@ -26,22 +26,31 @@ MARKED_TOKENS = 4096
 
 
 def of_analysis(
-    analysis: Analysis, about: About, metrics: Sequence[str] | None = None, kinds: Sequence[str] | None = None
+    analysis: Analysis,
+    about: About,
+    metrics: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    other: Analysis | None = None,
 ) -> str:
-    """Entropy and importance across depth. ``metrics`` and ``kinds`` of block: those measured, if left out."""
+    """Entropy and importance across depth.
+
+    Args:
+        metrics, kinds: of block; those measured, if left out.
+        other: the same without massive tokens, or with all where ``analysis`` is without.
+    """
     measured = analysis.metrics
     metrics = measured if metrics is None else [name for name in metrics if name in measured]
     found = set(analysis.blocks["kind"])
     kinds = [kind for kind in (KINDS if kinds is None else kinds) if kind in found]
     sections = [Section("Dropped", code=str(analysis.drop))] if analysis.drop else []
     for metric in metrics:
-        said = reading.sentence(analysis, metric, kinds)
+        said = massive.said(analysis, other, metric, kinds)
         if metric not in analysis.entropies:
             sections.append(Section("Importance", said, depth.importance_bars(analysis, metric, kinds)))
             continue
         title = metric_title(metric, "entropy")
         level = "layer" if kinds == ["layer"] else None
-        sections.append(Section(title, said, depth.entropy_curve(analysis, metric, level=level)))
+        sections.append(Section(title, said, massive.curve(analysis, other, metric, level=level)))
         bars = depth.entropy_increase_bars(analysis, metric, kinds)
         increase = metric_title(metric, "entropy increase of each block")
         sections.append(Section(increase, figure=bars))

@@ -30,7 +30,14 @@ _PACKED: Final = "~"  # starts a text that the link itself carries; no passage's
 _NO: Final = "no"
 _TOO_LONG: Final = "own"  # stands for a text that the link could not carry
 _MODEL: Final = re.compile(r"[\w./~:\\ -]+")
-_EMPTY: Final[dict[str, Any]] = {"begin": True, "metrics": (), "options": (), "level": (), "drop": ""}
+_EMPTY: Final[dict[str, dict[str, Any]]] = {  # what a parameter that is not there stands for
+    "begin": {"begin": True},
+    "metrics": {"metrics": ()},
+    "options": {"options": ()},
+    "massive": {"without_massive": False},
+    "level": {"level": ()},
+    "drop": {"drop": ""},
+}
 _PAGE: Final = "address.page"  # in the session's state, as are the next two: the page that was read on last
 _WRITTEN: Final = "address.written"  # what write() last put into the address bar
 _MESSAGES: Final = "address.messages"  # what could not be taken over, and the choices as they were then
@@ -58,7 +65,8 @@ def _take_over(back: bool) -> None:
     choices: dict[str, Any] = {}
     messages: list[str] = []
     if back and asked:  # an address of ours, and what is empty is not in it
-        choices |= {name: empty for name, empty in _EMPTY.items() if name not in asked}
+        for name, empty in _EMPTY.items():
+            choices |= empty if name not in asked else {}
     for name, value in asked.items():
         if value != written.get(name):
             try:
@@ -100,6 +108,7 @@ def parameters(**changes: Any) -> dict[str, str]:
         "begin": "" if view["begin"] else _NO,
         "metrics": ",".join(view["metrics"]),
         "options": ",".join(view["options"]),
+        "massive": _NO if view["without_massive"] else "",
         "level": ",".join(view["level"]),
         "drop": str(view["drop"]),
     }
@@ -179,6 +188,12 @@ def _take_begin(value: str) -> dict[str, Any]:
     return {"begin": value != _NO}
 
 
+def _take_massive(value: str) -> dict[str, Any]:
+    if value not in ("yes", _NO):
+        raise ValueError("The link must say yes or no to measuring massive tokens, and says neither.")
+    return {"without_massive": value == _NO}
+
+
 def _take_level(value: str) -> dict[str, Any]:
     asked = set(value.split(",")) if len(value) <= 200 else {""}
     if not asked <= set(selection.KINDS):
@@ -233,6 +248,7 @@ _READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "begin": _take_begin,
     "metrics": _take_metrics,
     "options": _take_options,
+    "massive": _take_massive,
     "level": _take_level,
     "drop": _take_drop,
 }

@@ -50,6 +50,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "begin": True,  # whether texts begin with what the model's tokenizer puts before them
     "metrics": None,  # the names of those that Explore shows; None for those that say so of themselves
     "options": (),  # the specs of metrics whose options are not the usual ones, wherever pages measure with them
+    "without_massive": False,  # whether entropy and importance are measured without massive tokens
     "level": KINDS,
     "drop": "",
 }
