@@ -16,6 +16,7 @@ from pages.parts.shared import (
     bound_widgets,
     downloads,
     frame,
+    massive_tokens,
     metric_options,
     provenance,
     report_button,
@@ -90,7 +91,7 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
             help="A few blocks change so much that the others would look flat. The bars' axis is then cut, and "
             "the long bars have their value written beside them. Turn this on to see their whole length.",
         )
-        without_massive.draw_switch()
+        massive_tokens.draw_switch("explore.massive.switch")
         with st.popover("Advanced", icon=":material/tune:"):
             st.caption("Options of the estimators, wherever the pages measure with them.")
             for name in METRICS:

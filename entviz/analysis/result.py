@@ -11,6 +11,7 @@ from entviz.analysis.tables import records
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError
 from entviz.models.notes import noted
+from entviz.words.massive import left_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,13 @@ class Analysis:
         if curve.empty:
             raise OptionError(f"'{metric}' was not measured as an entropy here; measure it first.")
         return int(curve["depth"].iloc[int(curve["value"].to_numpy().argmin())]) - 1
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence that names the tokens left out, for beside every number; none where all were measured."""
+        if not self.without_massive or self.massive is None:
+            return ()
+        return (left_out(self.massive, self.windows),)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: model, windows, window_length, drop, notes, and sites and blocks with per-window values.

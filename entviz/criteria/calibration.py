@@ -42,13 +42,27 @@ class Calibration:
     tried: dict[str, KnownCosts] = field(default_factory=dict)
     kept: PartCache = field(default_factory=NoPartCache)
 
-    def analysis_of(self, metrics: Sequence[str], progress: Progress = silent) -> Analysis:
-        """The existing analysis if it has these metrics, otherwise a new analysis of them."""
+    def analysis_of(
+        self, metrics: Sequence[str], progress: Progress = silent, *, without_massive: bool = False
+    ) -> Analysis:
+        """The existing analysis if it has these metrics for these tokens, otherwise a new analysis of them."""
         from entviz.analysis import analyze
 
-        if self.analysis is not None and set(metrics) <= set(self.analysis.metrics):
-            return self.analysis
-        return analyze(self.loaded, self.windows, tuple(metrics), progress=progress)
+        known = self.analysis
+        if (
+            known is not None
+            and known.without_massive == without_massive
+            and set(metrics) <= set(known.metrics)
+        ):
+            return known
+        return analyze(
+            self.loaded,
+            self.windows,
+            tuple(metrics),
+            without_massive=without_massive,
+            dense=known,
+            progress=progress,
+        )
 
     def analysis_without(
         self,

@@ -111,6 +111,7 @@ class ByAnalysis(Criterion):
     Args:
         iterative: after each drop, measure the pruned model again and drop the next lowest. It needs an analysis a
             block, and its scores are those at the time when a block was dropped.
+        without_massive: measure without tokens that have massive activations (:mod:`entviz.analysis.massive`).
     """
 
     _: KW_ONLY  # options of its own come first
@@ -121,6 +122,14 @@ class ByAnalysis(Criterion):
         "Measure again after each drop",
         "measured again",
         "After each drop the pruned model is measured again, and the block that is then the lowest goes next.",
+    )
+    without_massive: bool = switch(
+        False,
+        True,
+        "without-massive",
+        "Without massive tokens",
+        "without massive tokens",
+        "Measured without the tokens that have massive activations, which can set the range of a histogram alone.",
     )
 
     @property
@@ -143,10 +152,13 @@ class ByAnalysis(Criterion):
     def scores(self, analysis: Analysis, level: str) -> dict[str, float]:
         """The score of each block of a level, by name, from the values of an analysis.
 
-        Raises ``OptionError`` if the analysis does not have the metric at this level.
+        Raises ``OptionError`` if the analysis does not have the metric at this level, or for these tokens.
         """
         from entviz.criteria.ranking import kinds_of
 
+        if analysis.without_massive != self.without_massive:
+            asked = "without massive tokens" if self.without_massive else "with all tokens"
+            raise OptionError(f"{self.name} ranks here by what was measured {asked}; analyze so first.")
         table = analysis.blocks
         table = table[(table["metric"] == self.metric) & table["kind"].isin(kinds_of(level))]
         if table.empty:
@@ -165,7 +177,8 @@ class ByAnalysis(Criterion):
             from entviz.criteria.remeasuring import rank_again
 
             return rank_again(self, calibration, candidates, progress)
-        return self.rank_by(calibration.analysis_of((self.metric,), progress), candidates)
+        analysis = calibration.analysis_of((self.metric,), progress, without_massive=self.without_massive)
+        return replace(self.rank_by(analysis, candidates), notes=analysis.left_out)
 
     def evaluations(self, blocks: int, largest: int) -> int:
         return largest if self.iterative else 0

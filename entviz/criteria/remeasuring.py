@@ -33,6 +33,8 @@ class Measuring(Protocol):
     name: ClassVar[str]
 
     @property
+    def without_massive(self) -> bool: ...
+    @property
     def metric(self) -> str: ...
     def first_layer(self, analysis: Analysis) -> int: ...
     def scores(self, analysis: Analysis, level: str) -> dict[str, float]: ...
@@ -58,7 +60,9 @@ def rank_again(
     from entviz.decoder.states import StateCache
 
     cache = calibration.cache if calibration.cache is not None else StateCache()
-    analysis = calibration.analysis_of((criterion.metric,), part(progress, 0, 0.1))
+    analysis = calibration.analysis_of(
+        (criterion.metric,), part(progress, 0, 0.1), without_massive=criterion.without_massive
+    )
     first_layer = criterion.first_layer(analysis)
     scores = criterion.scores(analysis, candidates.level)
     once = candidates.by_score(criterion.name, scores, first_layer)  # says at once what cannot be reached
@@ -86,7 +90,7 @@ def rank_again(
         drop |= PruneSet([block])
     rest = [block for block in lowest if block not in drop]
     found = candidates.in_order(criterion.name, [*order, *rest], scores | paid, first_layer)
-    return replace(found, notes=(NOTE,)) if order else found
+    return replace(found, notes=((NOTE,) if order else ()) + analysis.left_out)
 
 
 def _keeps_something(drop: PruneSet, block: Block, layers: int) -> bool:

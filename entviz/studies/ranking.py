@@ -78,6 +78,11 @@ class RankingOptions:
         return chosen.metric
 
     @property
+    def without_massive(self) -> bool:
+        """Whether the ranking is by an analysis without massive tokens."""
+        return bool(getattr(self.chosen, "without_massive", False))
+
+    @property
     def serves_all_budgets(self) -> bool:
         """Whether one order of blocks is valid for every number of blocks."""
         return self.chosen.order == "all" and isinstance(self.budget, int)
@@ -119,7 +124,8 @@ class Rank(TextStudy["Ranking"]):
 
     def _analysis(self, metric: str) -> Analyze:
         """The analysis that all pages share, if it holds the estimator."""
-        return Analyze(self.sample, with_defaults([*self.by.along, metric]))
+        metrics = with_defaults([*self.by.along, metric])
+        return Analyze(self.sample, metrics, without_massive=self.by.without_massive)
 
     def _by_analysis(self, analysis: Analysis) -> Ranking:
         return rank_by_analysis(
@@ -184,7 +190,10 @@ class Rank(TextStudy["Ranking"]):
             "prune.level": options["level"],
             "prune.own_protection": protect is not None,
         } | {
-            f"prune.{switch.name}": options.get(switch.name, switch.off) == switch.on
+            # Whether massive tokens are measured is a choice that pages share.
+            switch.name if switch.name == "without_massive" else f"prune.{switch.name}": (
+                options.get(switch.name, switch.off) == switch.on
+            )
             for switch in all_switches(CRITERIA.values()).values()
         }
         if protect is not None:

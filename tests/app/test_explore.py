@@ -53,7 +53,7 @@ def test_the_first_chart_is_there_without_a_click_and_right(open_app, expected):
     said = words(app)
     assert "SmolLM2 135M Instruct" in said
     assert "2 windows of 64 tokens" in said
-    assert f"turns at layer {expected.turning_point('bucket')}" in said
+    assert f"turning point of bucket entropy at layer {expected.turning_point('bucket')}" in said
 
 
 def test_fewer_and_more_metrics_change_the_charts_and_recompute_nothing(open_app):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeGuard
 
 from entviz.analysis import Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
 from entviz.comparison.grid.contenders import Contender
-from entviz.criteria import rank
+from entviz.criteria import ByAnalysis, Criterion, rank
 from entviz.criteria.budget import Budget
 from entviz.criteria.cost_model import KnownCosts
 from entviz.criteria.ranking import Ranking
@@ -71,6 +71,7 @@ class Chooser:
         self.budgets, self.dtype, self.analysis = budgets, dtype, analysis
         self.cache, self.kept, self.leave_out = cache, kept, leave_out
         self.only_known = only_known
+        self._bare: Analysis | None = None  # the same without massive tokens
         self._tried: dict[str, KnownCosts] = {}  # shared by the criteria that try prune sets
         self._weights: dict[tuple[str, str], dict[Block, float]] = {}
 
@@ -82,6 +83,16 @@ class Chooser:
         wanted = set(usual) | {entry.estimator for entry in entries if entry.estimator}
         if self.analysis is None or not wanted <= known:
             self.analysis = analyze(self.loaded, self.calibration, tuple(sorted(wanted)), progress=progress)
+        bare = {entry.criterion.metric for entry in entries if _is_bare(entry.criterion)}
+        if bare:
+            self._bare = analyze(
+                self.loaded,
+                self.calibration,
+                tuple(sorted(bare)),
+                without_massive=True,
+                dense=self.analysis,
+                progress=progress,
+            )
 
     def choose(self, entry: Contender, progress: Progress) -> list[Chosen]:
         """The contender's prune sets; ``leave_out`` is called for each budget for which it has none."""
@@ -139,6 +150,8 @@ class Chooser:
             "dtype": self.dtype,
         }
         windows, analysis = self.calibration, self.analysis
+        if _is_bare(entry.criterion) and self._bare is not None:
+            analysis = self._bare
         if entry.criterion.seconds_a_budget:
             options["seconds"] = entry.criterion.seconds_a_budget
             if self.searched is not self.calibration:
@@ -171,7 +184,8 @@ class Chooser:
         """Whether a contender can rank without anything being run."""
         if entry.criterion.needs == "analysis":
             metric = entry.estimator or getattr(entry.criterion, "metric", "")
-            return self.analysis is not None and metric in self.analysis.metrics
+            analysis = self._bare if _is_bare(entry.criterion) else self.analysis
+            return analysis is not None and metric in analysis.metrics
         return entry.criterion.needs == "nothing"
 
     def _saved(self, entry: Contender, budget: Budget, ranking: Ranking) -> dict[Block, float]:
@@ -180,6 +194,11 @@ class Chooser:
             blocks = [Block.parse(name) for name in ranking.scores["block"]]
             self._weights[key] = budget.weights(self.loaded, self.calibration, blocks)
         return self._weights[key]
+
+
+def _is_bare(criterion: Criterion) -> TypeGuard[ByAnalysis]:
+    """Whether a criterion chooses by an analysis without massive tokens."""
+    return isinstance(criterion, ByAnalysis) and criterion.without_massive
 
 
 def by_unit(each: tuple[str, Budget]) -> tuple[str, float]:

@@ -8,7 +8,7 @@ found.chosen & found.chosen_without
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from entviz.blocks import PruneSet
@@ -82,7 +82,9 @@ def _change(analysis: Analysis, without: Analysis, metric: str) -> Change:
         # Fewer where the model is so small that so many would be all of them.
         budget = min(BUDGET, max(0, analysis.layers - sum(criterion.protection) - 1))
         chosen = rank_by_analysis(analysis, criterion, level=level, budget=budget).drop
-        chosen_without = rank_by_analysis(without, criterion, level=level, budget=budget).drop
+        chosen_without = rank_by_analysis(
+            without, replace(criterion, without_massive=True), level=level, budget=budget
+        ).drop
     return Change(
         metric,
         stages(analysis, metric) if entropy else None,

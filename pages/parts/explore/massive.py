@@ -1,4 +1,4 @@
-"""The same without tokens that have massive activations: the switch, the measuring, and what changes."""
+"""The same without tokens that have massive activations: the measuring, and what changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from entviz.figures import massive
 from entviz.runtime import runtime
 from entviz.studies import Analyze
 from entviz.words.massive import RULE
-from pages.parts.shared import bound_widgets, job_view, selection
+from pages.parts.shared import job_view, selection
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -39,16 +39,6 @@ class Both:
     def other(self) -> "Analysis | None":
         """The other one, where it is there."""
         return self.analysis if self.shown is self.without else self.without
-
-
-def draw_switch() -> None:
-    """The switch. What it sets holds on the Prune page too, and goes into the link."""
-    st.toggle(
-        "Without massive tokens",
-        help=f"{RULE} One such token sets the range of every histogram, and can make a turning point by itself. With "
-        "this on, every measure is taken without them; they still go through the model.",
-        **bound_widgets.choice("without_massive", f"{PLACE}.switch"),
-    )
 
 
 def measure(

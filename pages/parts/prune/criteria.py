@@ -11,7 +11,7 @@ from entviz.runtime import runtime
 from entviz.studies import Rank, RankingOptions
 from entviz.words.levels import LEVEL_TITLES
 from entviz.words.metrics import metric_title
-from pages.parts.shared import job_view, metric_options, selection
+from pages.parts.shared import job_view, massive_tokens, metric_options, selection
 
 if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
@@ -20,6 +20,7 @@ MOST: Final = 200  # blocks to tick, where it is not known yet how many there ar
 USUAL_COUNT: Final = 4
 MOST_PROTECTED: Final = 50  # layers at each end
 _COUNT: Final = "prune.count"
+_MASSIVE: Final = "without_massive"  # an option of criteria, and a choice that pages share
 SEARCH_SECONDS: Final = 30.0
 
 
@@ -27,6 +28,7 @@ SEARCH_SECONDS: Final = 30.0
 class RankingChoices:
     """What blocks are ranked by, and ``measured``: the metrics that the analysis behind it holds.
 
+    ``without_massive`` says that this leaves out massive tokens, be it ranked by it or not.
     ``estimator`` is a spec; of a criterion that has none, the one whose entropy increase is shown. ``protect`` is None
     for what is usual for the criterion.
     """
@@ -38,6 +40,7 @@ class RankingChoices:
     protect: tuple[int, int] | None
     switched: tuple[tuple[str, Any], ...]
     measured: tuple[str, ...]
+    without_massive: bool = False
 
     @property
     def by(self) -> RankingOptions:
@@ -118,7 +121,14 @@ def draw_pickers() -> RankingChoices:
     name = estimator or EntroDrop.estimator
     measured = selection.measured(name)
     return RankingChoices(
-        criterion, selection.spec(name), level or levels[0], count, protect, switched, measured
+        criterion,
+        selection.spec(name),
+        level or levels[0],
+        count,
+        protect,
+        switched,
+        measured,
+        without_massive=selection.get(_MASSIVE),
     )
 
 
@@ -185,10 +195,15 @@ def _draw_options(
         switched = tuple(
             (switch.name, switch.on)
             for switch in CRITERIA[criterion].switches()
-            if st.toggle(
+            if switch.name != _MASSIVE
+            and st.toggle(
                 switch.title, key=f"prune.{switch.name}", persist_state="session", help=switch.purpose
             )
         )
+        # Of the curve too, whatever the criterion, and of the Explore page.
+        massive_tokens.draw_switch("prune.massive")
+        if selection.get(_MASSIVE) and _MASSIVE in CRITERIA[criterion].options():
+            switched = (*switched, (_MASSIVE, True))
     return protect, switched
 
 
