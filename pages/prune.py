@@ -89,7 +89,7 @@ def _draw_bench(
                 rankings = [*criteria.other_rankings(chosen, choice), ranking]
         pruned = curve.measure(chosen, analyzed, choice.estimator)
     cells = grid.table(rankings, dense, choice.estimator, ticks.current(), choice.unit)
-    sentence = curve.sentence(dense, pruned, choice.estimator)
+    sentence = curve.sentence(analyzed, pruned, choice.estimator)
     with place:
         measured = damage.newest(chosen, choice.kinds)
         table = measured.table if measured is not None else None
@@ -106,10 +106,13 @@ def _analyze(
     if todo:
         return job_view.last("prune.analysis")
     return job_view.show(
-        lambda: runtime().ask(Analyze(chosen.sample(), choice.measured), job_view.session()),
+        lambda: runtime().ask(
+            Analyze(chosen.sample(), choice.measured, without_massive=choice.without_massive),
+            job_view.session(),
+        ),
         place="prune.analysis",
         label="Measuring hidden states",
-        about=(chosen, choice.measured),
+        about=(chosen, choice.measured, choice.without_massive),
     )
 
 

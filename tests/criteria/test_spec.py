@@ -50,7 +50,10 @@ def test_every_criterion_and_every_switch_has_a_form():
         ("magic", "'magic' is not a criterion: choose from entrodrop"),
         ("entrodrop:cosine", "where 'cosine' stands, entrodrop takes an entropy: bucket, knn"),
         ("entrodrop::stage-2", "takes an entropy"),
-        ("entrodrop:knn:stage-3", "where 'stage-3' stands, entrodrop takes iterative, stage-2"),
+        (
+            "entrodrop:knn:stage-3",
+            "where 'stage-3' stands, entrodrop takes iterative, without-massive, stage-2",
+        ),
         ("cosine:knn", "where 'knn' stands, cosine takes iterative"),
         ("cosine::iterative", "where '' stands"),
         ("last:iterative", "last takes nothing"),

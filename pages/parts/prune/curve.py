@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.blocks import PruneSet
-from entviz.figures import reading
+from entviz.figures import massive, reading
 from entviz.runtime import runtime
-from entviz.studies import AnalyzePruned
+from entviz.studies import Analyze, AnalyzePruned
 from entviz.words.phrases import some
 from pages.parts.prune import numbers, ticks
 from pages.parts.shared import job_view, provenance, selection
@@ -31,29 +31,40 @@ def measure(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metr
         return None
     blocks = PruneSet.parse(drop)
     measured = dense.about[1]
-    study = AnalyzePruned(chosen.sample(), (metric,), drop=blocks, along=measured)
-    together = AnalyzePruned(chosen.sample(), measured, drop=blocks)
+    bare = dense.result.without_massive
+    study = AnalyzePruned(chosen.sample(), (metric,), drop=blocks, along=measured, without_massive=bare)
+    together = AnalyzePruned(chosen.sample(), measured, drop=blocks, without_massive=bare)
     if runtime().knows(together):  # a shell measures all metrics together
         study = together
     shown: job_view.Shown[Analysis] = job_view.show(
         lambda: runtime().ask(study, job_view.session()),
         place=PLACE,
         label="Measuring the pruned stream",
-        about=(chosen, metric, drop),
+        about=(chosen, metric, bare, drop),
     )
-    if shown.result is None or shown.about[:2] != (chosen, metric):
+    if shown.result is None or shown.about[:3] != (chosen, metric, bare):
         return None
     return shown.result
 
 
-def sentence(dense: "Analysis", pruned: "Analysis | None", metric: str) -> str:
-    """What the curve shows. Plain text; empty where the analysis does not hold the metric."""
-    if metric not in dense.entropies:
+def sentence(shown: "job_view.Shown[Analysis]", pruned: "Analysis | None", metric: str) -> str:
+    """What the curve shows. Plain text; empty where the analysis of the dense model does not hold the metric."""
+    dense = shown.result
+    if dense is None or metric not in dense.entropies:
         return ""
     if pruned is None:
-        return reading.sentence(dense, metric, selection.KINDS)
+        return massive.said(dense, _other(shown), metric, selection.KINDS)
     blocks = some([str(block) for block in pruned.drop], numbers.NAMED)
     return f"Without {blocks}: {reading.pruned_sentence(dense, pruned, metric)}"
+
+
+def _other(shown: "job_view.Shown[Analysis]") -> "Analysis | None":
+    """The same analysis without massive tokens, or with all where it is without them, if that is known already."""
+    if shown.result is None:
+        return None
+    chosen, measured, without = shown.about
+    study = Analyze(chosen.sample(), measured, without_massive=not without)
+    return runtime().ask(study, job_view.session(), slot=None).result if runtime().knows(study) else None
 
 
 def draw_said(said: str, dense: "job_view.Shown[Analysis]") -> None:
@@ -62,4 +73,5 @@ def draw_said(said: str, dense: "job_view.Shown[Analysis]") -> None:
     if found is None:
         return
     on = provenance.on(found.model, dense.about[0].text_title, found.windows, found.window_length)
-    st.caption(f"{escape(said)} {provenance.sentence(on, dense.fresh)}".strip())
+    left_out = escape(" ".join(found.left_out))
+    st.caption(f"{escape(said)} {provenance.sentence(on, dense.fresh)} {left_out}".strip())
