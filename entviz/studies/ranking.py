@@ -78,11 +78,6 @@ class RankingOptions:
         return chosen.metric
 
     @property
-    def without_massive(self) -> bool:
-        """Whether the ranking is by an analysis without massive tokens."""
-        return bool(getattr(self.chosen, "without_massive", False))
-
-    @property
     def serves_all_budgets(self) -> bool:
         """Whether one order of blocks is valid for every number of blocks."""
         return self.chosen.order == "all" and isinstance(self.budget, int)
@@ -125,7 +120,9 @@ class Rank(TextStudy["Ranking"]):
     def _analysis(self, metric: str) -> Analyze:
         """The analysis that all pages share, if it holds the estimator."""
         metrics = with_defaults([*self.by.along, metric])
-        return Analyze(self.sample, metrics, without_massive=self.by.without_massive)
+        chosen = self.by.chosen
+        massive = isinstance(chosen, ByAnalysis) and chosen.without_massive
+        return Analyze(self.sample, metrics, without_massive=massive)
 
     def _by_analysis(self, analysis: Analysis) -> Ranking:
         return rank_by_analysis(
