@@ -24,6 +24,7 @@ import torch
 from benchmarks.busy import busy
 from benchmarks.ceiling import ceiling
 from benchmarks.clicks import clicks
+from benchmarks.damages import damages, damages_on_the_page
 from benchmarks.estimates import estimates
 from benchmarks.memory import memory
 from benchmarks.reference import analyze_plainly
@@ -305,10 +306,12 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "generation": generation,
     "busy": busy,
     "estimates": estimates,
+    "damages": damages,
     "startup": startup,
     "clicks": clicks,
+    "damages-on-the-page": damages_on_the_page,
 }
-IN_A_BROWSER = ("startup", "clicks")
+IN_A_BROWSER = ("startup", "clicks", "damages-on-the-page")
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -22,8 +22,8 @@ from tests.browser import chromium
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-_DENSE = "Nothing dropped: the dense model"
-_LAYERS = (2, 5, 8, 11, 14, 17, 20, 23, 26)
+DENSE = "Nothing dropped: the dense model"
+LAYERS = (2, 5, 8, 11, 14, 17, 20, 23, 26)
 
 # Times are taken in the page, from the click to when the cell is drawn as dropped or kept, to when the title over the
 # numbers says what was clicked (at first with a note that more is being measured, then without), and to when the pruned
@@ -64,14 +64,14 @@ def clicks(loaded: LoadedModel) -> list[Figure]:
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"http://127.0.0.1:{port}/prune")
         page.get_by_text("Measured on").first.wait_for()
-        _click(page, "mlp.28", "Without mlp.28")  # what the first tick alone has to do
-        _click(page, "mlp.28", _DENSE)
+        click(page, "mlp.28", "Without mlp.28")  # what the first tick alone has to do
+        click(page, "mlp.28", DENSE)
         there, back = [], []
-        for layer in _LAYERS:
-            _settle(page)
-            there.append(_click(page, f"attn.{layer}", f"Without attn.{layer}"))
-            _settle(page)
-            back.append(_click(page, f"attn.{layer}", _DENSE))
+        for layer in LAYERS:
+            settle(page)
+            there.append(click(page, f"attn.{layer}", f"Without attn.{layer}"))
+            settle(page)
+            back.append(click(page, f"attn.{layer}", DENSE))
     tick, first, last, curve = (
         median(one[name] for one in there) for name in ("tick", "first", "last", "curve")
     )
@@ -92,21 +92,21 @@ def _engine(loaded: LoadedModel) -> Iterator[float]:
     text = windows_from_text(passages()["news"].text, loaded.tokenizer, windows=4, window_length=128)
     cache = StateCache()
     evaluate(loaded, text, PruneSet(), dtype="auto", cache=cache)
-    for layer in _LAYERS:
+    for layer in LAYERS:
         drop = PruneSet([Block("attn", layer)])
         yield seconds(lambda drop=drop: evaluate(loaded, text, drop, dtype="auto", cache=cache))
 
 
-def _click(page: Page, block: str, title: str) -> dict[str, float]:
+def click(page: Page, block: str, title: str) -> dict[str, float]:
     """Seconds from a click on a block's cell to its tick, the first and the last number under a title, the curve."""
-    page.evaluate(_WATCH, [title, block, title != _DENSE])
+    page.evaluate(_WATCH, [title, block, title != DENSE])
     page.get_by_role("button", name=re.compile(rf"^{re.escape(block)}\b")).first.click()
     page.wait_for_function("window.entvizTimes.done")
     times = page.evaluate("window.entvizTimes")
     return {name: times[name] / 1000 for name in ("tick", "first", "last", "curve")}
 
 
-def _settle(page: Page) -> None:
+def settle(page: Page) -> None:
     """Wait until the page has nothing left to do: continuations are written, the script rests."""
     page.wait_for_timeout(500)
     page.wait_for_function("!document.querySelector('[data-testid=stProgress]')")

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entviz.blocks import PruneSet
+from entviz.errors import OptionError
 from entviz.progress import Progress
 from entviz.studies.study import Material, Page, TextStudy
 
 if TYPE_CHECKING:
     from entviz.comparison.damages.token_damages import TokenDamages
-    from entviz.models import LoadedModel
     from entviz.report import About
     from entviz.store import Run
+
+MOST_BLOCKS = 60  # that are put back one by one
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,12 @@ class MeasureTokenDamages(TextStudy["TokenDamages"]):
     def options(self) -> dict[str, Any]:
         return self.sample.options() | {"drop": str(self.drop), "dtype": self.dtype}
 
-    def check_model(self, loaded: LoadedModel, windows: Any) -> None:
-        self.drop.check(loaded.layers)
+    def check(self) -> None:
+        if len(list(self.drop)) > MOST_BLOCKS:
+            raise OptionError(
+                f"{len(list(self.drop))} blocks are dropped, and at most {MOST_BLOCKS} are put back one by one: drop "
+                "fewer."
+            )
 
     def compute(self, material: Material, progress: Progress) -> TokenDamages:
         from entviz.comparison.damages.token_damages import token_damages

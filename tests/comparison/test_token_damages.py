@@ -15,6 +15,7 @@ from entviz.figures import token_damages as drawn
 from entviz.figures import tokens
 from entviz.models import LoadedModel
 from entviz.studies import MeasureTokenDamages, TextSample
+from entviz.studies import token_damages as asked
 from entviz.studies.registry import open_store
 from entviz.studies.results import StoredParts
 from tests.comparison.damage import token_damage
@@ -144,5 +145,6 @@ def test_bad_prune_sets_are_refused_before_anything_runs(tiny, measured):
         token_damages(tiny, measured, PruneSet.parse("attn.6"))
     loaded = LoadedModel.of(build("llama", MOST_BLOCKS + 2))
     many = PruneSet.parse(",".join(f"attn.{i}" for i in range(MOST_BLOCKS + 1)))
+    assert MOST_BLOCKS == asked.MOST_BLOCKS, "what is said before a model is loaded"
     with pytest.raises(OptionError, match="61 blocks are dropped, and at most 60"):
         token_damages(loaded, measured, many)

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.figures import costs, theme, tokens
+from entviz.figures import token_damages as drawn
 from entviz.runtime import runtime
-from pages.parts.prune import numbers
+from pages.parts.prune import numbers, token_damage
 from pages.parts.shared import job_view
+from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from entviz.comparison.damages.token_damages import TokenDamages
     from entviz.evaluation.loss import Evaluation
 
 DRAWN: Final = 1024  # tokens at a time; more would make the page slow
@@ -42,16 +45,23 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
     pieces = spelled.result
     whole = job_view.once("prune.tokens", evaluation, lambda: _Whole.of(evaluation, pieces))
     part = _draw_part_picker(evaluation)
+    found = token_damage.measure(shown)
+    block = token_damage.draw_picker(found)
+    view_of = job_view.once(
+        "prune.by_block", (evaluation, found, block), lambda: _View.of(whole, found, block)
+    )
     if evaluation.drop:
-        st.html(tokens.legend(whole.strongest))
+        st.html(tokens.legend(view_of.strongest))
+    if block is not None and found is not None:
+        st.markdown(escape(drawn.worst_sentence(found, block, pieces)))
     with st.container(height=320, key="prune.text_box"):
-        st.html(
-            job_view.once(
-                "prune.text",
-                (evaluation, part),
-                lambda: tokens.marked_text(whole.rows[part], whole.strongest),
-            )
+        html = job_view.once(
+            "prune.text",
+            (evaluation, part, found, block),
+            lambda: tokens.marked_text(view_of.rows[part], view_of.strongest, view_of.names),
         )
+        token_damage.draw_text(html, asked)
+    token_damage.draw_token(found, pieces, asked)
     view = VIEWS[1]
     if evaluation.drop:  # else there is no difference to see
         view = st.segmented_control(
@@ -65,8 +75,8 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
     st.plotly_chart(
         job_view.once(
             "prune.loss",
-            (evaluation, part, view),
-            lambda: tokens.loss_chart(whole.rows[part], difference=view == DIFFERENCE),
+            (evaluation, part, view, found, block),
+            lambda: tokens.loss_chart(view_of.rows[part], difference=view == DIFFERENCE, names=view_of.names),
         ),
         key="prune.loss",
         config=theme.export_config("entviz-token-loss"),
@@ -91,6 +101,22 @@ class _Whole:
             "tokens": rows.to_csv(index=False),
         }
         return cls(rows, tokens.scale(rows), files)
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """The tokens by what is looked at: all that is dropped, or one block; and what the two models are called."""
+
+    rows: "pd.DataFrame"
+    strongest: float
+    names: tuple[str, str]
+
+    @classmethod
+    def of(cls, whole: _Whole, found: "TokenDamages | None", block: str | None) -> "_View":
+        if found is None or block is None:
+            return cls(whole.rows, whole.strongest, tokens.NAMES)
+        rows = drawn.rows_of(whole.rows, found, block)
+        return cls(rows, tokens.scale(rows), drawn.names_of(block))
 
 
 def _draw_part_picker(evaluation: "Evaluation") -> slice:
