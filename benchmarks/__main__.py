@@ -203,7 +203,7 @@ def many(loaded: LoadedModel) -> list[Figure]:
         for drop in sample:
             # A cache of its own keeps the dense predictions but no hidden states to start from.
             fresh = StateCache(10**9)
-            for key, (_, value) in list(cache._entries.items()):
+            for key, value in list(cache._entries.items()):
                 if isinstance(key, tuple) and key[0] == "dense":
                     fresh.put(key, *value)
             evaluate(loaded, text, drop, cache=fresh)

@@ -41,7 +41,7 @@ def damages(loaded: LoadedModel) -> list[Figure]:
             cache = StateCache()
             for key, value in list(dense._entries.items()):
                 if isinstance(key, tuple) and key[0] == "dense":
-                    cache.put(key, *value[0])
+                    cache.put(key, *value)
             evaluate(loaded, text, PruneSet([block]), dtype="auto", cache=cache)
 
     return [
