@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
 
 COUNT: Final = 3
+TITLE_WIDTH: Final = 190  # pixels, so that the buttons of both rows begin at one place
 
 
 def draw(chosen: selection.Selection, choice: criteria.RankingChoices, *, ready: bool) -> None:
@@ -67,7 +68,7 @@ def _draw_row(title: str, blocks: Sequence[tuple[str, str]], place: str) -> None
     if not blocks:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(escape(title))
+        st.caption(escape(title), width=TITLE_WIDTH)
         for name, said in blocks:
             st.button(
                 name,
