@@ -73,6 +73,12 @@ class SplitLayer:
             return call.run(self.mlp_half, hidden)
         return hidden
 
+    def half(self, hidden: Tensor, call: Call, kind: str, *, run: bool = True) -> Tensor:
+        """Run attention (``kind`` attn) or MLP (mlp) of a sequential layer alone, or nothing in its place."""
+        if not run:
+            return hidden
+        return call.run(self.attention_half if kind == "attn" else self.mlp_half, hidden)
+
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
@@ -87,11 +93,16 @@ class Anatomy:
     most_tokens: (
         int | None
     )  # the length of its table of positions; None if it computes positions of any length
+    changes: tuple[tuple[int, str], ...] = ()  # a layer and what was patched in it, see decoder.patches
 
     @property
     def layers(self) -> int:
         """The number of transformer layers."""
         return len(self.split_layers)
+
+    def changes_before(self, layer: int) -> frozenset[tuple[int, str]]:
+        """What was patched before ``layer``, for keys of hidden states that enter it."""
+        return frozenset(change for change in self.changes if change[0] < layer)
 
     def begin(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, list[Call]]:
         """Embed token ids (windows, tokens); return the input of layer 0 and each layer's :class:`Call`.

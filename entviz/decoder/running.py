@@ -34,7 +34,7 @@ def states_before(
     first = 0
     if cache is not None and anatomy.resumable:
         for depth in range(layer, 0, -1):
-            known = cache.get(prefix_key(text, drop, depth))
+            known = cache.get(prefix_key(text, drop, depth, anatomy.changes_before(depth)))
             if known is not None:
                 hidden, first = known, depth
                 break
@@ -42,7 +42,7 @@ def states_before(
         attention, mlp = i not in drop.attention, i not in drop.mlp
         hidden = anatomy.split_layers[i].run(hidden, calls[i], attention=attention, mlp=mlp)
         if cache is not None and anatomy.resumable and (attention or mlp):
-            cache.put(prefix_key(text, drop, i + 1), hidden)
+            cache.put(prefix_key(text, drop, i + 1, anatomy.changes_before(i + 1)), hidden)
         after_layer(i)
     return hidden
 

@@ -63,13 +63,19 @@ def text_key(fingerprint: str, dtype: str, token_ids: Tensor) -> Hashable:
     return (fingerprint, dtype, tuple(token_ids.shape), digest)
 
 
-def prefix_key(text: Hashable, drop: PruneSet, layer: int) -> Hashable:
-    """The key of the input of ``layer`` when ``drop`` is dropped; ``text`` is the result of :func:`text_key`."""
+def prefix_key(
+    text: Hashable, drop: PruneSet, layer: int, changes: frozenset[tuple[int, str]] = frozenset()
+) -> Hashable:
+    """The key of the input of ``layer`` when ``drop`` is dropped; ``text`` is the result of :func:`text_key`.
+
+    ``changes`` is the result of :meth:`entviz.decoder.anatomy.Anatomy.changes_before`.
+    """
     return (
         text,
         layer,
         frozenset(i for i in drop.attention if i < layer),
         frozenset(i for i in drop.mlp if i < layer),
+        *((changes,) if changes else ()),
     )
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from entviz.blocks import PruneSet
+from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.decoder.running import run_pruned
 from entviz.decoder.states import StateCache, text_key
@@ -26,6 +27,7 @@ from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
 from entviz.progress import Progress, silent
+from entviz.repair.repair import Repair
 from entviz.statistics import Interval, cosine_averages, interval, standard_error
 from entviz.text.windows import Windows
 
@@ -46,6 +48,7 @@ class Evaluation:
         dtype: the number type the model ran in.
         beginning: the token ids that the model read before each window.
         notes: sentences about how the text was read.
+        repair: the name of the repair that the pruned model ran with; empty for none.
     """
 
     drop: PruneSet
@@ -62,6 +65,7 @@ class Evaluation:
     dtype: str
     beginning: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    repair: str = ""
 
     @property
     def windows(self) -> int:
@@ -159,6 +163,7 @@ class Evaluation:
             "window_length": self.window_length,
             "dtype": self.dtype,
             "beginning": list(self.beginning),
+            **({"repair": self.repair} if self.repair else {}),
             **noted(self.notes),
         }
 
@@ -169,6 +174,7 @@ def evaluate(
     drop: PruneSet,
     *,
     dtype: str = "float32",
+    repair: Repair | None = None,
     cache: StateCache | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -177,19 +183,23 @@ def evaluate(
     Args:
         dtype: the number type to run in, or ``auto`` for the fastest that is accurate enough on this device (see
             :mod:`entviz.evaluation.precision`). If it is not the model's type, the weights are copied once.
+        repair: the result of :func:`entviz.repair.fit` for this prune set, with which the pruned model runs.
         cache: hidden states to start from, shared between calls; see :class:`entviz.decoder.states.StateCache`.
         progress: receives an :class:`Evaluation` of the windows so far after each batch of windows.
 
     Raises:
         BlockError: if the prune set names a block that the model lacks, or leaves no block in the model.
+        OptionError: if the repair was fitted for another prune set.
         ModelError: if a number of the dense or the pruned model is not finite; the message says why.
     """
     drop.check(loaded.layers)
+    if repair is not None:
+        repair.check(drop)
     dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
-    anatomy = loaded.anatomy
+    anatomy = loaded.anatomy if repair is None else repair.on(loaded.anatomy)
     cache = cache if cache is not None else StateCache(0)
-    result = _nothing_yet(loaded, windows, drop, dtype)
+    result = _nothing_yet(loaded, windows, drop, dtype, repair)
     size = windows_per_batch(loaded.anatomy, windows.input_length)
     total = len(windows) * (anatomy.layers + 1)
     with torch.inference_mode():
@@ -198,7 +208,7 @@ def evaluate(
             text = TextOnDevice.of(loaded, dtype, token_ids, windows)
             report = _Report(progress, done, total, len(token_ids))
             dense = dense_on(loaded, text, cache, report.tick)
-            scores = _scores(loaded, text, drop, dense, cache, report)
+            scores = _scores(loaded, anatomy, text, drop, dense, cache, report)
             result = _extended(result, token_ids[:, text.before :], dense, scores)
             progress(done + len(token_ids) * (anatomy.layers + 1), total, result)
     return result
@@ -271,6 +281,7 @@ def dense_on(
 
 def _scores(
     loaded: LoadedModel,
+    anatomy: Anatomy,
     text: TextOnDevice,
     drop: PruneSet,
     dense: DenseReference,
@@ -279,20 +290,20 @@ def _scores(
 ) -> Scores:
     if not drop:
         return Scores(dense.nll, torch.zeros_like(dense.nll), torch.ones_like(dense.best, dtype=torch.bool))
-    key = ("scores", text.key, text.before, drop)
+    key = ("scores", text.key, text.before, drop, anatomy.changes)
     known = cache.get(key)
     if known is not None:
         return Scores(*known)
-    hidden = run_pruned(
-        loaded.anatomy, text.token_ids, drop, cache=cache, text=text.key, after_layer=report.layer
-    )
+    hidden = run_pruned(anatomy, text.token_ids, drop, cache=cache, text=text.key, after_layer=report.layer)
     made = score(loaded.anatomy.head, *text.scored(hidden), dense, after_chunk=report.tick)
     check(made.nll + made.kl, loaded, text.token_ids, drop)
     cache.put(key, made.nll, made.kl, made.agrees)
     return made
 
 
-def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: str) -> Evaluation:
+def _nothing_yet(
+    loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: str, repair: Repair | None
+) -> Evaluation:
     gone = loaded.anatomy.parameters(drop).values()
     length = windows.length
     empty = np.empty((0, length - 1))
@@ -305,12 +316,17 @@ def _nothing_yet(loaded: LoadedModel, windows: Windows, drop: PruneSet, dtype: s
         agrees=empty.astype(bool),
         windows_total=len(windows),
         parameters_dense=loaded.parameters,
-        parameters_pruned=loaded.parameters - sum(parameter.numel() for parameter in gone),
+        parameters_pruned=loaded.parameters
+        - sum(parameter.numel() for parameter in gone)
+        + (0 if repair is None else repair.parameters),
         bytes_dense=loaded.bytes,
-        bytes_pruned=loaded.bytes - sum(parameter.numel() * parameter.element_size() for parameter in gone),
+        bytes_pruned=loaded.bytes
+        - sum(parameter.numel() * parameter.element_size() for parameter in gone)
+        + (0 if repair is None else repair.parameters * loaded.dtype.itemsize),
         dtype=dtype,
         beginning=windows.beginning,
         notes=notes_on(loaded, windows),
+        repair="" if repair is None else repair.method,
     )
 
 

@@ -1,0 +1,29 @@
+"""Bias: a constant is added to the stream after each hole."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from entviz.decoder.patches import Correction, Patch
+from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.places import Place, Way
+
+
+@dataclass(frozen=True)
+class Bias(Method):
+    """The constant b of the least sum D |x + b - t|^2: x the stream after the hole, t the dense one there."""
+
+    name = "bias"
+    title = "Bias"
+    source = "The mean of what is missing; the constant term alone of the other least squares"
+    intercept = True
+    ridge = False
+
+    def places(self, way: Way) -> list[Place]:
+        return [Place(place.end, place.end, None, place.hole) for place in way.holes]
+
+    def features(self, seen: Seen) -> Tensor:
+        return seen.after[:, :0]
+
+    def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        return Correction(place.site, bias=bias)

@@ -1,0 +1,284 @@
+"""Fit a repair: walk the dense and the repaired stream side by side, and solve for one place after another.
+
+    repair = fit(loaded, [windows_of_prose, windows_of_code], PruneSet.parse("attn.5,attn.6"), "refit")
+    evaluate(loaded, other_windows, repair.drop, repair=repair)
+
+The places are taken by depth, and each sees the stream as the places before it have repaired it. How much coefficients
+are kept small is decided at each place on every fourth calibration window, which is then fitted on as well. If there
+are several kinds of text, each counts the same, however long it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from entviz.blocks import Block, PruneSet
+from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.batching import windows_per_batch
+from entviz.decoder.patches import Correction, Patch, patched
+from entviz.errors import ModelError, OptionError
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, silent
+from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.moments import Moments, total
+from entviz.repair.places import Place, Way
+from entviz.repair.projections import find, half_of, reading
+from entviz.repair.registry import METHODS
+from entviz.repair.repair import Fit, Repair
+from entviz.repair.streams import Stream, walk
+from entviz.text.windows import Windows
+
+_NO_PROJECTION: Final = Projected("", torch.empty(0, 0))
+HELD_OUT: Final = 4  # every so many windows, one decides how large coefficients may be
+RIDGES: Final = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_LEAST_RIDGE: Final = 1e-9  # without a ridge of its own: what makes least squares solvable in float64
+
+
+def fit(
+    loaded: LoadedModel,
+    calibration: Windows | Sequence[Windows],
+    drop: PruneSet,
+    method: str | Method,
+    *,
+    progress: Progress = silent,
+) -> Repair:
+    """Fit what repairs the damage of dropping ``drop``. The model is not changed.
+
+    Args:
+        calibration: windows of text, of one kind or of several. What is measured later should be other text.
+        method: a name in ``METHODS``, or a method.
+
+    Raises:
+        BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
+        OptionError: for an unknown method, an empty prune set, or fewer calibration tokens than unknowns.
+        ModelError: where the method does not fit the model's blocks, or hidden states are not finite.
+    """
+    drop.check(loaded.layers)
+    if not drop:
+        raise OptionError("Nothing is dropped, so there is nothing to repair. Name the blocks to drop.")
+    chosen = METHODS[method]() if isinstance(method, str) else method
+    kinds = [calibration] if isinstance(calibration, Windows) else list(calibration)
+    fitting = _Fitting(loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds), progress)
+    with torch.inference_mode():
+        fits = fitting.run()
+    return Repair(
+        method=chosen.name,
+        drop=drop,
+        patches=tuple(patch.detached() for patch in fitting.patches),
+        fits=tuple(fits),
+        calibration=tuple(windows.fingerprint for windows in kinds),
+        tokens=sum(windows.token_ids.numel() for windows in kinds),
+        notes=tuple(fitting.notes),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Windows of one kind of text that go through the model together."""
+
+    kind: int
+    held_out: bool
+    token_ids: Tensor
+    before: int  # ids that begin each window, which are no part of the text
+
+    @property
+    def part(self) -> tuple[int, bool]:
+        return self.kind, self.held_out
+
+
+def _groups(loaded: LoadedModel, kinds: Sequence[Windows]) -> list[_Group]:
+    groups = []
+    for kind, windows in enumerate(kinds):
+        if len(windows) < 2:
+            raise OptionError("A repair needs at least two calibration windows of each kind of text.")
+        size = windows_per_batch(loaded.anatomy, windows.input_length)
+        numbers = torch.arange(len(windows))
+        decides = numbers % HELD_OUT == (min(HELD_OUT, len(windows)) - 1)
+        for held_out in (False, True):
+            chosen = windows.inputs[decides == held_out]
+            groups += [
+                _Group(kind, held_out, ids.to(loaded.device), len(windows.beginning))
+                for ids in chosen.split(size)
+            ]
+    return groups
+
+
+@dataclass(eq=False)
+class _Fitting:
+    loaded: LoadedModel
+    method: Method
+    way: Way
+    groups: list[_Group]
+    progress: Progress
+    patches: list[Patch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    done: int = 0
+
+    def run(self) -> list[Fit]:
+        places = self._places()
+        anatomy = self.loaded.anatomy
+        ids = [group.token_ids for group in self.groups]
+        dense_way = Way(anatomy, PruneSet())
+        dense, mended = Stream(anatomy, ids), Stream(anatomy, ids)
+        self.steps = 3 * len(places) * len(self.groups)
+        fits = []
+        for place in places:
+            # Found before anything is run, so that a method that does not fit is refused at once.
+            projection = self._projections.get(place, _NO_PROJECTION)
+            dense.advance(anatomy, dense_way, place.end, self._tick)
+            repaired = patched(anatomy, self.patches)
+            mended.advance(repaired, self.way, place.start, self._tick)
+            moments = self._moments(repaired, place, projection, dense, mended)
+            made, said = self._solve(place, moments, projection)
+            fits.append(said)
+            if made is not None:
+                self.patches.append(made)
+            if isinstance(made, Correction):
+                # The stream has come to where the correction is made, and has not been through it.
+                self._correct(mended, made)
+        return fits
+
+    def _places(self) -> list[Place]:
+        places = self.method.places(self.way)
+        self._projections: dict[Place, Projected] = {}
+        if self.method.projects:
+            if self.way.holes[0].block is None:
+                self.notes.append(
+                    f"{self.way.holes[0].hole[0]} is dropped with no kept block before it, so that hole is left "
+                    "as it is; bias, nbl and ghosted can repair it."
+                )
+            for place in places:
+                found = find(self.loaded.anatomy, place.changed)
+                if found is None:
+                    raise ModelError(
+                        f"{place.block} of {self.loaded.name} adds to the stream through a norm or through several "
+                        f"experts, so no matrix of it can be refitted as {self.method.name} does. Use bias, nbl or "
+                        "ghosted."
+                    )
+                self._projections[place] = found
+        return places
+
+    def _moments(
+        self, repaired: Anatomy, place: Place, projection: Projected, dense: Stream, mended: Stream
+    ) -> dict[tuple[int, bool], Moments]:
+        found: dict[tuple[int, bool], Moments] = {}
+        for number, group in enumerate(self.groups):
+            seen = self._seen(repaired, place, projection, mended.hidden(number), dense.hidden(number), group)
+            errors = self.method.errors(seen)
+            weights = errors.new_ones(len(errors))
+            if self.method.weighted:
+                weights = _weights(seen.target)
+            made = Moments.of(self.method.features(seen), errors, weights, self.method.intercept)
+            found[group.part] = found[group.part] + made if group.part in found else made
+            self._tick()
+        if not all(one.gram.isfinite().all() and one.cross.isfinite().all() for one in found.values()):
+            raise ModelError(
+                f"Hidden states of {self.loaded.name} at {place} are not finite, so nothing can be fitted there. "
+                "Drop other blocks, or load the model in float32."
+            )
+        self._check_tokens(found)
+        return found
+
+    def _check_tokens(self, found: dict[tuple[int, bool], Moments]) -> None:
+        unknowns = len(next(iter(found.values())).gram)
+        rows = sum(one.rows for (_, held_out), one in found.items() if not held_out)
+        if rows < unknowns:
+            raise OptionError(
+                f"{self.method.name} has {unknowns:,} unknowns for each dimension here, and the calibration text gives "
+                f"{rows:,} tokens to fit them. Calibrate on more text, or use bias, which has one."
+            )
+
+    def _seen(
+        self,
+        repaired: Anatomy,
+        place: Place,
+        projection: Projected,
+        before: Tensor,
+        target: Tensor,
+        group: _Group,
+    ) -> Seen:
+        calls = repaired.begin(group.token_ids)[1]
+        read: list[Tensor] = []
+        anatomy = repaired
+        if projection.path:
+            anatomy = _watching(repaired, place.changed, projection.path, read.append)
+        after = walk(anatomy, self.way, before, calls, place.start, place.end)
+
+        def rows(states: Tensor) -> Tensor:
+            return states[:, group.before :].flatten(0, 1).to(after.device)
+
+        inputs = read[-1].reshape(*before.shape[:2], -1) if read else before[..., :0]
+        return Seen(
+            inputs=rows(inputs),
+            weight=projection.weight.to(after.device),
+            before=rows(before),
+            after=rows(after),
+            target=rows(target),
+        )
+
+    def _solve(
+        self, place: Place, found: dict[tuple[int, bool], Moments], projection: Projected
+    ) -> tuple[Patch | None, Fit]:
+        fitted = total([one.averaged() for (_, held_out), one in found.items() if not held_out])
+        decides = [one for (_, held_out), one in sorted(found.items()) if held_out]
+        ridge, left = self._best_ridge(fitted, decides)
+        said = Fit(place.site, str(place.block or ""), len(fitted.gram) - fitted.intercept, ridge, left)
+        if ridge == math.inf:
+            return None, said
+        everything = total([_kind(found, kind).averaged() for kind in sorted({kind for kind, _ in found})])
+        solution = everything.solve(ridge)
+        inputs = len(solution) - fitted.intercept
+        made = self.method.patch(
+            place, solution[:inputs].cpu(), solution[inputs:].flatten().cpu(), projection
+        )
+        return made, said
+
+    def _best_ridge(self, fitted: Moments, decides: Sequence[Moments]) -> tuple[float, tuple[float, ...]]:
+        """The ridge that leaves the least held-out error, and how much of each kind's; infinite for no change."""
+
+        def left(ridge: float) -> tuple[float, ...]:
+            solution = fitted.solve(ridge)
+            return tuple(one.error(solution) / max(float(one.square), 1e-300) for one in decides)
+
+        if not self.method.ridge:
+            return _LEAST_RIDGE, left(_LEAST_RIDGE)
+        tried = {ridge: left(ridge) for ridge in RIDGES} | {math.inf: (1.0,) * len(decides)}
+        best = min(tried, key=lambda ridge: sum(tried[ridge]))
+        return best, tried[best]
+
+    def _correct(self, mended: Stream, patch: Correction) -> None:
+        for number in range(len(self.groups)):
+            mended.put(number, patch.applied(mended.hidden(number)))
+
+    def _tick(self) -> None:
+        self.done += 1
+        self.progress(min(self.done, self.steps - 1), self.steps)
+
+
+def _weights(target: Tensor) -> Tensor:
+    """(tokens,) one over the mean square of each token's hidden state, at most a hundred times that of the median.
+
+    A token that starts from an embedding of zeros, as of padding, may be all zeros at every site.
+    """
+    squares = target.float().square().mean(1)
+    return 1 / squares.clamp_min(squares.median() / 100).clamp_min(1e-30)
+
+
+def _kind(found: dict[tuple[int, bool], Moments], kind: int) -> Moments:
+    return total([one for (other, _), one in found.items() if other == kind])
+
+
+def _watching(anatomy: Anatomy, block: Block, path: str, note: Callable[[Tensor], None]) -> Anatomy:
+    """The anatomy with views of one layer that note what an output projection reads."""
+    step = anatomy.split_layers[block.index]
+    name = "attention_half" if block.kind == "attn" else "mlp_half"
+    views = {"layer": reading(step.layer, path, note), name: reading(half_of(step, block), path, note)}
+    steps = list(anatomy.split_layers)
+    steps[block.index] = replace(step, **views)  # type: ignore[arg-type]  # names of fields, all of them modules
+    return replace(anatomy, split_layers=tuple(steps))

@@ -1,0 +1,31 @@
+"""NBL: an affine map of the normed stream stands where each dropped block was."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from entviz.decoder.patches import Patch, Substitute, normed
+from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.places import Place, Way
+
+
+@dataclass(frozen=True)
+class BlockLinearization(Method):
+    """M and b of the least sum D |n(x) M + b + x - t|^2 + ridge |M|^2: n(x) the stream over its root mean square."""
+
+    name = "nbl"
+    title = "Linear blocks"
+    source = (
+        "Neural Block Linearization (Erdogan et al. 2025, arXiv 2505.21077): the linear least-squares estimate of a "
+        "block's output from its normed input; here of what is missing to the dense stream, with ridge and weights"
+    )
+    intercept = True
+
+    def places(self, way: Way) -> list[Place]:
+        return way.gaps
+
+    def features(self, seen: Seen) -> Tensor:
+        return normed(seen.before)
+
+    def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        return Substitute(place.changed, matrix, bias)

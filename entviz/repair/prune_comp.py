@@ -1,0 +1,34 @@
+"""Prune&Comp: after each hole the stream is scaled to the length that it has in the dense model."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from entviz.decoder.patches import Correction, Patch
+from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.places import Place, Way
+
+
+@dataclass(frozen=True)
+class PruneComp(Method):
+    """The factor of the stream x after a hole: the mean over tokens of |t| / |x|, t the dense stream there."""
+
+    name = "prune-comp"
+    title = "Prune&Comp"
+    source = "Chen et al. 2025, arXiv 2507.18212: magnitude compensation"
+    weighted = False
+    ridge = False
+    intercept = True
+
+    def places(self, way: Way) -> list[Place]:
+        return [Place(place.end, place.end, None, place.hole) for place in way.holes]
+
+    def features(self, seen: Seen) -> Tensor:
+        return seen.after[:, :0]
+
+    def errors(self, seen: Seen) -> Tensor:
+        """(tokens, 1) the ratio of lengths: the fitted constant is then its mean."""
+        return seen.target.norm(dim=1, keepdim=True) / seen.after.norm(dim=1, keepdim=True).clamp_min(1e-12)
+
+    def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        return Correction(place.site, scale=float(bias))
