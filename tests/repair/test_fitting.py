@@ -155,7 +155,7 @@ def test_too_few_tokens_for_the_unknowns_is_a_sentence():
 def test_a_repair_belongs_to_its_prune_set():
     model = loaded("llama")
     repair = fit(model, text(24), PruneSet.parse("attn.2"), "bias")
-    with pytest.raises(OptionError, match="fitted for the prune set attn.2"):
+    with pytest.raises(OptionError, match=r"fitted for the prune set attn\.2"):
         evaluate(model, text(seed=2), PruneSet.parse("attn.1"), repair=repair)
 
 
