@@ -1,12 +1,18 @@
 """Bias: a constant is added to the stream after each hole."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from entviz.decoder.patches import Correction, Patch
-from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.method import Method
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
+    from entviz.repair.method import Projected, Seen
 
 
 @dataclass(frozen=True)
@@ -26,4 +32,6 @@ class Bias(Method):
         return seen.after[:, :0]
 
     def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        from entviz.decoder.patches import Correction
+
         return Correction(place.site, bias=bias)

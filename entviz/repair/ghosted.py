@@ -1,12 +1,18 @@
 """Ghosted: after each hole the stream goes through a linear map, x becomes x (I + M)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from entviz.decoder.patches import Correction, Patch
-from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.method import Method
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
+    from entviz.repair.method import Projected, Seen
 
 
 @dataclass(frozen=True)
@@ -27,4 +33,6 @@ class Ghosted(Method):
         return seen.after
 
     def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        from entviz.decoder.patches import Correction
+
         return Correction(place.site, matrix=matrix)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
-
-from entviz.decoder.patches import Patch
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
 
 
 @dataclass(frozen=True, eq=False)

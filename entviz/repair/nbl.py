@@ -1,12 +1,18 @@
 """NBL: an affine map of the normed stream stands where each dropped block was."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from entviz.decoder.patches import Patch, Substitute, normed
-from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.method import Method
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
+    from entviz.repair.method import Projected, Seen
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,11 @@ class BlockLinearization(Method):
         return way.gaps
 
     def features(self, seen: Seen) -> Tensor:
+        from entviz.decoder.patches import normed
+
         return normed(seen.before)
 
     def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        from entviz.decoder.patches import Substitute
+
         return Substitute(place.changed, matrix, bias)

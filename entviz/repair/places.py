@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from entviz.blocks import Block, PruneSet
-from entviz.decoder.anatomy import Anatomy
+
+if TYPE_CHECKING:
+    from entviz.decoder.anatomy import Anatomy
 
 
 @dataclass(frozen=True)

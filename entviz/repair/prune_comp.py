@@ -1,12 +1,18 @@
 """Prune&Comp: after each hole the stream is scaled to the length that it has in the dense model."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from entviz.decoder.patches import Correction, Patch
-from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.method import Method
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
+    from entviz.repair.method import Projected, Seen
 
 
 @dataclass(frozen=True)
@@ -31,4 +37,6 @@ class PruneComp(Method):
         return seen.target.norm(dim=1, keepdim=True) / seen.after.norm(dim=1, keepdim=True).clamp_min(1e-12)
 
     def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        from entviz.decoder.patches import Correction
+
         return Correction(place.site, scale=float(bias))

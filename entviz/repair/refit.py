@@ -1,12 +1,18 @@
 """Refit: the last kept block before each hole gets the output projection that leads best to where the hole ends."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from entviz.decoder.patches import Patch, Projection
-from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.method import Method
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
+    from entviz.repair.method import Projected, Seen
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class Refit(Method):
         return seen.inputs
 
     def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        from entviz.decoder.patches import Projection
+
         old = projection.bias if projection.bias is not None else 0
         return Projection(place.changed, projection.path, projection.weight.double() + matrix.T, old + bias)
 

@@ -1,12 +1,18 @@
 """ReplaceMe: what the last kept block before each hole adds goes through a square matrix."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from entviz.decoder.patches import Patch, Projection
-from entviz.repair.method import Method, Projected, Seen
+from entviz.repair.method import Method
 from entviz.repair.places import Place, Way
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.decoder.patches import Patch
+    from entviz.repair.method import Projected, Seen
 
 
 @dataclass(frozen=True)
@@ -30,5 +36,7 @@ class ReplaceMe(Method):
         return seen.inputs @ seen.weight.to(seen.inputs.dtype).T
 
     def patch(self, place: Place, matrix: Tensor, bias: Tensor, projection: Projected) -> Patch:
+        from entviz.decoder.patches import Projection
+
         weight = projection.weight.double()
         return Projection(place.changed, projection.path, weight + matrix.T @ weight, projection.bias)

@@ -17,7 +17,7 @@ from entviz.report.judging import of_interactions, of_trust
 from entviz.report.ranking import of_ranking
 from entviz.report.tasks import of_score
 from entviz.report.unknown import unknown_kind
-from entviz.report.views import of_analysis, of_evaluation
+from entviz.report.views import of_analysis, of_evaluation, of_repaired_evaluation
 
 __all__ = [
     "About",
@@ -33,6 +33,7 @@ __all__ = [
     "of_generation",
     "of_interactions",
     "of_ranking",
+    "of_repaired_evaluation",
     "of_score",
     "of_token_damages",
     "of_trust",

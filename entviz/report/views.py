@@ -5,8 +5,9 @@ of_evaluation(evaluation, pieces, About("smollm2-135m", text, "the news passage"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from entviz.words.metrics import metric_title
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.evaluation.loss import Evaluation
+    from entviz.evaluation.repaired import RepairedEvaluation
 
 MARKED_TOKENS = 4096
 
@@ -77,11 +79,64 @@ def of_analysis(
     return document("Entropy across depth", subtitle, [*sections, *ending(about, again)])
 
 
-def of_evaluation(evaluation: Evaluation, pieces: Sequence[Sequence[str]] | None, about: About) -> str:
+def of_repaired_evaluation(
+    found: RepairedEvaluation,
+    pieces: Sequence[Sequence[str]] | None,
+    about: About,
+    options: Mapping[str, Any],
+) -> str:
+    """The cost of a prune set with a repair and without it, and how the repair was fitted."""
+    beside = pd.DataFrame(
+        {
+            "model": ["dense", "pruned", "pruned and repaired"],
+            "perplexity": [found.dense_perplexity, found.plain_perplexity, found.perplexity],
+            "loss (nats a token)": [found.dense_nll, found.plain_nll, found.nll],
+            "KL from dense (nats)": [0.0, found.plain_kl, found.kl],
+        }
+    )
+    share = (
+        ""
+        if found.recovered is None
+        else f" It recovers {found.recovered:.1%} of the loss increase on this text."
+    )
+    said = (
+        f"The repair {found.repair} was fitted on {found.calibration_tokens:,} tokens of other text.{share} All other "
+        "numbers of this report are with the repair."
+    )
+    sections = [
+        Section("With the repair and without", said, table=beside),
+        Section(
+            "How each place was fitted",
+            "The share of the squared error that is left is measured on calibration windows that were held out.",
+            table=found.fits,
+        ),
+    ]
+    return of_evaluation(
+        found,
+        pieces,
+        about,
+        before=sections,
+        more={
+            "--repair": found.repair,
+            "--repair-text-file": "calibration.txt",
+            "--repair-windows": options["calibration_windows"],
+        },
+    )
+
+
+def of_evaluation(
+    evaluation: Evaluation,
+    pieces: Sequence[Sequence[str]] | None,
+    about: About,
+    *,
+    before: Sequence[Section] = (),
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """The cost of a prune set.
 
     ``pieces`` holds the text of each token of the evaluation's windows, one list for each window. Without it the report
-    has no coloured text and no loss at each position.
+    has no coloured text and no loss at each position. ``before`` comes before all but the prune set, and ``more`` are
+    further options of the command.
     """
     length = evaluation.window_length
     cards = pd.DataFrame(
@@ -98,6 +153,7 @@ def of_evaluation(evaluation: Evaluation, pieces: Sequence[Sequence[str]] | None
     )
     said = f"{evaluation.tokens:,} tokens were scored, in {evaluation.dtype}."
     sections = [Section("Dropped", code=str(evaluation.drop) or "nothing: this is the dense model")]
+    sections += before
     sections.append(Section("What it costs", said, table=cards))
     if pieces is not None:
         rows = tokens.table(evaluation, pieces)
@@ -116,6 +172,7 @@ def of_evaluation(evaluation: Evaluation, pieces: Sequence[Sequence[str]] | None
             "--windows": evaluation.windows,
             "--window-length": length,
             "--dtype": evaluation.dtype,
+            **more,
         },
     )
     subtitle = measured_on(about, evaluation.windows, length, evaluation.notes)

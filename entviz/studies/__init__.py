@@ -21,6 +21,7 @@ from entviz.studies.interactions import MeasurePairs
 from entviz.studies.pruned_analysis import AnalyzePruned
 from entviz.studies.ranking import Rank, RankingOptions
 from entviz.studies.registry import STUDIES, result_type, stored_studies, study_of
+from entviz.studies.repaired_evaluation import EvaluateRepaired
 from entviz.studies.samples import Loading, ModelAlone, Prompt, TaskItems, TextSample, TokenIds
 from entviz.studies.study import Basis, Material, Page, StoredStudy, Study
 from entviz.studies.task_score import ScoreTask
@@ -35,6 +36,7 @@ __all__ = [
     "Compare",
     "ContrastBlocks",
     "Evaluate",
+    "EvaluateRepaired",
     "Export",
     "Generate",
     "JudgeCriteria",

@@ -18,6 +18,7 @@ from entviz.studies.generation import Generate
 from entviz.studies.interactions import MeasurePairs
 from entviz.studies.pruned_analysis import AnalyzePruned
 from entviz.studies.ranking import Rank
+from entviz.studies.repaired_evaluation import EvaluateRepaired
 from entviz.studies.study import StoredStudy, Study
 from entviz.studies.task_score import ScoreTask
 from entviz.studies.token_damages import MeasureTokenDamages
@@ -30,6 +31,7 @@ STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
             Analyze,
             AnalyzePruned,
             Evaluate,
+            EvaluateRepaired,
             Compare,
             Generate,
             Rank,

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
+from entviz.evaluation.loss import evaluate
 from entviz.models import load
+from entviz.repair.calibration import calibration_windows
+from entviz.repair.fitting import fit
+from entviz.text.windows import windows_from_token_ids
 from tests.altered import losses, without
+from tests.cli.asked import OTHER
 from tests.cli.conftest import TEXT, WINDOWS
 
 
@@ -37,6 +42,46 @@ def test_json(answer, directory):
     in_attention = sum(w.numel() for w in (*layer.self_attn.parameters(), layer.input_layernorm.weight))
     assert found["parameters"]["dense"] == sum(w.numel() for w in loaded.model.parameters())
     assert found["parameters"]["pruned"] == found["parameters"]["dense"] - in_layer - in_attention
+
+
+def test_a_repair_is_measured_beside_the_prune_set_without_it(answer, entviz, directory, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(OTHER * 4)
+    pruned = ("evaluate", "--text", TEXT, *WINDOWS, "--drop", "layer.0")
+    repaired = (*pruned, "--repair", "ghosted", "--repair-text-file", other)
+    found, plain = answer(*repaired), answer(*pruned)
+    assert found["plain"]["nll"] == pytest.approx(plain["nll"])
+    assert found["dense"] == pytest.approx(plain["dense"])
+    loaded, drop = load(str(directory)), PruneSet.parse("layer.0")
+    ids = torch.tensor([loaded.tokenizer(TEXT, add_special_tokens=False).input_ids[:120]]).view(3, 40)
+    repair = fit(loaded, calibration_windows(loaded, [other.read_text()], 32, 40), drop, "ghosted")
+    measured = evaluate(
+        loaded, windows_from_token_ids(ids.tolist(), loaded.vocabulary_size), drop, repair=repair
+    )
+    assert found["per_window_nll"] == pytest.approx(measured.per_window_nll)
+    excess = plain["nll"] - plain["dense"]["nll"]
+    assert found["recovered"] == pytest.approx((plain["nll"] - found["nll"]) / excess)
+    code, said, _ = entviz(*repaired)
+    assert code == 0
+    assert "Repaired by ghosted, fitted on" in said
+    assert "Share of the loss increase recovered on this text" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--repair", "refit"), "at least one calibration text"),
+        (("--repair", "glue"), "'glue' is not a repair: choose from refit"),
+    ],
+)
+def test_a_repair_that_cannot_be_fitted_is_a_sentence(wrong, arguments, says):
+    assert says in wrong("evaluate", "--text", TEXT, *WINDOWS, "--drop", "attn.1", *arguments)
+
+
+def test_the_text_that_is_measured_is_not_fitted_on(wrong, tmp_path):
+    (tmp_path / "same.txt").write_text(TEXT)
+    arguments = ("--drop", "attn.1", "--repair", "bias", "--repair-text-file", tmp_path / "same.txt")
+    assert "Calibrate on another text" in wrong("evaluate", "--text", TEXT, *WINDOWS, *arguments)
 
 
 def test_nothing_dropped(answer):

@@ -11,10 +11,11 @@ from entviz.blocks import Block, PruneSet
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
-from entviz.repair import METHODS, fit
+from entviz.repair.fitting import fit
 from entviz.repair.moments import Moments
 from entviz.repair.nbl import BlockLinearization
 from entviz.repair.refit import Refit
+from entviz.repair.registry import METHODS
 from entviz.text.windows import windows_from_token_ids
 from tests.altered import PARTS, losses, read_sites, without
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build

@@ -20,6 +20,7 @@ from entviz.comparison.trust.trust import trust
 from entviz.comparison.trust.verdict import verdict
 from entviz.criteria import rank
 from entviz.criteria.angular import angular_distances
+from entviz.evaluation.repaired import evaluate_repaired
 from entviz.evaluation.tasks import TaskResult, evaluate_task
 from entviz.figures import trust as drawn
 from entviz.models import LoadedModel
@@ -90,6 +91,10 @@ def results(tiny, windows, comparison, damage, pairs):
             token_damages(tiny, windows, A),
             CUT | {"dtype": "float32"},
         ),
+        "repaired evaluation": (
+            evaluate_repaired(tiny, windows, A, "bias", [windows]),
+            CUT | {"calibration_windows": 2},
+        ),
         "comparison": (dataclasses.replace(comparison, notes=(HOSTILE,)), CUT | asked),
         "ranking": (ranking, CUT | settings | {"protect": [1, 1], "stage": None}),
         "score": (evaluate_task(tiny, task, A), {"limit": None}),
@@ -114,7 +119,7 @@ def test_every_kind_is_here(results):
 
 
 KINDS = [
-    *("analysis", "pruned analysis", "evaluation", "block damages", "comparison"),
+    *("analysis", "pruned analysis", "evaluation", "repaired evaluation", "block damages", "comparison"),
     *("ranking", "score", "token damages"),
     *("contrast", "angles", "trust", "interactions", "generation"),
 ]

@@ -23,4 +23,5 @@ LATER = {
     "pruned analysis",
     "block damages",
     "token damages",
+    "repaired evaluation",
 }

@@ -13,6 +13,7 @@ COMPUTED_BY = {
     "evaluation": "evaluation.scoring",
     "token damages": "comparison.damages.token_damages",
     "block damages": "comparison.damages.block_damages",
+    "repaired evaluation": "repair.moments",
     "comparison": "criteria.prune_set_search",
     "generation": "evaluation.generation",
     "ranking": "criteria.greedy",

@@ -1,0 +1,125 @@
+"""The cost of a prune set with a repair, beside its cost without.
+
+found = evaluate_repaired(loaded, windows, PruneSet.parse("attn.5,attn.6"), "refit", [calibration])
+found.plain_perplexity, found.perplexity, found.recovered
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from entviz.blocks import PruneSet
+from entviz.decoder.states import StateCache
+from entviz.evaluation.loss import Evaluation, evaluate
+from entviz.evaluation.perplexity import or_none, perplexity
+from entviz.models.loaded import LoadedModel
+from entviz.progress import Progress, part, silent
+from entviz.repair.fitting import fit
+from entviz.repair.repair import Repair
+from entviz.text.windows import Windows
+
+_FITTING = 0.6  # the usual share of the time that the fit takes
+
+
+@dataclass(frozen=True, eq=False)
+class RepairedEvaluation(Evaluation):
+    """An evaluation of a repaired prune set, with what the same prune set costs without the repair.
+
+    Attributes:
+        plain_token_nll: (W, S-1) the loss of each scored token without the repair, nats.
+        plain_token_kl: (W, S-1) KL(dense || pruned) without the repair, nats.
+        calibration_tokens: how many tokens of other text the repair was fitted on.
+        fits: a row for each place that was fitted. Columns: site, block, inputs (features), ridge, and left 1, left 2
+            ... (for each kind of calibration text the share of the squared error that is left on held-out windows).
+    """
+
+    plain_token_nll: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    plain_token_kl: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    calibration_tokens: int = 0
+    fits: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def plain_nll(self) -> float:
+        """Mean loss without the repair, nats a token."""
+        return float(self.plain_token_nll.mean())
+
+    @property
+    def plain_perplexity(self) -> float:
+        """exp of the mean loss without the repair."""
+        return perplexity(self.plain_nll)
+
+    @property
+    def plain_kl(self) -> float:
+        """Mean KL(dense || pruned) without the repair, nats."""
+        return float(self.plain_token_kl.mean())
+
+    @property
+    def recovered(self) -> float | None:
+        """The share of the loss increase that the repair takes away; negative if it adds to it.
+
+        None if the prune set costs nothing on this text.
+        """
+        excess = self.plain_nll - self.dense_nll
+        return (self.plain_nll - self.nll) / excess if excess > 0 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As of an evaluation, with ``plain``, ``recovered`` and the fits."""
+        plain = {"nll": self.plain_nll, "perplexity": or_none(self.plain_perplexity), "kl": self.plain_kl}
+        return super().to_json() | {
+            "plain": plain,
+            "recovered": self.recovered,
+            "calibration_tokens": self.calibration_tokens,
+            # An infinite ridge, which means no change, is no number of JSON.
+            "fits": self.fits.replace([np.inf], None).to_dict("records"),
+        }
+
+
+def evaluate_repaired(
+    loaded: LoadedModel,
+    windows: Windows,
+    drop: PruneSet,
+    method: str,
+    calibration: Sequence[Windows],
+    *,
+    dtype: str = "float32",
+    cache: StateCache | None = None,
+    progress: Progress = silent,
+) -> RepairedEvaluation:
+    """Fit a repair on ``calibration``, and measure on ``windows`` what ``drop`` costs with it and without it.
+
+    The arguments are those of :func:`entviz.repair.fit` and :func:`entviz.evaluation.loss.evaluate`, which also say
+    what is raised. The fit is in the type of the model, which should be float32.
+    """
+    repair = fit(loaded, calibration, drop, method, progress=part(progress, 0, _FITTING))
+    cache = StateCache() if cache is None else cache
+    middle = (1 + _FITTING) / 2
+    plain = evaluate(
+        loaded, windows, drop, dtype=dtype, cache=cache, progress=part(progress, _FITTING, middle)
+    )
+    found = evaluate(
+        loaded, windows, drop, dtype=dtype, repair=repair, cache=cache, progress=part(progress, middle, 1)
+    )
+    own = {one.name: getattr(found, one.name) for one in fields(Evaluation)}
+    return RepairedEvaluation(
+        **own | {"notes": (*found.notes, *repair.notes)},
+        plain_token_nll=plain.token_nll,
+        plain_token_kl=plain.token_kl,
+        calibration_tokens=repair.tokens,
+        fits=fit_table(repair),
+    )
+
+
+def fit_table(repair: Repair) -> pd.DataFrame:
+    """How each place was fitted; see :class:`RepairedEvaluation` for the columns."""
+    return pd.DataFrame(
+        [
+            {"site": one.site, "block": one.block, "inputs": one.inputs, "ridge": one.ridge}
+            | {f"left {kind}": share for kind, share in enumerate(one.left, start=1)}
+            for one in repair.fits
+        ]
+    )
