@@ -59,12 +59,13 @@ def test_a_repair_is_measured_beside_the_prune_set_without_it(answer, entviz, di
         loaded, windows_from_token_ids(ids.tolist(), loaded.vocabulary_size), drop, repair=repair
     )
     assert found["per_window_nll"] == pytest.approx(measured.per_window_nll)
-    excess = plain["nll"] - plain["dense"]["nll"]
-    assert found["recovered"] == pytest.approx((plain["nll"] - found["nll"]) / excess)
+    # This model has random weights, and predicts better without the layer: there is nothing to recover.
+    assert plain["nll"] < plain["dense"]["nll"]
+    assert found["recovered"] is None
     code, said, _ = entviz(*repaired)
     assert code == 0
     assert "Repaired by ghosted, fitted on" in said
-    assert "Share of the loss increase recovered on this text" in said
+    assert f"Without it: perplexity {plain['perplexity']:.4f}" in said
 
 
 @pytest.mark.parametrize(
