@@ -42,7 +42,7 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
         about,
         "rank",
         {
-            "--criterion": ":".join([ranking.criterion, *_more(asked)]),
+            "--criterion": ":".join([ranking.criterion, *_more(ranking.criterion, asked)]),
             "--estimator": asked.get("estimator"),
             "--level": asked["level"],
             "--budget": asked["budget"],
@@ -71,7 +71,7 @@ _LEGEND = (
 )
 
 
-def _more(asked: Mapping[str, Any]) -> list[str]:
+def _more(name: str, asked: Mapping[str, Any]) -> list[str]:
     """Options of the criterion that have no flag in the shell, as they stand behind its name."""
     flags = {
         "estimator",
@@ -80,8 +80,8 @@ def _more(asked: Mapping[str, Any]) -> list[str]:
         "seconds",
         *(each.name for each in all_switches(CRITERIA.values()).values()),
     }
-    own = [name for name in known(asked["criterion"]).options() if name in asked and name not in flags]
-    return [f"{name}={asked[name]}" for name in own]
+    own = [option for option in known(name).options() if option in asked and option not in flags]
+    return [f"{option}={asked[option]}" for option in own]
 
 
 def _board(ranking: Ranking, asked: Mapping[str, Any]) -> str:
