@@ -64,7 +64,7 @@ def draw() -> None:
 
 
 def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.pills(
             "Estimators",
             list(METRICS),
@@ -84,15 +84,15 @@ def _draw_choices() -> tuple[tuple[str, ...], tuple[str, ...]]:
                 "level", "explore.level", _sorted_as(selection.KINDS), bound_widgets.default
             ),
         )
-        st.toggle(
-            "Full scale",
-            key="explore.full_scale",
-            persist_state="session",
-            help="A few blocks change so much that the others would look flat. The bars' axis is then cut, and "
-            "the long bars have their value written beside them. Turn this on to see their whole length.",
-        )
         massive_tokens.draw_switch("explore.massive.switch")
         with st.popover("Advanced", icon=":material/tune:"):
+            st.toggle(
+                "Full scale",
+                key="explore.full_scale",
+                persist_state="session",
+                help="A few blocks change so much that the others would look flat. The bars' axis is then cut, and "
+                "the long bars have their value written beside them. Turn this on to see their whole length.",
+            )
             st.caption("Options of the estimators, wherever the pages measure with them.")
             for name in METRICS:
                 metric_options.draw(name, "explore")
