@@ -94,7 +94,7 @@ def _draw_bench(
         measured = damage.newest(chosen, choice.kinds)
         table = measured.table if measured is not None else None
         bench.draw(dense, pruned, cells, choice, alt=sentence, damage=table)
-        curve.draw_said(sentence, analyzed)
+        curve.draw_measured_on(analyzed)
     with buttons:
         board.draw_buttons(choice, ranking, dense.layers)
     return cells

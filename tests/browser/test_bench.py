@@ -45,7 +45,8 @@ def point(page: Page, site: str, line: str = "dense"):
 
 
 def middle(locator) -> tuple[float, float]:
-    box = locator.bounding_box()
+    while (box := locator.bounding_box()) is None:  # just drawn anew
+        pass
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 

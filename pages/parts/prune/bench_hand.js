@@ -154,7 +154,7 @@ function mark(board, block) {
 
 function say(board, block) {
   const { said } = board
-  if (!block) return said.replaceChildren(element("span", "", board.data.hint ?? HINT))
+  if (!block) return said.replaceChildren(element("div", "", board.data.alt), element("div", "hint", HINT))
   if (board.run) {
     const { drop, blocks } = runOf(board)
     const what = `${drop ? "Drops" : "Keeps"} ${blocks.length} of ${board.run[1] - board.run[0] + 1} blocks`

@@ -47,11 +47,14 @@ function lay(board, measure) {
     top += height
   }
   top += strip
-  if (data.curve) row("curve", null, Math.max(140, Math.min(300, innerHeight - 620)))
+  if (data.curve) row("curve", null, Math.max(140, Math.min(300, innerHeight - 628)))
   top += GAP
   board.choices.style.top = `${top}px`
   top += strip
-  for (const kind of measure?.kinds ?? []) row("bars", kind, measure.kinds.length > 2 ? BARS - 10 : BARS)
+  for (const kind of measure?.kinds ?? []) {
+    row("bars", kind, measure.kinds.length > 2 ? BARS - 12 : BARS)
+    top += 4
+  }
   board.heads = top += 2
   top += HEADS
   for (const kind of data.kinds) row("cells", kind, CELL)

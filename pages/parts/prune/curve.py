@@ -11,7 +11,6 @@ from entviz.studies import Analyze, AnalyzePruned
 from entviz.words.phrases import some
 from pages.parts.prune import numbers, ticks
 from pages.parts.shared import job_view, provenance, selection
-from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -67,11 +66,11 @@ def _other(shown: "job_view.Shown[Analysis]") -> "Analysis | None":
     return runtime().ask(study, job_view.session(), slot=None).result if runtime().knows(study) else None
 
 
-def draw_said(said: str, dense: "job_view.Shown[Analysis]") -> None:
-    """The sentence under the bench, and what the curves are measured on."""
+def draw_measured_on(dense: "job_view.Shown[Analysis]") -> None:
+    """What the curves are measured on."""
     found = dense.result
     if found is None:
         return
     on = provenance.on(found.model, dense.about[0].text_title, found.windows, found.window_length)
     left_out = escape(" ".join(found.left_out))
-    st.caption(f"{escape(said)} {provenance.sentence(on, dense.fresh)} {left_out}".strip())
+    st.caption(f"Curves and bars: {provenance.sentence(on, dense.fresh)} {left_out}".strip())

@@ -44,7 +44,9 @@ def ask(chosen: selection.Selection) -> None:
 def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evaluation]":
     """The numbers of the prune set in view, and which number type they are measured in."""
     with st.container(key="prune.numbers"):
-        status, cards = st.container(), st.container()
+        # For a moment the browser has both: what the job's fragment drew, and what is drawn of its result. page.css
+        # then shows the latter alone, so that nothing under it jumps.
+        status, cards = st.container(key="prune.coming"), st.container(key="prune.there")
     asked = _asked(chosen)
     before = job_view.last(PLACE)
     if todo:
@@ -100,14 +102,17 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
 def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = "") -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
     title = named(asked.drop)
-    with st.container(key="prune.title"):
-        st.markdown(f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else ""))
-    # page.css makes a row of it in which those of the first glance are large; on a phone they stand above the others.
-    with st.container(key="prune.cards"):
-        for card in sorted(costs.cards(evaluation), key=lambda one: not one.main):
-            with st.container(key=f"prune.card.{'main' if card.main else 'more'}.{card.title}"):
-                cards.draw(card)
-    provenance.draw_notes(evaluation.notes)
+    with st.container(key="prune.shown"):
+        with st.container(key="prune.title"):
+            st.markdown(
+                f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else "")
+            )
+        # page.css makes a row of it in which those of the first glance are large; on a phone they stand first.
+        with st.container(key="prune.cards"):
+            for card in sorted(costs.cards(evaluation), key=lambda one: not one.main):
+                with st.container(key=f"prune.card.{'main' if card.main else 'more'}.{card.title}"):
+                    cards.draw(card)
+        provenance.draw_notes(evaluation.notes)
 
 
 def draw_dtype(chosen: selection.Selection, shown: "job_view.Shown[Evaluation]") -> None:
