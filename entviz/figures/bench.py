@@ -58,8 +58,8 @@ def picture(
     Returns:
         layers; kinds (of the rows of cells); dropped (attentions and MLPs by name); curve (see :func:`curve`, or None);
         bars (see :func:`entviz.figures.bench_bars.measures`); legend (what the cells' colours mean, None without
-        scores); and cells, each with block, colour, score (as text), shielded, and said (lines of text: by every
-        measure).
+        scores); and cells, each with block, colour, score (as text), shielded, said (lines of text: by every measure),
+        and pruned (what the pruned curve is after it, which holds for the blocks that ``pruned`` is without).
     """
     drawn = grid.picture(
         cells.assign(increase=np.nan), ranked=ranked
@@ -73,7 +73,9 @@ def picture(
     after = _entropies_after(dense, known, metric) if has_curve else {}
     for cell in drawn["cells"]:
         block = cell["block"]
-        cell["said"] = [*numbers.get(block, []), *cell["said"], *after.get(block, [])]
+        dense_after, pruned_after = after.get(block, ("", ""))
+        cell["said"] = [*numbers.get(block, []), *cell["said"], *([dense_after] if dense_after else [])]
+        cell["pruned"] = pruned_after
     return {
         "layers": drawn["layers"],
         "kinds": drawn["kinds"],
@@ -175,8 +177,8 @@ def _stages(dense: "Analysis", metric: str) -> list[dict[str, Any]]:
     ]
 
 
-def _entropies_after(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str, list[str]]:
-    """block -> what the curve is after it, dense and pruned."""
+def _entropies_after(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str, tuple[str, str]]:
+    """block -> what the curve is after it, dense and pruned; the latter empty where there is none."""
     values = [
         dict(zip(rows["site"], rows["value"], strict=True))
         for one in (dense, pruned)
@@ -184,12 +186,12 @@ def _entropies_after(dense: "Analysis", pruned: "Analysis | None", metric: str) 
         for rows in [one.sites[one.sites["metric"] == metric]]
     ]
     title = metric_title(metric, "entropy", sentence=True)
-    said: dict[str, list[str]] = {}
+    said: dict[str, tuple[str, str]] = {}
     for layer in range(dense.layers):
         for block, site in (("attn", "attn"), ("mlp", "layer"), ("layer", "layer")):
             now = [number(float(one[f"{site}.{layer}"])) for one in values]
-            then = f", {now[1]} pruned" if len(now) > 1 else ""
-            said[f"{block}.{layer}"] = [f"{title} after it {now[0]} nats{' dense' if then else ''}{then}"]
+            then = f"{now[1]} pruned" if len(now) > 1 else ""
+            said[f"{block}.{layer}"] = (f"{title} after it {now[0]} nats", then)
     return said
 
 

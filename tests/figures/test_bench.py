@@ -213,7 +213,8 @@ def test_a_block_is_said_by_every_measure():
     both = pd.concat([dense.blocks, dense.blocks[dense.blocks["metric"] == "bucket"].assign(metric="knn")])
     sites = pd.concat([dense.sites, dense.sites.assign(metric="knn")])
     picture = drawn(analysis=replace(dense, blocks=both, sites=sites), pruned=pruned)
-    said = next(cell["said"] for cell in picture["cells"] if cell["block"] == "attn.4")
+    found = next(cell for cell in picture["cells"] if cell["block"] == "attn.4")
+    said = found["said"]
     step = increases(dense)["attn.4"]
     value = number(float(dense.sites.set_index("site").at["attn.4", "value"]))
     now = number(float(pruned.sites.set_index("site").at["attn.4", "value"]))
@@ -221,7 +222,9 @@ def test_a_block_is_said_by_every_measure():
     assert said[1] == "cosine importance 0.5000 (1 − cosine)"
     assert said[2] == f"score {number(step, sign=True)} nats"
     assert said[3].startswith("rank ")
-    assert said[-1] == f"bucket entropy after it {value} nats dense, {now} pruned"
+    assert said[-1] == f"bucket entropy after it {value} nats"
+    assert found["pruned"] == f"{now} pruned"
+    assert {cell["pruned"] for cell in drawn()["cells"]} == {""}
 
 
 def long_values():

@@ -107,6 +107,12 @@ function toggle(now, block) {
   for (const part of parts(block)) gone ? now.delete(part) : now.add(part)
 }
 
+// Whether the pruned curve is that of the prune set in view.
+function isCurrent(board, now) {
+  const line = board.data.curve?.lines.find((one) => one.name === "pruned")
+  return line !== undefined && line.dropped.length === now.size && line.dropped.every((name) => now.has(name))
+}
+
 // The same as a plain table of checkboxes, a row a layer.
 function table(board) {
   const made = element("table")
@@ -132,7 +138,8 @@ function table(board) {
 
 // What cells and checkboxes say and look like; where they lie is the plot's.
 function paintCells(board, now, measure) {
-  for (const { block, colour, score, shielded, said } of board.data.cells) {
+  const current = isCurrent(board, now)
+  for (const { block, colour, score, shielded, said, pruned } of board.data.cells) {
     const gone = isGone(now, block)
     const shown = measure?.colours ? (measure.colours[block] ?? null) : colour
     const button = board.cells.get(block)
@@ -142,7 +149,8 @@ function paintCells(board, now, measure) {
     button.style.setProperty("--colour", shown ?? "transparent")
     button.setAttribute("aria-pressed", gone)
     button.setAttribute("aria-label", `${block}, ${gone ? "dropped" : "kept"}, ${said.join(", ")}`)
-    button.said = said
+    button.said = [...said]
+    if (pruned && current) button.said[said.length - 1] += `, ${pruned}`
     const box = board.boxes.get(block)
     box.checked = gone
     box.ariaLabel = `${block}, ${said.join(", ")}`

@@ -116,7 +116,7 @@ function drawCurve(board, now, plot, titles) {
   }
   ticks(board, row, axis, y, plot, titles)
   for (const line of curve.lines) {
-    const stale = line.name === "pruned" && !same(line.dropped, now)
+    const stale = line.name === "pruned" && !isCurrent(board, now)
     plot.push(`<g class="line ${line.name}${stale ? " stale" : ""}" style="--line:${line.colour}">`)
     if (line.band) {
       const there = line.points.map((point) => `${x(point.place)},${y(point.high)}`)
@@ -139,7 +139,7 @@ function drawCurve(board, now, plot, titles) {
   }
   far(board, row, axis, x, plot)
   // On the pruned curve where it is that of the prune set in view, else on the dense one, at once.
-  const newest = curve.lines.findLast((line) => line.name === "dense" || same(line.dropped, now))
+  const newest = curve.lines.findLast((line) => line.name === "dense" || isCurrent(board, now))
   for (const block of now)
     for (const { place, value } of pointsOf(newest, block)) plot.push(cross(x(place), y(value), 4.5))
 }
@@ -162,6 +162,7 @@ function far(board, row, axis, x, plot) {
 
 function drawBars(board, measure, now, plot, titles) {
   const axis = axisOf(board, measure)
+  plot.push(`<g class="${measure.name === "change" && !isCurrent(board, now) ? "stale" : ""}">`)
   for (const row of board.rows.filter((one) => one.part === "bars")) {
     const y = scaleOf(row, axis)
     ticks(board, row, axis, y, plot, titles)
@@ -179,16 +180,17 @@ function drawBars(board, measure, now, plot, titles) {
         ` y="${Math.min(from, to)}" height="${height}" fill="${measure.colour}"/>`,
       )
       if (isGone(now, block)) plot.push(cross(left + width / 2, from, Math.min(4.5, width / 2)))
-      if (long) plot.push(broken(board, measure, axis, row, layer, one, left, width))
+      if (long) plot.push(broken(axis, row, layer, board.layers, one, left, width))
     }
   }
+  plot.push("</g>")
 }
 
 // A bar that runs past the axis: a break near its end, and its value beside it, where only such bars reach.
-function broken(board, measure, axis, row, layer, one, left, width) {
+function broken(axis, row, layer, layers, one, left, width) {
   const up = one.value > 0
   const at = up ? row.top + 7 : row.top + row.height - 7
-  const right = layer + 2 < board.layers && !axis.long.includes(`${row.kind}.${layer + 1}`)
+  const right = layer + 2 < layers && !axis.long.includes(`${row.kind}.${layer + 1}`)
   const x = right ? left + width + 3 : left - 3
   return (
     `<path class="break" d="M${left - 1} ${at + 3}l${width + 2} -4"/>` +
@@ -225,7 +227,7 @@ function drawLegend(board, now) {
   if (!curve) return
   board.legend.append(element("b", "", curve.title))
   for (const line of curve.lines) {
-    const stale = line.name === "pruned" && !same(line.dropped, now)
+    const stale = line.name === "pruned" && !isCurrent(board, now)
     const one = element("span", stale ? "key stale" : "key", stale ? "pruned: being measured" : line.words)
     one.style.setProperty("--line", line.colour)
     board.legend.append(one)
@@ -252,10 +254,6 @@ function drawColours(board, measure) {
 
 function cross(x, y, size) {
   return `<path class="cross" d="M${x - size} ${y - size}l${2 * size} ${2 * size}m${-2 * size} 0l${2 * size} ${-2 * size}"/>`
-}
-
-function same(names, now) {
-  return names.length === now.size && names.every((name) => now.has(name))
 }
 
 function escaped(text) {
