@@ -109,11 +109,13 @@ def cards(evaluation: "Evaluation") -> list[Card]:
     ]
 
 
-def speed_card(found: "Speed") -> Card:
-    """How fast the pruned model reads beside the dense one, as they were timed in turn."""
+def speed_card(found: "Speed | None") -> Card:
+    """How fast the pruned model reads beside the dense one, as they were timed in turn; None before that is known."""
+    if found is None:
+        return Card("Reading speed", "–", "1 ×", "", None, speed.ABOUT, main=True)
     change = speed.spread(found)
     worse = found.times < 1 if found.differs else None
-    return Card("Reading speed", f"{found.times:.2f} ×", "1 ×", change, worse, speed.ABOUT)
+    return Card("Reading speed", f"{found.times:.2f} ×", "1 ×", change, worse, speed.ABOUT, main=True)
 
 
 def table(evaluation: "Evaluation") -> pd.DataFrame:

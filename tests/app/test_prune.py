@@ -44,6 +44,7 @@ def cards(app):
     return {
         card.label: (card.value, card.delta, card.proto.delta_description.removeprefix("dense "))
         for card in app.metric
+        if card.label != "Reading speed"  # which no two timings have the same
     }
 
 
@@ -326,4 +327,15 @@ def test_with_nothing_dropped_no_chart_is_empty(open_page):
 
 
 def test_perplexity_and_parameters_come_first(open_page):
-    assert [card.label for card in open_page().metric][:2] == ["Perplexity", "Parameters"]
+    assert [card.label for card in open_page().metric][:3] == ["Perplexity", "Parameters", "Reading speed"]
+
+
+def test_the_reading_speed_is_that_of_the_prune_set_in_view_or_none(open_page):
+    app = open_page()
+    speed = {card.label: card for card in app.metric}["Reading speed"]
+    assert (speed.value, speed.delta) == ("–", "")
+    app = open_page(drop="layer.10,layer.11,layer.12")
+    speed = {card.label: card for card in app.metric}["Reading speed"]
+    assert float(speed.value.removesuffix(" ×")) > 0.2
+    app.button(key="prune.clear").click().run()
+    assert {card.label: card.value for card in app.metric}["Reading speed"] == "–"

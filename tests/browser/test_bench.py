@@ -214,7 +214,7 @@ def test_what_a_tick_changes_is_in_view_at_1280_by_800(visit):
     seen = [page.get_by_text("Criterion", exact=True).first, page.get_by_text("Options").first]
     seen += page.get_by_test_id("stMetric").all()
     seen += [page.locator(".line.pruned"), bar(page, "mlp.29"), cell(page, "mlp.29")]
-    assert len(seen) == 11
+    assert len(seen) == 12
     for one in seen:
         box = one.bounding_box()
         assert box["y"] >= 0

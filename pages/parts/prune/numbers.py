@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PLACE: Final = "prune.evaluation"
 OTHER_PLACE: Final = "prune.exact"
+SPEED_PLACE: Final = "prune.speed"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 CARDS_HEIGHT: Final = 130  # pixels, with their title
 NAMED: Final = 8  # blocks of a prune set that a sentence names
@@ -109,7 +110,9 @@ def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = 
             )
         # page.css makes a row of it in which those of the first glance are large; on a phone they stand first.
         with st.container(key="prune.cards"):
-            for card in sorted(costs.cards(evaluation), key=lambda one: not one.main):
+            timed = job_view.last(SPEED_PLACE)
+            speed = costs.speed_card(timed.result if timed.about == asked else None)
+            for card in sorted([*costs.cards(evaluation), speed], key=lambda one: not one.main):
                 with st.container(key=f"prune.card.{'main' if card.main else 'more'}.{card.title}"):
                     cards.draw(card)
         provenance.draw_notes(evaluation.notes)

@@ -1,6 +1,6 @@
 """How fast the pruned model reads, timed in turn with the dense model, once the numbers are there."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.timing import Speed
 
-PLACE: Final = "prune.speed"
-
 
 def draw(shown: "job_view.Shown[Evaluation]") -> None:
     """A sentence. Nothing is timed for the dense model, or before its prune set is measured: that goes first."""
@@ -27,7 +25,7 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
         lambda: runtime().speed(
             asked.selection.sample(), PruneSet.parse(asked.drop), asked.dtype, job_view.session()
         ),
-        place=PLACE,
+        place=numbers.SPEED_PLACE,
         label="Timing it in turn with the dense model",
         about=asked,
     )
