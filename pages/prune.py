@@ -1,5 +1,6 @@
 """Prune: tick blocks to drop, and see at once what that costs."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,8 +27,11 @@ from pages.parts.shared import frame, job_view, selection
 
 if TYPE_CHECKING:
     import pandas as pd
+    from streamlit.delta_generator import DeltaGenerator
 
     from entviz.analysis import Analysis
+    from entviz.evaluation.loss import Evaluation
+    from entviz.timing import Speed
 
 STYLE: Final = Path(__file__).parent / "parts" / "prune" / "page.css"
 NEXT: Final = (
@@ -48,11 +52,12 @@ def draw() -> None:
             numbers.ask(chosen)
         costs = st.container()
         cells = _draw_bench(chosen, choice, todo)
-        with costs:  # drawn last, for by now there may be a first number to show
-            shown = numbers.draw(chosen, todo)
+    beside, timed = st.container(), st.container()
+    with costs:  # drawn last, for by now there may be a first number to show
+        shown = numbers.draw(chosen, todo, partial(_time, timed))
     if not todo:
-        next_best.draw(chosen, choice, ready=shown.fresh and cells is not None)
-    speed.draw(shown)
+        with beside:
+            next_best.draw(chosen, choice, ready=shown.fresh and cells is not None)
     numbers.draw_dtype(chosen, shown)
     trail.draw(shown)
     board.draw_text()
@@ -60,6 +65,11 @@ def draw() -> None:
     if not todo:
         continuation.draw(chosen, ready=shown.fresh and cells is not None)
     _draw_next()
+
+
+def _time(place: "DeltaGenerator", shown: "job_view.Shown[Evaluation]") -> "Speed | None":
+    with place:
+        return speed.draw(shown)
 
 
 def _draw_bench(

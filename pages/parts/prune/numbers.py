@@ -1,5 +1,6 @@
 """What the prune set costs, live: the numbers with dense beside each, while they are being measured and after."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +18,10 @@ from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
+    from entviz.timing import Speed
 
 PLACE: Final = "prune.evaluation"
 OTHER_PLACE: Final = "prune.exact"
-SPEED_PLACE: Final = "prune.speed"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 CARDS_HEIGHT: Final = 130  # pixels, with their title
 NAMED: Final = 8  # blocks of a prune set that a sentence names
@@ -42,8 +43,12 @@ def ask(chosen: selection.Selection) -> None:
         _evaluate(asked)  # what is wrong with it, if anything, is said where the numbers are drawn
 
 
-def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evaluation]":
-    """The numbers of the prune set in view, and which number type they are measured in."""
+def draw(
+    chosen: selection.Selection,
+    todo: str | None,
+    time: "Callable[[job_view.Shown[Evaluation]], Speed | None]",
+) -> "job_view.Shown[Evaluation]":
+    """The numbers of the prune set in view. ``time`` is asked for the speed of what is drawn, and draws elsewhere."""
     with st.container(key="prune.numbers"):
         # For a moment the browser has both: what the job's fragment drew, and what is drawn of its result. page.css
         # then shows the latter alone, so that nothing under it jumps.
@@ -66,10 +71,11 @@ def draw(chosen: selection.Selection, todo: str | None) -> "job_view.Shown[Evalu
                 every=POLL_SECONDS,
                 eager=True,
             )
+    speed = time(shown)
     with cards:
         if shown.fresh and shown.result is not None:
             _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
-            _draw_cards(shown.result, asked)
+            _draw_cards(shown.result, asked, speed=speed)
         elif todo or shown.failed:
             _draw_earlier(shown)
     return shown
@@ -100,7 +106,9 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
         _draw_cards(shown.result, shown.about, "the earlier result")
 
 
-def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = "") -> None:
+def _draw_cards(
+    evaluation: "Evaluation", asked: EvaluationRequest, note: str = "", speed: "Speed | None" = None
+) -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
     title = named(asked.drop)
     with st.container(key="prune.shown"):
@@ -110,9 +118,8 @@ def _draw_cards(evaluation: "Evaluation", asked: EvaluationRequest, note: str = 
             )
         # page.css makes a row of it in which those of the first glance are large; on a phone they stand first.
         with st.container(key="prune.cards"):
-            timed = job_view.last(SPEED_PLACE)
-            speed = costs.speed_card(timed.result if timed.about == asked else None)
-            for card in sorted([*costs.cards(evaluation), speed], key=lambda one: not one.main):
+            found = [*costs.cards(evaluation), costs.speed_card(speed)]
+            for card in sorted(found, key=lambda one: not one.main):
                 with st.container(key=f"prune.card.{'main' if card.main else 'more'}.{card.title}"):
                     cards.draw(card)
         provenance.draw_notes(evaluation.notes)

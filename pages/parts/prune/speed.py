@@ -1,6 +1,6 @@
 """How fast the pruned model reads, timed in turn with the dense model, once the numbers are there."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -14,20 +14,27 @@ if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.timing import Speed
 
+PLACE: Final = "prune.speed"
 
-def draw(shown: "job_view.Shown[Evaluation]") -> None:
-    """A sentence. Nothing is timed for the dense model, or before its prune set is measured: that goes first."""
+
+def draw(shown: "job_view.Shown[Evaluation]") -> "Speed | None":
+    """A sentence, and the speed once it is known.
+
+    Nothing is timed for the dense model, or before its prune set is measured: that goes first.
+    """
     found = shown.result
     if not shown.fresh or found is None or not found.drop or found.windows < found.windows_total:
-        return
+        return None
     asked: numbers.EvaluationRequest = shown.about
     timed: job_view.Shown[Speed] = job_view.show(
         lambda: runtime().speed(
             asked.selection.sample(), PruneSet.parse(asked.drop), asked.dtype, job_view.session()
         ),
-        place=numbers.SPEED_PLACE,
+        place=PLACE,
         label="Timing it in turn with the dense model",
         about=asked,
     )
-    if timed.fresh and timed.result is not None:
-        st.caption(f"Reads {said.in_words(timed.result)}. Timed in turn on this machine.", help=said.ABOUT)
+    if not timed.fresh or timed.result is None:
+        return None
+    st.caption(f"Reads {said.in_words(timed.result)}. Timed in turn on this machine.", help=said.ABOUT)
+    return timed.result
