@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.figures import grid, theme
-from entviz.figures.scale import cut_limits, marks
+from entviz.figures.scale import Mark, cut_limits, marks
 from entviz.words.metrics import axis_title, metric_title, unit_of
 from entviz.words.phrases import number
 
@@ -175,8 +175,14 @@ def _axis(values: np.ndarray, low: float, high: float) -> dict[str, Any]:
     return {
         "low": bottom - under * span,
         "high": top + over * span,
-        "marks": [{"at": mark.at, "text": mark.text} for mark in marks(bottom, top, MARKS)],
+        "marks": [{"at": mark.at, "text": mark.text} for mark in _marks(bottom, top)],
     }
+
+
+def _marks(bottom: float, top: float) -> list[Mark]:
+    """Few, for a row is low; but one alone would give no scale."""
+    few = marks(bottom, top, MARKS)
+    return few if len(few) > 1 else marks(bottom, top, 2 * MARKS)
 
 
 def _of_metric(analysis: "Analysis", metric: str) -> dict[str, float]:
