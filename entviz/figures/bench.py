@@ -105,15 +105,15 @@ def curve(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str
     values = np.array([point["value"] for point in points])
     least, most = cut_ends(values)
     cut = (least, most) != (values.min(), values.max())
-    full = _axis(
-        min(point["low"] for point in points), max(point["high"] for point in points), MARGIN, MARGIN
-    )
-    under, over = (HEADROOM if beyond else MARGIN for beyond in (least > values.min(), most < values.max()))
+    shaded = _stages(dense, metric)
+    top = HEADROOM if shaded else MARGIN  # the stages' names stand there
+    full = _axis(min(point["low"] for point in points), max(point["high"] for point in points), MARGIN, top)
+    under, over = HEADROOM if least > values.min() else MARGIN, HEADROOM if most < values.max() else top
     return {
         "title": f"{metric_title(metric, 'entropy')} (nats)",
         "cut": _axis(least, most, under, over) if cut else None,
         "full": full,
-        "stages": _stages(dense, metric),
+        "stages": shaded,
         "lines": lines,
     }
 

@@ -113,7 +113,7 @@ def speed_card(found: "Speed | None") -> Card:
     """How fast the pruned model reads beside the dense one, as they were timed in turn; None before that is known."""
     if found is None:
         return Card("Reading speed", "–", "1 ×", "", None, speed.ABOUT, main=True)
-    change = speed.spread(found)
+    change = f"{found.low:.2f} to {found.high:.2f}"
     worse = found.times < 1 if found.differs else None
     return Card("Reading speed", f"{found.times:.2f} ×", "1 ×", change, worse, speed.ABOUT, main=True)
 

@@ -22,8 +22,3 @@ def in_words(speed: "Speed") -> str:
         f"{speed.times:.2f} × as fast as dense (middle half of {speed.repeats} rounds: "
         f"{speed.low:.2f} to {speed.high:.2f})"
     )
-
-
-def spread(speed: "Speed") -> str:
-    """The spread alone, for a place beside the ratio."""
-    return f"{speed.low:.2f} to {speed.high:.2f} in half of {speed.repeats} rounds"

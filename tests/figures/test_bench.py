@@ -246,6 +246,12 @@ def test_a_long_bar_does_not_flatten_the_others_and_can_be_seen_in_full():
     assert found["values"]["mlp.11"] == {"value": -573.0, "text": "−573.0"}
 
 
+@pytest.mark.parametrize("ends", [(-22.0, 33.0), (0.0, 150.0), (-0.01, 0.4)])
+def test_a_row_of_bars_has_a_scale(ends):
+    axis = bench_bars._axis(np.array(ends), -np.inf, np.inf)
+    assert 2 <= len(axis["marks"]) <= 5
+
+
 def test_without_a_long_bar_nothing_is_cut():
     found = bench_bars._measure("x", "", "", "", {"attn.0": 1.0, "attn.1": 1.2}, ("attn",), sign=True)
     assert found["cut"] is None

@@ -11,6 +11,7 @@ from entviz.studies import Analyze, AnalyzePruned
 from entviz.words.phrases import some
 from pages.parts.prune import numbers, ticks
 from pages.parts.shared import job_view, provenance, selection
+from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
