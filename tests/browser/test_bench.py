@@ -126,6 +126,9 @@ def test_a_drag_ticks_a_run_of_its_rows_kind_and_escape_ticks_none(visit):
     # One change, so one step back.
     page.get_by_role("button", name="Undo").click()
     waits_for(page, "attn.12")
+    measured(page, "Without attn.12")
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
+    page.wait_for_timeout(300)
     # From right to left on the curve; begun on a dropped block a drag keeps.
     page.mouse.move(*middle(point(page, "attn.12")))
     page.mouse.down()
