@@ -90,8 +90,9 @@ def said(found: "Difference") -> list[str]:
         sentences.append(f"B keeps {abs(found.parameters) / 1e6:,.2f} million parameters {more} than A.")
     else:
         sentences.append("Both keep as many parameters.")
-    only = [f"only {name}: {_blocks(drop)}" for name, drop in _sides(found) if drop]
-    sentences.append(f"Dropped by {'; by '.join(only)}." if only else "Both drop the same blocks.")
+    only = [f"only {name} drops {_blocks(drop)}" for name, drop in _sides(found) if drop]
+    said_only = "; ".join(only) or "both drop the same blocks"
+    sentences.append(f"{said_only[0].upper()}{said_only[1:]}.")
     return sentences
 
 

@@ -112,7 +112,7 @@ def test_two_pinned_sets_are_compared_and_all_of_it_is_a_file(open_page, smollm2
     )
     said = words(app).replace("\\", "")
     assert f"Perplexity {first.perplexity:.4g} in A, {second.perplexity:.4g} in B" in said
-    assert "only A: attn.5; by only B: attn.20" in said
+    assert "Only A drops attn.5; only B drops attn.20." in said
     assert points(app)["text"] == ["A", "B"]
 
 

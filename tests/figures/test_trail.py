@@ -105,5 +105,4 @@ def test_a_difference_is_said_with_its_uncertainty_and_its_blocks():
         in said
     )
     assert "B keeps 2.50 million parameters fewer than A." in said
-    assert "only A: attn.1" in said
-    assert "only B: mlp.2 and mlp.3" in said
+    assert "Only A drops attn.1; only B drops mlp.2 and mlp.3." in said
