@@ -86,9 +86,7 @@ def plan_of(
     pieces = tuple(counter.piece(group) for group in groups)
     if dense == NOTHING and any(piece.measuring != NOTHING for piece in pieces):
         dense = of_dense(layers, len(measurer.measured))  # kept, but its predictions are needed again
-    return GridPlan(
-        len(entries) * len(budgets), dense, counter.analysis() if counter.analyzes else NOTHING, pieces
-    )
+    return GridPlan(len(entries) * len(budgets), dense, counter.analysis(), pieces)
 
 
 class _Counter:
@@ -99,7 +97,7 @@ class _Counter:
         self.loaded, self.layers = measurer.loaded, measurer.loaded.layers
         self.all_weights = max(1, self._weights(PruneSet(all_blocks(self.layers))))
         self.counted: set[PruneSet] = set()
-        self.analyzes = False  # whether somebody chooses by an analysis that is not known
+        self.analyses: set[bool] = set()  # that are not known: with all tokens, without massive ones
         self.tries = False  # whether somebody has tried prune sets, and so has made the dense predictions
         self.drawn = 0
 
@@ -133,7 +131,7 @@ class _Counter:
         """The analysis that contenders choose by, of all sites."""
         windows, sites = len(self.chooser.calibration), len(site_names(self.layers))
         runs = self.layers * windows
-        return Work(attentions=runs, mlps=runs, sites=sites * windows)
+        return Work(attentions=runs, mlps=runs, sites=sites * windows) * len(self.analyses)
 
     def _chosen(self, entry: Contender) -> tuple[list[PruneSet], Work]:
         """The prune sets of a contender, or others of their sizes, and the work of choosing those not known."""
@@ -175,9 +173,10 @@ class _Counter:
 
     def _work_of_choosing(self, entry: Contender, missing: int, largest: int) -> Work:
         criterion, windows = entry.criterion, len(self.chooser.calibration)
-        self.analyzes |= isinstance(criterion, ByAnalysis)
+        if isinstance(criterion, ByAnalysis):
+            self.analyses.add(criterion.without_massive)
         if criterion.seconds_a_budget:
-            self.analyzes = True  # for what it begins with
+            self.analyses.add(False)  # for what it begins with
             return Work(seconds=criterion.seconds_a_budget * missing)
         runs = self.layers * windows
         work = NOTHING
