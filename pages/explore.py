@@ -11,6 +11,7 @@ from entviz.figures import depth, massive, tables, theme
 from entviz.words.levels import kind_title
 from entviz.words.metrics import complement_title, metric_title
 from pages.parts.explore import massive as without_massive
+from pages.parts.explore import suggestion
 from pages.parts.shared import (
     analysis_view,
     bound_widgets,
@@ -51,6 +52,8 @@ def draw() -> None:
         on = provenance.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
         st.caption(provenance.sentence(on, shown.fresh))
         provenance.draw_notes(analysis.notes)
+        if shown.fresh:
+            suggestion.draw(both.analysis)
     if not names or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return

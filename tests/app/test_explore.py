@@ -350,3 +350,19 @@ def test_a_slow_metric_is_measured_once_it_is_picked(open_app):
     settle(app)
     assert [heading.value for heading in app.subheader] == ["Bucket entropy", "Matrix entropy"]
     assert len(figures(app)) == 4
+
+
+def test_one_thing_to_do_is_to_drop_the_cheapest_attention_and_see_what_it_costs(open_app, expected):
+    cosine = expected.blocks.query("metric == 'cosine' and kind == 'attn'")
+    cheapest = cosine.loc[cosine["value"].idxmin(), "block"]
+    app = settle(open_app())
+    button = app.button(key="explore.suggestion")
+    assert button.label == f"Drop {cheapest}: the cheapest attention by cosine"
+    app = settle(button.click().run())
+    assert "Drop blocks, see the cost" in [one.value for one in app.header]
+    assert f"Without {cheapest}" in words(app)
+
+
+def test_with_something_dropped_nothing_more_is_suggested(open_app):
+    app = settle(open_app(drop="attn.5"))
+    assert "explore.suggestion" not in [button.key for button in app.button]

@@ -76,7 +76,9 @@ def test_the_first_chart_is_there_without_a_click(visit):
     page = visit()
     expect(page.locator(".stPlotlyChart .scatterlayer .trace").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_role("heading", name="Entropy across depth")).to_be_visible()
-    assert "turning point" in page.locator(".stPlotlyChart").first.inner_text()
+    # One token makes the turn of this curve, so that the chart says where it is lowest, and the headline says why.
+    assert "lowest after layer 11" in page.locator(".stPlotlyChart").first.inner_text()
+    expect(page.get_by_text("is made by one token")).to_be_visible(timeout=PATIENCE)
 
 
 def test_ticking_two_blocks_gives_the_number_of_the_command_line_and_a_link_that_reopens_it(

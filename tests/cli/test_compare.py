@@ -249,7 +249,7 @@ def test_the_search_chooses_by_more_of_the_calibration_text(answer, entviz, stor
     assert not [note for note in found["notes"] if "Search chose" in note]
     status, _, errors = entviz(*SMALL, *chosen_by, "--search-windows", 1000)
     assert status == 2
-    assert "not 1000" in errors
+    assert "not by 1000" in errors
     status, _, errors = entviz(*SMALL, "--criteria", "search", "--search-windows", 2)
     assert status == 2
     assert "--calibration-text-file" in errors

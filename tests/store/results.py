@@ -18,6 +18,7 @@ from entviz.criteria.ranking import Ranking
 from entviz.evaluation.generation import Generation
 from entviz.evaluation.loss import Evaluation
 from entviz.evaluation.many import PruneSetCost
+from entviz.evaluation.repaired import RepairedEvaluation
 from entviz.evaluation.tasks import TaskResult
 from entviz.store import Run
 
@@ -112,6 +113,17 @@ def a_score():
     return TaskResult("words", drop, "float32", items, items, likelihoods, np.array([[1, 2], [3, 0]]), 4)
 
 
+def a_repaired_evaluation():
+    plain = an_evaluation()
+    own = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
+    fits = pd.DataFrame(
+        [("attn.5", "mlp.4", 1536, 0.01, 0.5), ("layer.7", "", 0, float("inf"), 1.0)],
+        columns=["site", "block", "inputs", "ridge", "left 1"],
+    )
+    losses = {"plain_token_nll": plain.token_nll + 1, "plain_token_kl": plain.token_kl + 1}
+    return RepairedEvaluation(**own | {"repair": "refit"}, **losses, calibration_tokens=8192, fits=fits)
+
+
 def a_contrast():
     blocks = pd.DataFrame({"block": ["attn.1", "mlp.2"], "cost_a": [0.5, float("nan")]})
     return Contrast(PruneSet.parse("attn.1"), PruneSet.parse("mlp.2"), 3.25, 3.5, blocks)
@@ -163,6 +175,7 @@ EXAMPLES = {
     "interactions": some_interactions,
     "pruned analysis": lambda: dataclasses.replace(an_analysis(), drop=PruneSet.parse("attn.1,layer.2")),
     "ranking": a_ranking,
+    "repaired evaluation": a_repaired_evaluation,
     "score": a_score,
     "token damages": token_damages,
     "token losses": lambda: TokenLosses(PruneSet.parse("mlp.1"), np.ones((2, 3))),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from entviz.timing import Speed
 
 PLACE: Final = "prune.evaluation"
+SPEED_PLACE: Final = "prune.speed"
 OTHER_PLACE: Final = "prune.exact"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 CARDS_HEIGHT: Final = 130  # pixels, with their title
@@ -103,7 +104,9 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
     if shown.result is None:
         st.skeleton(height=CARDS_HEIGHT)
     else:
-        _draw_cards(shown.result, shown.about, "the earlier result")
+        timed: job_view.Shown[Speed] = job_view.last(SPEED_PLACE)
+        speed = timed.result if timed.about == shown.about else None
+        _draw_cards(shown.result, shown.about, "the earlier result", speed)
 
 
 def _draw_cards(

@@ -1,6 +1,6 @@
 """How fast the pruned model reads, timed in turn with the dense model, once the numbers are there."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,8 +13,6 @@ from pages.parts.shared import job_view
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.timing import Speed
-
-PLACE: Final = "prune.speed"
 
 
 def draw(shown: "job_view.Shown[Evaluation]") -> "Speed | None":
@@ -30,7 +28,7 @@ def draw(shown: "job_view.Shown[Evaluation]") -> "Speed | None":
         lambda: runtime().speed(
             asked.selection.sample(), PruneSet.parse(asked.drop), asked.dtype, job_view.session()
         ),
-        place=PLACE,
+        place=numbers.SPEED_PLACE,
         label="Timing it in turn with the dense model",
         about=asked,
     )
