@@ -51,11 +51,13 @@ def no_failure(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def open_app() -> Callable[..., AppTest]:
     """Opens a page at a link, ``open_app("prune", drop="attn.5")``, with small windows unless the link says otherwise.
 
-    The page is there after one run, with its work under way: see ``settle``.
+    The page is there after one run, with its work under way: see ``settle``. Prune does not measure further blocks in
+    the background, which would take the time of the tests that follow, unless the test asks for it.
     """
 
-    def open_at(page: str = "explore", **link: str) -> AppTest:
+    def open_at(page: str = "explore", *, measures_damage: bool = False, **link: str) -> AppTest:
         app = AppTest.from_file(APP, default_timeout=60)
+        app.session_state["prune.damage"] = measures_damage
         app.switch_page(f"pages/{page}.py")
         for name, value in (SMALL | link).items():
             app.query_params[name] = value

@@ -358,9 +358,9 @@ def test_one_thing_to_do_is_to_drop_the_cheapest_attention_and_see_what_it_costs
     app = settle(open_app())
     button = app.button(key="explore.suggestion")
     assert button.label == f"Drop {cheapest}: the cheapest attention by cosine"
-    app = settle(button.click().run())
+    app = button.click().run()
     assert "Drop blocks, see the cost" in [one.value for one in app.header]
-    assert f"Without {cheapest}" in words(app)
+    assert f"Without {cheapest}" in words(app).replace("\\", "")
 
 
 def test_with_something_dropped_nothing_more_is_suggested(open_app):

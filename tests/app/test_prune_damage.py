@@ -18,7 +18,7 @@ SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
 @pytest.fixture
 def open_page(open_app):
     def open_at(**link):
-        app = open_app(**link)
+        app = open_app(measures_damage=True, **link)
         for name, value in SETTINGS.items():
             app.session_state[name] = value
         app.switch_page("pages/prune.py")
@@ -77,6 +77,7 @@ def test_the_cheapest_next_blocks_are_those_of_the_numbers(open_page, smollm2):
     assert first not in buttons(app, "criterion")
 
 
+@pytest.mark.exhaustive  # each measures 60 blocks
 def test_none_of_another_prune_set_are_shown(open_page):
     app = open_page(drop="attn.7")
     measured(app)
@@ -110,6 +111,7 @@ def test_a_new_tick_ends_the_work_at_once_and_the_switch_ends_it_for_good(open_p
     assert buttons(app, "criterion"), "the criterion's are there without it"
 
 
+@pytest.mark.exhaustive  # each measures 60 blocks
 def test_what_is_measured_already_is_there_at_once(open_page):
     app = open_page(drop="attn.11")
     result = measured(app)
