@@ -258,9 +258,7 @@ def test_both_continuations_are_those_of_the_engine(open_page, smollm2):
         made = entviz.generate(smollm2, "Once upon a time", PruneSet.parse(drop), max_new_tokens=3)
         last = smollm2.tokenizer.decode(made.token_ids[-1:]).strip()
         assert any(last in one for one in html)
-    said = words(app)
-    assert said.count("(prefill)") == 2
-    assert said.count("(decode)") == 2
+    assert "tokens a second" not in words(app), "a speed is shown only if both were timed in turn"
 
 
 def _clicking() -> None:

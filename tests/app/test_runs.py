@@ -144,8 +144,9 @@ def test_opening_an_evaluation_leads_to_its_page_with_all_it_had(runs, page):
 
 def test_opening_an_analysis_of_a_typed_text_types_it_again(runs, page):
     tick(page, 2, press="runs.open")
-    settle(page)
     assert [heading.value for heading in page.header] == ["Entropy across depth"]
+    page.switch_page("pages/explore.py")  # AppTest forgets that it went there
+    settle(page.run())
     assert page.text_area(key="pick.typed_text").value == OWN
     assert page.number_input(key="pick.windows").value == 2
     shown = figures(page)[0]["data"]
