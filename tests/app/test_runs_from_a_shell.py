@@ -56,7 +56,9 @@ def test_an_analysis_opens_on_its_page_and_is_shown_at_once(listed):
     settle(app)
     runs = runtime().store.runs(kind="analysis")
     # The headline asks for the same without massive tokens, which no shell has measured.
-    assert len([run for run in runs if not run.options.get("without_massive")]) == 1, "nothing was computed again"
+    assert len([run for run in runs if not run.options.get("without_massive")]) == 1, (
+        "nothing was computed again"
+    )
 
 
 def test_interactions_open_in_their_tab_at_their_level(listed, tmp_path):
