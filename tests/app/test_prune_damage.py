@@ -90,6 +90,7 @@ def test_none_of_another_prune_set_are_shown(open_page):
         assert "beside attn.7" not in words(app)
 
 
+@pytest.mark.exhaustive  # four windows of 128 tokens, measured nearly whole
 def test_a_new_tick_ends_the_work_at_once_and_the_switch_ends_it_for_good(open_page):
     app = open_page(drop="mlp.9", windows="4", length="128")
     job = job_of(app)
