@@ -99,6 +99,7 @@ def _engine(loaded: LoadedModel) -> Iterator[float]:
 
 def click(page: Page, block: str, title: str) -> dict[str, float]:
     """Seconds from a click on a block's cell to its tick, the first and the last number under a title, the curve."""
+    page.locator(f'.cell[data-block="{block}"]').first.wait_for()
     page.evaluate(_WATCH, [title, block, title != DENSE])
     page.get_by_role("button", name=re.compile(rf"^{re.escape(block)}\b")).first.click()
     page.wait_for_function("window.entvizTimes.done")
