@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING, Any, cast
 
+from entviz.cli.repairing import add_repair, repair_from
 from entviz.cli.reporting import add_report, write_report_of
 from entviz.cli.running import add_keeping, runner_for
 from entviz.cli.shared import (
@@ -22,12 +23,11 @@ from entviz.errors import OptionError
 from entviz.words.phrases import decimals
 
 if TYPE_CHECKING:
-    from entviz.blocks import PruneSet
     from entviz.evaluation.loss import Evaluation
     from entviz.evaluation.repaired import RepairedEvaluation
     from entviz.evaluation.tasks import TaskResult
     from entviz.statistics import Interval
-    from entviz.studies import Evaluate, TextSample
+    from entviz.studies import Evaluate
 
 
 def add(commands: Any) -> None:
@@ -43,36 +43,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--drop", default="", metavar="BLOCKS", help="attn.5,layer.7 or @recipe.json (default: nothing)"
     )
-    _add_repair(command)
+    add_repair(command)
     add_report(command)
     add_keeping(command)
-
-
-def _add_repair(command: argparse.ArgumentParser) -> None:
-    from entviz.repair.registry import METHODS
-    from entviz.studies.repaired_evaluation import CALIBRATION_WINDOWS
-
-    group = command.add_argument_group("repair")
-    group.add_argument(
-        "--repair",
-        metavar="NAME",
-        help=f"fit a repair of the prune set, and measure with it and without it: {', '.join(METHODS)}",
-    )
-    group.add_argument(
-        "--repair-text-file",
-        action="append",
-        default=[],
-        metavar="F",
-        help="text to fit the repair on, which should be other text than the one measured; may be given several times, "
-        "once for each kind of text",
-    )
-    group.add_argument(
-        "--repair-windows",
-        type=int,
-        default=CALIBRATION_WINDOWS,
-        metavar="N",
-        help="at most so many windows of each of these texts (default: %(default)s)",
-    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -89,7 +62,11 @@ def run(options: argparse.Namespace) -> None:
         )
     drop = read_drop(options)
     sample, notes = read_sample(options)
-    study = _repaired(options, sample, drop) if options.repair else Evaluate(sample, drop, options.dtype)
+    repair = repair_from(options)
+    if repair is None:
+        study: Evaluate = Evaluate(sample, drop, options.dtype)
+    else:
+        study = EvaluateRepaired(sample, drop, options.dtype, repair)
     with runner_for(options) as runner, progress_bar("evaluate") as progress:
         outcome = runner.run_now(study, progress)
     found = outcome.result
@@ -103,21 +80,6 @@ def run(options: argparse.Namespace) -> None:
     spoken = outcome.loaded.optional_tokenizer  # without one, the report has the numbers and no text
     rows = study.token_rows(found)
     write_report_of(options, outcome, None if spoken is None else [spell(spoken, row) for row in rows])
-
-
-def _repaired(options: argparse.Namespace, sample: TextSample, drop: PruneSet) -> Evaluate:
-    from entviz.studies import EvaluateRepaired
-    from entviz.text.files import read_text
-
-    texts = tuple(read_text(file, options.encoding) for file in options.repair_text_file)
-    return EvaluateRepaired(
-        sample,
-        drop,
-        options.dtype,
-        method=options.repair,
-        calibration=texts,
-        calibration_windows=options.repair_windows,
-    )
 
 
 def _print_repaired(found: RepairedEvaluation) -> None:

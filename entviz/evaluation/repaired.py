@@ -1,29 +1,24 @@
 """The cost of a prune set with a repair, beside its cost without.
 
-found = evaluate_repaired(loaded, windows, PruneSet.parse("attn.5,attn.6"), "refit", [calibration])
+found = evaluate_repaired(loaded, windows, fit(loaded, calibration, drop, "refit"))
 found.plain_perplexity, found.perplexity, found.recovered
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from entviz.blocks import PruneSet
 from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import Evaluation, evaluate
 from entviz.evaluation.perplexity import or_none, perplexity
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, part, silent
-from entviz.repair.fitting import fit
 from entviz.repair.repair import Repair
 from entviz.text.windows import Windows
-
-_FITTING = 0.6  # the usual share of the time that the fit takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,27 +77,26 @@ class RepairedEvaluation(Evaluation):
 def evaluate_repaired(
     loaded: LoadedModel,
     windows: Windows,
-    drop: PruneSet,
-    method: str,
-    calibration: Sequence[Windows],
+    repair: Repair,
     *,
     dtype: str = "float32",
     cache: StateCache | None = None,
     progress: Progress = silent,
 ) -> RepairedEvaluation:
-    """Fit a repair on ``calibration``, and measure on ``windows`` what ``drop`` costs with it and without it.
+    """Measure on ``windows`` what the prune set of ``repair`` costs with it and without it.
 
-    The arguments are those of :func:`entviz.repair.fit` and :func:`entviz.evaluation.loss.evaluate`, which also say
-    what is raised. The fit is in the type of the model, which should be float32.
+    The other arguments are those of :func:`entviz.evaluation.loss.evaluate`, which also says what is raised.
     """
-    repair = fit(loaded, calibration, drop, method, progress=part(progress, 0, _FITTING))
     cache = StateCache() if cache is None else cache
-    middle = (1 + _FITTING) / 2
-    plain = evaluate(
-        loaded, windows, drop, dtype=dtype, cache=cache, progress=part(progress, _FITTING, middle)
-    )
+    plain = evaluate(loaded, windows, repair.drop, dtype=dtype, cache=cache, progress=part(progress, 0, 0.5))
     found = evaluate(
-        loaded, windows, drop, dtype=dtype, repair=repair, cache=cache, progress=part(progress, middle, 1)
+        loaded,
+        windows,
+        repair.drop,
+        dtype=dtype,
+        repair=repair,
+        cache=cache,
+        progress=part(progress, 0.5, 1),
     )
     own = {one.name: getattr(found, one.name) for one in fields(Evaluation)}
     return RepairedEvaluation(

@@ -1,38 +1,22 @@
 """Which repair, and what it is fitted on: plain data that stands beside a prune set.
 
-    choice = RepairChoice("refit", (some_prose, some_code))
-    repair = choice.fit(loaded, PruneSet.parse("attn.5,attn.6"))
-    evaluate(loaded, other_windows, repair.drop, repair=repair)
-
-What was fitted stays in memory up to a bound, so that the cost, the curve and the continuation of one prune set share
-a fit.
+choice = RepairChoice("refit", (some_prose, some_code))
+repair = fitted(choice, loaded, PruneSet.parse("attn.5,attn.6"))
+evaluate(loaded, other_windows, repair.drop, repair=repair)
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psutil
-from cachetools import LRUCache
-
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError
-from entviz.models.loaded import LoadedModel
-from entviz.progress import Progress, part, silent
-from entviz.repair.calibration import calibration_windows
-from entviz.repair.fitting import fit
 from entviz.repair.registry import METHODS
-from entviz.repair.repair import Repair
-from entviz.repair.self_written import self_written
-from entviz.text.windows import Windows
 
 WINDOWS: Final = 32
 WINDOW_LENGTH: Final = 256
-_WRITING: Final = 0.5  # the usual share of the time that writing text takes where it is not kept
 
 
 @dataclass(frozen=True)
@@ -82,47 +66,3 @@ class RepairChoice:
             "calibration_window_length": self.window_length,
             "self_written": self.self_written,
         }
-
-    def calibration(
-        self, loaded: LoadedModel, *, begin: bool = True, progress: Progress = silent
-    ) -> list[Windows]:
-        """The windows of each kind of text. Raises ``TextError`` for a text that is shorter than a window."""
-        length = self.window_length
-        most = loaded.anatomy.most_tokens
-        if most is not None:
-            length = min(length, most - 1)  # a beginning token may come before the text's
-        found = calibration_windows(loaded, self.texts, self.windows, length, begin=begin)
-        if self.self_written:
-            found.append(self_written(loaded, windows=self.windows, length=length, progress=progress))
-        return found
-
-    def fit(
-        self, loaded: LoadedModel, drop: PruneSet, *, begin: bool = True, progress: Progress = silent
-    ) -> Repair:
-        """The repair of ``drop``; one that was fitted before is not fitted again while it is kept.
-
-        Raises what :meth:`check`, :meth:`calibration` and :func:`entviz.repair.fitting.fit` raise.
-        """
-        self.check(drop)
-        key = (loaded.fingerprint, str(loaded.dtype), self, begin, drop)
-        with _lock:
-            known = _kept.get(key)
-        if known is None:
-            writing = _WRITING if self.self_written else 0.0
-            windows = self.calibration(loaded, begin=begin, progress=part(progress, 0, writing))
-            known = fit(loaded, windows, drop, self.method, progress=part(progress, writing, 1))
-            if _bytes(known) <= _kept.maxsize:
-                with _lock:
-                    _kept[key] = known
-        return known
-
-
-def _bytes(repair: Repair) -> int:
-    tensors = (tensor for patch in repair.patches for tensor in patch.tensors().values())
-    return 1000 + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-_lock = threading.Lock()
-_kept: LRUCache[Hashable, Repair] = LRUCache(
-    min(1e9, psutil.virtual_memory().total / 20), getsizeof=_bytes
-)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,7 @@ from entviz.blocks import PruneSet
 from entviz.cache_directory import cache_directory
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
-from entviz.progress import Progress, silent
+from entviz.progress import Progress, part, silent
 from entviz.text.beginning import beginning_of
 from entviz.text.windows import Windows
 
@@ -39,22 +38,18 @@ def self_written(
     A window begins with what the tokenizer puts before every text, or after the token that ends a text. Tokens that end
     a text are not drawn. Raises ``ModelError`` if the logits are not finite.
     """
-    beginning = () if loaded.tokenizer is None else beginning_of(loaded.tokenizer)
+    beginning = () if loaded.optional_tokenizer is None else beginning_of(loaded.optional_tokenizer)
     most = loaded.anatomy.most_tokens
     if most is not None:
         length = min(length, most - max(1, len(beginning)))
     path = _path(loaded, windows, length, seed)
-    known = _read(path, (windows, length))
+    known = _read(path, (windows, length), loaded.vocabulary_size)
     if known is None:
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in range(0, windows, _TOGETHER):
             count = min(_TOGETHER, windows - first)
-            done = first * length
-
-            def tick(tokens: int, done: int = done, count: int = count) -> None:
-                progress(done + tokens * count, windows * length)
-
+            tick = part(progress, first / windows, (first + count) / windows)
             parts.append(_written(loaded, beginning, count, length, generator, tick))
         known = torch.cat(parts)
         _keep(path, known)
@@ -97,7 +92,7 @@ def _ends(loaded: LoadedModel) -> list[int]:
     if ends is None:
         ends = loaded.model.config.get_text_config(decoder=True).eos_token_id
     ends = [] if ends is None else ends if isinstance(ends, list) else [ends]
-    return [end for end in ends if end < loaded.model.get_input_embeddings().num_embeddings]
+    return [end for end in ends if end < loaded.vocabulary_size]
 
 
 def _path(loaded: LoadedModel, windows: int, length: int, seed: int) -> Path:
@@ -105,12 +100,12 @@ def _path(loaded: LoadedModel, windows: int, length: int, seed: int) -> Path:
     return cache_directory() / "self-written" / f"{name}.json"
 
 
-def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
+def _read(path: Path, shape: tuple[int, int], vocabulary: int) -> Tensor | None:
     try:
         found = torch.tensor(json.loads(path.read_text(encoding="ascii")), dtype=torch.long)
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.shape == shape else None
+    return found if found.shape == shape and found.min() >= 0 and found.max() < vocabulary else None
 
 
 def _keep(path: Path, ids: Tensor) -> None:
@@ -121,7 +116,7 @@ def _keep(path: Path, ids: Tensor) -> None:
             "w", dir=path.parent, delete=False, suffix=".part", encoding="ascii"
         ) as file:
             json.dump(ids.tolist(), file)
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
         kept = sorted(path.parent.glob("*.json"), key=lambda one: one.stat().st_mtime)
         for old in kept[:-_MOST_KEPT]:
             old.unlink(missing_ok=True)

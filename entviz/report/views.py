@@ -118,8 +118,10 @@ def of_repaired_evaluation(
         before=sections,
         more={
             "--repair": found.repair,
-            "--repair-text-file": "calibration.txt",
+            **({"--repair-text-file": "calibration.txt"} if options["calibration"] else {}),
+            **({} if options["self_written"] else {"--no-repair-self-written": True}),
             "--repair-windows": options["calibration_windows"],
+            "--repair-window-length": options["calibration_window_length"],
         },
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from entviz.errors import OptionError
-from entviz.progress import Progress
-from entviz.repair.registry import METHODS
+from entviz.progress import Progress, part
+from entviz.repair.choice import RepairChoice
 from entviz.studies.evaluation import Evaluate
 from entviz.studies.study import Material
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from entviz.evaluation.repaired import RepairedEvaluation
     from entviz.report import About
 
-CALIBRATION_WINDOWS = 32
+_FITTING = 0.8  # the usual share of the time that the fit takes
 
 
 @dataclass(frozen=True)
@@ -25,14 +23,10 @@ class EvaluateRepaired(Evaluate):
     """Fit a repair, and measure what the prune set costs with it and without it.
 
     Attributes:
-        method: the name of the repair.
-        calibration: texts to fit on, one for each kind of text. They should be other text than the sample.
-        calibration_windows: the number of windows of each, of the sample's length; fewer if the text is shorter.
+        repair: which repair, and the text it is fitted on.
     """
 
-    method: str = "refit"
-    calibration: tuple[str, ...] = ()
-    calibration_windows: int = CALIBRATION_WINDOWS
+    repair: RepairChoice = field(default_factory=lambda: RepairChoice("refit"))
 
     kind = "repaired evaluation"
     title = "Repaired evaluation"
@@ -45,45 +39,29 @@ class EvaluateRepaired(Evaluate):
     }
 
     def check(self) -> None:
-        known = METHODS[self.method]  # an unknown one is an error here, before anything is loaded
-        if not self.drop:
-            raise OptionError(f"Nothing is dropped, so there is nothing that {known.name} could repair.")
-        if not self.calibration:
-            raise OptionError("A repair is fitted on text of its own: give at least one calibration text.")
-        if self.sample.text in self.calibration:
-            raise OptionError(
-                "The repair would be fitted on the text that it is measured on, which says nothing about other text. "
-                "Calibrate on another text."
-            )
+        self.repair.check(self.drop, self.sample.text)
 
     def options(self) -> dict[str, Any]:
-        texts = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in self.calibration]
-        return super().options() | {
-            "repair": self.method,
-            "calibration": texts,
-            "calibration_windows": self.calibration_windows,
-        }
-
-    def shell_options(self) -> dict[str, Any]:
-        # No page asks for one, so that none finds it by its key.
-        return super().shell_options() | {"repair": self.method}
+        return super().options() | self.repair.options()
 
     def compute(self, material: Material, progress: Progress) -> RepairedEvaluation:
         from entviz.evaluation.repaired import evaluate_repaired
-        from entviz.repair.calibration import calibration_windows
+        from entviz.repair.fitted import fitted
 
-        length = material.windows.length
+        repair = fitted(
+            self.repair,
+            material.loaded,
+            self.drop,
+            begin=self.sample.begin,
+            progress=part(progress, 0, _FITTING),
+        )
         return evaluate_repaired(
             material.loaded,
             material.windows,
-            self.drop,
-            self.method,
-            calibration_windows(
-                material.loaded, self.calibration, self.calibration_windows, length, begin=self.sample.begin
-            ),
+            repair,
             dtype=self.dtype,
             cache=material.states,
-            progress=progress,
+            progress=part(progress, _FITTING, 1),
         )
 
     def summarize(self, result: Any) -> dict[str, Any]:

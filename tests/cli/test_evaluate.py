@@ -10,6 +10,7 @@ from entviz.evaluation.loss import evaluate
 from entviz.models import load
 from entviz.repair.calibration import calibration_windows
 from entviz.repair.fitting import fit
+from entviz.repair.self_written import self_written
 from entviz.text.windows import windows_from_token_ids
 from tests.altered import losses, without
 from tests.cli.asked import OTHER
@@ -48,13 +49,14 @@ def test_a_repair_is_measured_beside_the_prune_set_without_it(answer, entviz, di
     other = tmp_path / "other.txt"
     other.write_text(OTHER * 4)
     pruned = ("evaluate", "--text", TEXT, *WINDOWS, "--drop", "layer.0")
-    repaired = (*pruned, "--repair", "ghosted", "--repair-text-file", other)
+    repaired = (*pruned, "--repair", "ghosted", "--repair-text-file", other, "--repair-window-length", "40")
     found, plain = answer(*repaired), answer(*pruned)
     assert found["plain"]["nll"] == pytest.approx(plain["nll"])
     assert found["dense"] == pytest.approx(plain["dense"])
     loaded, drop = load(str(directory)), PruneSet.parse("layer.0")
     ids = torch.tensor([loaded.tokenizer(TEXT, add_special_tokens=False).input_ids[:120]]).view(3, 40)
-    repair = fit(loaded, calibration_windows(loaded, [other.read_text()], 32, 40), drop, "ghosted")
+    calibration = calibration_windows(loaded, [other.read_text()], 32, 40)
+    repair = fit(loaded, [*calibration, self_written(loaded, windows=32, length=40)], drop, "ghosted")
     measured = evaluate(
         loaded, windows_from_token_ids(ids.tolist(), loaded.vocabulary_size), drop, repair=repair
     )
@@ -71,7 +73,8 @@ def test_a_repair_is_measured_beside_the_prune_set_without_it(answer, entviz, di
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--repair", "refit"), "at least one calibration text"),
+        (("--repair", "bias", "--no-repair-self-written"), "at least one calibration text"),
+        (("--repair-text-file", "F"), "name one by --repair"),
         (("--repair", "glue"), "'glue' is not a repair: choose from refit"),
     ],
 )

@@ -17,7 +17,7 @@ def cut(loaded, name, windows):
 def test_the_share_recovered_is_that_of_three_evaluations(smollm2):
     drop = PruneSet.parse("layer.12,layer.13")
     measured, calibration = cut(smollm2, "news", 2), [cut(smollm2, name, 8) for name in ("story", "law")]
-    found = evaluate_repaired(smollm2, measured, drop, "ghosted", calibration)
+    found = evaluate_repaired(smollm2, measured, fit(smollm2, calibration, drop, "ghosted"))
     plain = evaluate(smollm2, measured, drop)
     repair = fit(smollm2, calibration, drop, "ghosted")
     repaired = evaluate(smollm2, measured, drop, repair=repair)
@@ -35,7 +35,7 @@ def test_a_repair_in_bfloat16_is_near_that_in_float32(smollm2):
     drop = PruneSet.parse("attn.5,attn.6")
     measured, calibration = cut(smollm2, "news", 2), [cut(smollm2, "story", 8)]
     wide, narrow = (
-        evaluate_repaired(smollm2, measured, drop, "bias", calibration, dtype=dtype)
+        evaluate_repaired(smollm2, measured, fit(smollm2, calibration, drop, "bias"), dtype=dtype)
         for dtype in ("float32", "bfloat16")
     )
     assert narrow.nll == pytest.approx(wide.nll, abs=0.02)

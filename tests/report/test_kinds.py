@@ -24,6 +24,8 @@ from entviz.evaluation.repaired import evaluate_repaired
 from entviz.evaluation.tasks import TaskResult, evaluate_task
 from entviz.figures import trust as drawn
 from entviz.models import LoadedModel
+from entviz.repair.choice import RepairChoice
+from entviz.repair.fitting import fit
 from entviz.report import About
 from entviz.store import Run
 from entviz.studies import reporting
@@ -92,8 +94,8 @@ def results(tiny, windows, comparison, damage, pairs):
             CUT | {"dtype": "float32"},
         ),
         "repaired evaluation": (
-            evaluate_repaired(tiny, windows, A, "bias", [windows]),
-            CUT | {"calibration_windows": 2},
+            evaluate_repaired(tiny, windows, fit(tiny, windows, A, "bias")),
+            CUT | RepairChoice("bias", ("One two three",), windows=2).options(),
         ),
         "comparison": (dataclasses.replace(comparison, notes=(HOSTILE,)), CUT | asked),
         "ranking": (ranking, CUT | settings | {"protect": [1, 1], "stage": None}),
