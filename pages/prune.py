@@ -92,6 +92,7 @@ def _draw_bench(
         return None
     rankings, ranking, pruned = [], None, None
     with status:
+        other = curve.other(analyzed, choice.estimator)
         if analyzed.fresh:
             ranked = criteria.show_ranking(chosen, choice)
             if ranked.fresh and ranked.result is not None:
@@ -99,11 +100,12 @@ def _draw_bench(
                 rankings = [*criteria.other_rankings(chosen, choice), ranking]
         pruned = curve.measure(chosen, analyzed, choice.estimator)
     cells = grid.table(rankings, dense, choice.estimator, ticks.current(), choice.unit)
-    sentence = curve.sentence(analyzed, pruned, choice.estimator)
+    sentence = curve.sentence(analyzed, other, pruned, choice.estimator)
+    turns = curve.turns(dense, other, choice.estimator)
     with place:
         measured = damage.newest(chosen, choice.kinds)
         table = measured.table if measured is not None else None
-        bench.draw(dense, pruned, cells, choice, alt=sentence, damage=table)
+        bench.draw(dense, pruned, cells, choice, alt=sentence, damage=table, turns=turns)
         curve.draw_measured_on(analyzed)
     with buttons:
         board.draw_buttons(choice, ranking, dense.layers)

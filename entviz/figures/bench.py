@@ -41,6 +41,7 @@ def picture(
     pruned: "Analysis | None" = None,
     score_title: str = "",
     damage: pd.DataFrame | None = None,
+    turns: bool = True,
 ) -> dict[str, Any]:
     """All that is drawn on the bench.
 
@@ -54,6 +55,7 @@ def picture(
         damage: measured damage, a row for each block that is measured so far. Columns: block (a name such as
             ``attn.7``), value (how much worse the model gets without it too) and unit (one for all, such as "nats a
             token"). None where nothing is measured.
+        turns: as :func:`curve` takes it.
 
     Returns:
         layers; kinds (of the rows of cells); dropped (attentions and MLPs by name); curve (see :func:`curve`, or None);
@@ -80,32 +82,35 @@ def picture(
         "layers": drawn["layers"],
         "kinds": drawn["kinds"],
         "dropped": drawn["dropped"],
-        "curve": curve(dense, known, metric) if has_curve else None,
+        "curve": curve(dense, known, metric, turns=turns) if has_curve else None,
         "bars": bars,
         "legend": grid.legend(drawn["low"], drawn["high"], score_title),
         "cells": drawn["cells"],
     }
 
 
-def curve(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str, Any]:
+def curve(dense: "Analysis", pruned: "Analysis | None", metric: str, *, turns: bool = True) -> dict[str, Any]:
     """The entropy at every site, of the dense model and over it that of the pruned one.
+
+    ``turns`` says whether the lowest layer may be called a turning point, and the two sides of it stages; not where a
+    few massive tokens alone make it (:func:`entviz.figures.massive.turns`).
 
     Returns:
         title (of the axis, with its unit); cut, an axis without a few far points that would flatten the rest, or None
         where there are none; full, the axis with all (of each low, high and marks, which have at and text); stages
         (each with from and to as places, colour and text; none where the curve has no two); and lines. Of a line:
         name, colour, words (what it is and where it turns), points (each with site, place, value, text, low and high,
-        which are the lowest and the highest window), turn (the point of the turning point, or None), band (the words
-        for low to high, empty without several windows), and dropped (attentions and MLPs by name).
+        which are the lowest and the highest window), turn (the point of the turning point or lowest layer, or None),
+        band (the words for low to high, empty without several windows), and dropped (attentions and MLPs by name).
     """
-    lines = [_line("dense", dense, metric, theme.DENSE_COLOUR, band=True)]
+    lines = [_line("dense", dense, metric, theme.DENSE_COLOUR, band=True, turns=turns)]
     if pruned is not None:
-        lines.append(_line("pruned", pruned, metric, theme.PRUNED_COLOUR, band=False))
+        lines.append(_line("pruned", pruned, metric, theme.PRUNED_COLOUR, band=False, turns=turns))
     points = [point for line in lines for point in line["points"]]
     values = np.array([point["value"] for point in points])
     least, most = cut_ends(values)
     cut = (least, most) != (values.min(), values.max())
-    shaded = _stages(dense, metric)
+    shaded = _stages(dense, metric) if turns else []
     top = HEADROOM if shaded else MARGIN  # the stages' names stand there
     full = _axis(min(point["low"] for point in points), max(point["high"] for point in points), MARGIN, top)
     under, over = HEADROOM if least > values.min() else MARGIN, HEADROOM if most < values.max() else top
@@ -136,7 +141,9 @@ def _axis(low: float, high: float, under: float, over: float) -> dict[str, Any]:
     }
 
 
-def _line(name: str, analysis: "Analysis", metric: str, colour: str, *, band: bool) -> dict[str, Any]:
+def _line(
+    name: str, analysis: "Analysis", metric: str, colour: str, *, band: bool, turns: bool
+) -> dict[str, Any]:
     rows = analysis.sites[analysis.sites["metric"] == metric].set_index("site")
     band = band and analysis.windows > 1
     points = [
@@ -152,11 +159,12 @@ def _line(name: str, analysis: "Analysis", metric: str, colour: str, *, band: bo
     ]
     found = stages(analysis, metric)
     turn = f"layer.{found.turning_point}"
-    turns = f"turning point at layer {found.turning_point}" if found.two else "no two stages"
+    called = "turning point at" if turns else "lowest after"
+    said = f"{called} layer {found.turning_point}" if found.two else "no two stages"
     return {
         "name": name,
         "colour": colour,
-        "words": f"{name}: {turns}",
+        "words": f"{name}: {said}",
         "points": points,
         "turn": next((point for point in points if point["site"] == turn), None) if found.two else None,
         "band": BAND_NAME if band else "",

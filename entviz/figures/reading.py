@@ -84,14 +84,19 @@ def sentence(analysis: "Analysis", metric: str, kinds: Sequence[str]) -> str:
     return f"No two stages: {_LOWEST_AT[found.lowest_at]}. Least is added by {named}."
 
 
-def pruned_sentence(dense: "Analysis", pruned: "Analysis", metric: str) -> str:
-    """The effect of dropping blocks on one entropy's curve. Plain text."""
+def pruned_sentence(dense: "Analysis", pruned: "Analysis", metric: str, *, turns: bool = True) -> str:
+    """The effect of dropping blocks on one entropy's curve. Plain text.
+
+    ``turns`` says whether the lowest layers may be called turning points.
+    """
     before, after = (_last(one, metric) for one in (dense, pruned))
     end = (
         f"At the end of the stream entropy is {number(after)} nats, and {number(before)} in the dense model "
         f"({number(after - before, sign=True)})."
     )
     was, now = stages(dense, metric), stages(pruned, metric)
+    if not turns:
+        return f"{end} It is lowest {_lowest(now)}, and {_lowest(was)} in the dense model."
     if was.two and now.two:
         moved = was.turning_point != now.turning_point
         where = (
@@ -101,6 +106,10 @@ def pruned_sentence(dense: "Analysis", pruned: "Analysis", metric: str) -> str:
     if was.two:
         return f"{end} The turning point at layer {was.turning_point} is gone."
     return f"{end} A turning point appears at layer {now.turning_point}." if now.two else end
+
+
+def _lowest(found: Stages) -> str:
+    return "at the embedding" if found.lowest_at == "embedding" else f"after layer {found.turning_point}"
 
 
 def _last(analysis: "Analysis", metric: str) -> float:

@@ -236,6 +236,9 @@ def test_a_criterion_can_measure_again_after_each_drop(open_page, smollm2, windo
     alone = rank(smollm2, windows, "cosine", level="mlp", budget=3, iterative=True)
     assert PruneSet.parse(app.query_params["drop"]) == alone.drop
     assert app.number_input(key="prune.count").max > 3, "more can be asked for"
+    others = [cell for cell in bench_of(app)["cells"] if not cell["block"].startswith("mlp")]
+    assert all(cell["colour"] for cell in others), "measured along, once"
+    assert not any("rank" in said for cell in others for said in cell["said"])
 
 
 def test_the_tokens_and_files_are_the_evaluations(open_page, smollm2, windows):

@@ -5,6 +5,7 @@ import pytest
 import entviz
 from entviz.text.passages import passages
 from tests.app.conftest import settle, words
+from tests.app.test_prune import bench_of
 
 
 def test_the_switch_ranks_and_draws_without_them(open_app, smollm2):
@@ -27,3 +28,19 @@ def test_the_switch_ranks_and_draws_without_them(open_app, smollm2):
     for place in ("prune.analysis", "prune.curve"):
         assert app.session_state[f"working.{place}"].result.without_massive, place
     assert "Left out: the first token of 2 of 2 windows" in words(app).replace("\\", "")
+
+
+def test_a_turning_point_that_one_token_makes_is_not_shaded_as_two_stages(open_app):
+    app = settle(open_app("prune", drop="mlp.20"))
+    app.segmented_control(key="prune.estimator").set_value("bucket").run()
+    settle(app)
+    drawn = bench_of(app)
+    assert not drawn["curve"]["stages"]
+    assert drawn["curve"]["lines"][0]["words"] == "dense: lowest after layer 11"
+    assert "It is lowest after layer" in drawn["alt"]
+    app.button(key="prune.clear").click().run()
+    settle(app)
+    assert "but only with one token, the first of each window" in bench_of(app)["alt"]
+    app.toggle(key="prune.massive").set_value(True).run()
+    settle(app)
+    assert "With all tokens it turns at layer 11." in bench_of(app)["alt"]

@@ -129,6 +129,16 @@ def test_the_turning_points_of_both_are_at_their_lowest_layers_and_named():
     assert second["to"] == LAYERS + 1
 
 
+def test_where_massive_tokens_make_the_lowest_layer_no_stage_and_no_turning_point_is_claimed():
+    picture = drawn(pruned=pruned_analysis(), turns=False)
+    assert picture["curve"]["stages"] == []
+    for name, curve in (("dense", DIP), ("pruned", PRUNED)):
+        layer = int(np.argmin(curve[1:]))
+        assert line(picture, name)["words"] == f"{name}: lowest after layer {layer}"
+        assert line(picture, name)["turn"]["site"] == f"layer.{layer}"
+    assert "turning" not in str(picture)
+
+
 def test_a_curve_that_only_rises_has_no_stages_and_says_so():
     picture = drawn(analysis=analysis_of(RISE))
     assert line(picture, "dense")["turn"] is None

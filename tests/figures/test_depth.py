@@ -319,3 +319,12 @@ def test_a_pruned_curve_lies_over_the_dense_one_and_marks_what_is_dropped():
 def test_what_dropping_does_to_a_curve_is_said(before, after, says):
     pruned = replace(analysis_of(after), drop=PruneSet.parse("attn.3"))
     assert reading.pruned_sentence(analysis_of(before), pruned, "bucket").endswith(says)
+    unclaimed = reading.pruned_sentence(analysis_of(before), pruned, "bucket", turns=False)
+    assert "turning point" not in unclaimed
+    lowest = [np.argmin(curve[1:]) for curve in (after, before)]
+    if min(after) < after[0] and min(before) < before[0]:
+        assert unclaimed.endswith(
+            f" It is lowest after layer {lowest[0]}, and after layer {lowest[1]} in the dense model."
+        )
+    else:
+        assert "at the embedding" in unclaimed

@@ -45,10 +45,12 @@ def draw(
     *,
     alt: str,
     damage: "pd.DataFrame | None" = None,
+    turns: bool = True,
 ) -> None:
     """The bench; a click on a cell, a bar or a point of the curve ticks or unticks its block.
 
-    ``alt`` is what the curve shows, in words. ``damage`` is as :func:`entviz.figures.bench.picture` takes it.
+    ``alt`` is what the curve shows, in words. ``damage`` and ``turns`` are as :func:`entviz.figures.bench.picture`
+    takes them.
     """
     drawn: dict[str, Any] = bench.picture(
         dense,
@@ -58,6 +60,7 @@ def draw(
         pruned=pruned,
         score_title=choice.score_title,
         damage=damage,
+        turns=turns,
     )
     mount = st.components.v2.component("entviz_bench", html=_HTML, css=_CSS, js=_JS)
     mount(

@@ -21,7 +21,7 @@ _TEXT: Final = "prune.text"
 def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", layers: int) -> None:
     """Tick the lowest, undo, invert, clear; and why the last change could not be made."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        most = len(ranking.order) if ranking is not None else criteria.MOST
+        most = criteria.most_to_drop(choice, ranking, layers)
         count = st.number_input("Blocks to drop", **criteria.count_input(most), width=130)
         st.button(
             f"Tick the {count} lowest",

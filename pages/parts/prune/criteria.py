@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
+from entviz.blocks import PruneSet
 from entviz.criteria import CRITERIA, ByAnalysis, Criterion, EntroDrop
+from entviz.criteria.ranking import free_blocks, score_table
 from entviz.estimators import entropies
 from entviz.runtime import runtime
 from entviz.studies import Rank, RankingOptions
@@ -16,7 +18,6 @@ from pages.parts.shared import job_view, massive_tokens, metric_options, selecti
 if TYPE_CHECKING:
     from entviz.criteria.ranking import Ranking
 
-MOST: Final = 200  # blocks to tick, where it is not known yet how many there are
 USUAL_COUNT: Final = 4
 MOST_PROTECTED: Final = 50  # layers at each end
 _COUNT: Final = "prune.count"
@@ -70,6 +71,11 @@ class RankingChoices:
     def study(self, chosen: selection.Selection, budget: int) -> Rank:
         """The ranking for so many blocks."""
         return Rank(chosen.sample(), replace(self.by, budget=budget))
+
+    @property
+    def protected(self) -> tuple[int, int]:
+        """How many layers at the start and at the end are never dropped."""
+        return self.rule.protection if self.protect is None else self.protect
 
     @property
     def unit(self) -> str:
@@ -157,16 +163,32 @@ def _label(rule: Criterion) -> str:
     return "Measuring after each drop" if isinstance(rule, ByAnalysis) else "Trying blocks"
 
 
+def most_to_drop(choice: RankingChoices, ranking: "Ranking | None", layers: int) -> int:
+    """How many blocks can be asked for: all that are not protected, less one where nothing else would be left.
+
+    The ranking's order may be shorter: some criteria choose no further than they are asked to. Without a ranking it is
+    not known which layers a criterion leaves alone by what it measured.
+    """
+    table = ranking.scores if ranking is not None else score_table(layers, choice.level, {}, choice.protected)
+    free = free_blocks(table)
+    return len(free) - (not PruneSet(free).leaves_something(layers))
+
+
 def other_rankings(chosen: selection.Selection, choice: RankingChoices) -> "list[Ranking]":
-    """Rankings of the kinds of block that were measured along with those of the chosen level."""
-    if choice.rule.needs != "analysis":
+    """Rankings of the kinds of block that were measured along with those of the chosen level.
+
+    Where those are measured again after each drop, the others have the scores of the dense model and no ranks.
+    """
+    if not isinstance(choice.rule, ByAnalysis):
         return []
+    once = tuple(option for option in choice.switched if option[0] != "iterative")
     jobs = [
-        runtime().ask(replace(choice, level=kind).study(chosen, 0), job_view.session())
+        runtime().ask(replace(choice, level=kind, switched=once).study(chosen, 0), job_view.session())
         for kind in selection.KINDS
         if kind not in choice.kinds
     ]
-    return [job.result for job in jobs if job.state == "done"]
+    found = [job.result for job in jobs if job.state == "done"]
+    return [replace(one, order=()) for one in found] if choice.rule.iterative else found
 
 
 def _draw_options(

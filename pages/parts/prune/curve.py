@@ -7,6 +7,7 @@ import streamlit as st
 from entviz.blocks import PruneSet
 from entviz.figures import massive, reading
 from entviz.runtime import runtime
+from entviz.stages import stages
 from entviz.studies import Analyze, AnalyzePruned
 from entviz.words.phrases import some
 from pages.parts.prune import numbers, ticks
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
 PLACE: Final = "prune.curve"
+OTHER_PLACE: Final = "prune.massive"
 
 
 def measure(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metric: str) -> "Analysis | None":
@@ -47,24 +49,55 @@ def measure(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metr
     return shown.result
 
 
-def sentence(shown: "job_view.Shown[Analysis]", pruned: "Analysis | None", metric: str) -> str:
+def other(shown: "job_view.Shown[Analysis]", metric: str) -> "Analysis | None":
+    """The analysis of the dense model without massive tokens, or with all where ``shown`` is without them.
+
+    It is measured, as a job on the screen, where it can make a difference to what is said: where massive tokens may be
+    what makes the curve turn. Otherwise it is None unless it is known already.
+    """
+    dense = shown.result
+    if dense is None or not massive.are_in(dense):
+        return None
+    if not shown.fresh or shown.failed:
+        earlier = job_view.last(OTHER_PLACE)
+        return earlier.result if earlier.about == shown.about else None
+    chosen, measured, without = shown.about
+    study = Analyze(chosen.sample(), measured, without_massive=not without)
+    if not runtime().knows(study) and not _may_turn_by_them(dense, metric):
+        return None
+    found: job_view.Shown[Analysis] = job_view.show(
+        lambda: runtime().ask(study, job_view.session(), slot=None),
+        place=OTHER_PLACE,
+        label="Measuring without massive tokens",
+        about=shown.about,
+    )
+    return found.result if found.fresh else None
+
+
+def _may_turn_by_them(dense: "Analysis", metric: str) -> bool:
+    if dense.without_massive or metric not in dense.entropies:
+        return False
+    return stages(dense, metric).two
+
+
+def turns(dense: "Analysis", other: "Analysis | None", metric: str) -> bool:
+    """Whether the curve may be said to turn: not where massive tokens make that, or might."""
+    return dense.without_massive or massive.turns(dense, other, metric)
+
+
+def sentence(
+    shown: "job_view.Shown[Analysis]", other: "Analysis | None", pruned: "Analysis | None", metric: str
+) -> str:
     """What the curve shows. Plain text; empty where the analysis of the dense model does not hold the metric."""
     dense = shown.result
     if dense is None or metric not in dense.entropies:
         return ""
     if pruned is None:
-        return massive.said(dense, _other(shown), metric, selection.KINDS)
+        measuring = other is None and not job_view.is_stopped(OTHER_PLACE, shown.about)
+        return massive.said(dense, other, metric, selection.KINDS, measuring=measuring)
     blocks = some([str(block) for block in pruned.drop], numbers.NAMED)
-    return f"Without {blocks}: {reading.pruned_sentence(dense, pruned, metric)}"
-
-
-def _other(shown: "job_view.Shown[Analysis]") -> "Analysis | None":
-    """The same analysis without massive tokens, or with all where it is without them, if that is known already."""
-    if shown.result is None:
-        return None
-    chosen, measured, without = shown.about
-    study = Analyze(chosen.sample(), measured, without_massive=not without)
-    return runtime().ask(study, job_view.session(), slot=None).result if runtime().knows(study) else None
+    said = reading.pruned_sentence(dense, pruned, metric, turns=turns(dense, other, metric))
+    return f"Without {blocks}: {said}"
 
 
 def draw_measured_on(dense: "job_view.Shown[Analysis]") -> None:
