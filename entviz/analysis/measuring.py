@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
 import pandas as pd
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from entviz.analysis.massive import Kept, MassiveCount, joined, massive_tokens, parts_of
 from entviz.analysis.result import Analysis
+from entviz.analysis.reuse import covers, first_difference, same_windows
 from entviz.analysis.tables import block_table, site_table
 from entviz.blocks import KINDS, Block, PruneSet, all_blocks, check_levels, site_names
+from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.batching import batches, windows_per_batch
 from entviz.decoder.running import states_before
 from entviz.decoder.states import StateCache, text_key
@@ -23,6 +25,7 @@ from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import notes_on
 from entviz.progress import Progress, part, silent
+from entviz.repair.repair import Repair, repaired
 from entviz.text.windows import Windows
 from entviz.words.massive import left_out
 
@@ -36,6 +39,7 @@ def analyze(
     levels: Sequence[str] = KINDS,
     *,
     drop: PruneSet | None = None,
+    repair: Repair | None = None,
     without_massive: bool = False,
     dense: Analysis | None = None,
     cache: StateCache | None = None,
@@ -44,13 +48,14 @@ def analyze(
     """Measure a model's residual stream on ``windows``.
 
     With blocks dropped, the stream is that of the pruned model. A dropped block leaves the stream unchanged, so its
-    entropy increase and its importance are exactly 0.
+    entropy increase and its importance are exactly 0, unless a repair changes the stream there.
 
     Args:
         metrics: names from :data:`entviz.estimators.METRICS`, with any options that differ from the defaults
             (``knn(k=5)``), or metric objects. By default all metrics that do not take much longer than the model.
         levels: any of layer, attn, mlp; with layer alone the sites between attention and MLP are not visited.
         drop: the blocks to drop.
+        repair: the result of :func:`entviz.repair.fit` for these blocks, with which the pruned model runs.
         without_massive: measure every metric, entropy or importance, without the tokens that have massive activations
             in the dense model; :mod:`entviz.analysis.massive` states the rule. If no token has, the numbers are those
             of all tokens.
@@ -63,12 +68,13 @@ def analyze(
 
     Raises:
         OptionError: for an unknown metric or option, or too few tokens in a window for an estimator, also
-            if too few are left without the massive ones.
+            if too few are left without the massive ones; or a repair of another prune set.
         BlockError: for an unknown level, a dropped block that the model does not have, or if no block would be left.
         ModelError: if hidden states are not finite; the message says why.
     """
     started = time.perf_counter()
     drop = (drop or PruneSet()).check(loaded.anatomy.layers)
+    anatomy = repaired(loaded.anatomy, drop, repair)
     levels = check_levels(levels)
     chosen = {one.spec: one for one in map(metric_of, default_metrics() if metrics is None else metrics)}
     if not chosen:
@@ -78,11 +84,11 @@ def analyze(
     layers = loaded.anatomy.layers
     blocks = all_blocks(layers, levels)
     first = 0
-    if drop and dense is not None and _covers(dense, windows, chosen, levels, without_massive):
-        first = _first_difference(dense.drop, drop)
+    if drop and dense is not None and covers(dense, windows, chosen, levels, without_massive):
+        first = first_difference(dense, drop, anatomy)
     massive = kept = None
     if without_massive:
-        massive = dense.massive if dense is not None and _same_windows(dense, windows) else None
+        massive = dense.massive if dense is not None and same_windows(dense, windows) else None
         if massive is None:
             massive = massive_tokens(loaded, windows, progress=part(progress, 0, _SHARE))
             progress = part(progress, _SHARE, 1)
@@ -100,11 +106,13 @@ def analyze(
     with torch.inference_mode():
         for done, token_ids in batches(windows.inputs, size):
             values.begin(done, count)
-            for layer in _pass(values, loaded, token_ids, drop, first, cache, done=done, inside=inside):
+            for layer in _pass(
+                values, loaded, anatomy, token_ids, drop, first, cache, done=done, inside=inside
+            ):
                 progress(done * (layers - first) + (layer + 1 - first) * len(token_ids), total)
             if count is not None:
                 count.end_batch(token_ids, done)
-    said = notes_on(loaded, windows)
+    said = (*notes_on(loaded, windows), *(() if repair is None else repair.said))
     if without_massive and massive is not None:
         said = (*said, left_out(massive, len(windows)))
     return Analysis(
@@ -119,6 +127,7 @@ def analyze(
         drop=drop,
         massive=massive if count is None else count.table,
         without_massive=without_massive,
+        repair="" if repair is None else repair.method,
     )
 
 
@@ -130,32 +139,10 @@ def measurable(metrics: Iterable[str], tokens: int) -> tuple[str, ...]:
     return tuple(metric for metric in metrics if metric_of(metric).minimum_tokens <= tokens)
 
 
-def _same_windows(dense: Analysis, windows: Windows) -> bool:
-    """Whether an analysis is of as many windows of the same length."""
-    return (dense.windows, dense.window_length) == (len(windows), windows.length)
-
-
-def _covers(
-    dense: Analysis,
-    windows: Windows,
-    metrics: Mapping[str, Metric],
-    levels: Sequence[str],
-    without_massive: bool,
-) -> bool:
-    """Whether an analysis covers these metrics and levels, for the same tokens of windows like these."""
-    measured = set(zip(dense.blocks["kind"], dense.blocks["metric"], strict=True))
-    same = dense.without_massive == without_massive and _same_windows(dense, windows)
-    return same and measured >= {(level, metric) for level in levels for metric in metrics}
-
-
-def _first_difference(some: PruneSet, other: PruneSet) -> int:
-    """The first layer in which only one of two sets drops a block; 0 if the sets are equal."""
-    return min((some.attention ^ other.attention) | (some.mlp ^ other.mlp), default=0)
-
-
 def _pass(
     values: _Values,
     loaded: LoadedModel,
+    anatomy: Anatomy,
     token_ids: Tensor,
     drop: PruneSet,
     first: int,
@@ -169,7 +156,6 @@ def _pass(
     ``done`` is the number of windows measured before this batch. ``inside`` says whether the sites between attention
     and MLP are visited.
     """
-    anatomy = loaded.anatomy
     hidden, calls = anatomy.begin(token_ids.to(loaded.device))
     if first:
         text = text_key(loaded.fingerprint, str(loaded.dtype).removeprefix("torch."), token_ids)
@@ -183,12 +169,10 @@ def _pass(
         step, call = anatomy.split_layers[i], calls[i]
         attention, mlp = i not in drop.attention, i not in drop.mlp
         before, middle = hidden, None
-        if inside and attention and mlp:
-            middle, hidden = step.trace(before, call)
+        if inside:
+            middle, hidden = step.trace(before, call, attention=attention, mlp=mlp)
         else:
             hidden = step.run(before, call, attention=attention, mlp=mlp)
-            if inside:
-                middle = hidden if attention else before
         sites = [(f"attn.{i}", middle)] if middle is not None else []
         stream = before
         for site, states in [*sites, (f"layer.{i}", hidden)]:

@@ -37,6 +37,7 @@ class Analysis:
             for a pruned model measured with all tokens, without the sites between attention and MLP, and in results of
             earlier versions.
         without_massive: whether these tokens were left out.
+        repair: the name of the repair that the pruned model ran with; empty for none.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Analysis:
     drop: PruneSet = field(default_factory=PruneSet)
     massive: pd.DataFrame | None = None
     without_massive: bool = False
+    repair: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -81,7 +83,8 @@ class Analysis:
     def to_json(self) -> dict[str, Any]:
         """Plain data: model, windows, window_length, drop, notes, and sites and blocks with per-window values.
 
-        It also has without_massive if that is true, and the massive tokens if there are any.
+        It also has repair if the model was repaired, without_massive if that is true, and the massive tokens if there
+        are any.
         """
         massive = [] if self.massive is None else self.massive.to_dict("records")
         return {
@@ -89,6 +92,7 @@ class Analysis:
             "windows": self.windows,
             "window_length": self.window_length,
             **({"drop": str(self.drop)} if self.drop else {}),
+            **({"repair": self.repair} if self.repair else {}),
             **({"without_massive": True} if self.without_massive else {}),
             **({"massive": massive} if massive else {}),
             **noted(self.notes),

@@ -56,10 +56,18 @@ class SplitLayer:
     attention_modules: tuple[nn.Module, ...]
     mlp_modules: tuple[nn.Module, ...]
 
-    def trace(self, hidden: Tensor, call: Call) -> tuple[Tensor, Tensor]:
-        """Run the layer; return the hidden states after the attention (site attn.i) and after the MLP (layer.i)."""
-        middle = call.run(self.attention_half, hidden)
-        if self.parallel:
+    def trace(
+        self, hidden: Tensor, call: Call, *, attention: bool = True, mlp: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Run the layer with only the given blocks.
+
+        Returns the hidden states after the attention (site attn.i) and after the MLP (layer.i). Where nothing changes
+        the stream they are the very tensor that was there before.
+        """
+        middle = call.run(self.attention_half, hidden) if attention else hidden
+        if not mlp:
+            return middle, middle
+        if self.parallel and attention:
             return middle, call.run(self.mlp_half, hidden) + (middle - hidden)
         return middle, call.run(self.mlp_half, middle)
 

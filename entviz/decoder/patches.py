@@ -171,8 +171,10 @@ class PatchedLayer(SplitLayer):
     corrections: dict[str, tuple[_Affine, ...]]  # by kind of site: attn or layer
     substitutes: dict[str, _Affine]  # by kind of block: attn or mlp
 
-    def trace(self, hidden: Tensor, call: Call) -> tuple[Tensor, Tensor]:
-        return self._walk(hidden, call, attention=True, mlp=True)
+    def trace(
+        self, hidden: Tensor, call: Call, *, attention: bool = True, mlp: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        return self._walk(hidden, call, attention=attention, mlp=mlp)
 
     def run(self, hidden: Tensor, call: Call, *, attention: bool = True, mlp: bool = True) -> Tensor:
         if attention and mlp and "attn" not in self.corrections:
@@ -187,7 +189,9 @@ class PatchedLayer(SplitLayer):
         middle = call.run(self.attention_half, hidden) if attention else self._substituted("attn", hidden)
         if self.parallel:
             other = call.run(self.mlp_half, hidden) if mlp else self._substituted("mlp", hidden)
-            return middle, self._corrected("layer", other + (middle - hidden))
+            if other is not hidden and middle is not hidden:
+                other = other + (middle - hidden)
+            return middle, self._corrected("layer", middle if other is hidden else other)
         middle = self._corrected("attn", middle)
         after = call.run(self.mlp_half, middle) if mlp else self._substituted("mlp", middle)
         return middle, self._corrected("layer", after)
@@ -222,41 +226,28 @@ def _affine(patch: Correction | Substitute, to: Callable[[Tensor | None], Tensor
 def _patched(step: SplitLayer, patches: Iterable[Patch]) -> PatchedLayer:
     like = next(step.layer.parameters())
     to = partial(_to, like)
-    views: dict[str, nn.Module] = {}
+    views: dict[str, dict[str, nn.Module]] = {"attn": {}, "mlp": {}}
     corrections: dict[str, tuple[_Affine, ...]] = {}
     substitutes: dict[str, _Affine] = {}
     for patch in patches:
         if isinstance(patch, Projection):
-            views[patch.path] = _linear(_to_layer(like, patch.weight), to(patch.bias))
+            views[patch.block.kind][patch.path] = _linear(_to_layer(like, patch.weight), to(patch.bias))
         elif isinstance(patch, Correction):
             kind = patch.site.partition(".")[0]
             corrections[kind] = (*corrections.get(kind, ()), _affine(patch, to))
         else:
             substitutes[patch.block.kind] = _affine(patch, to)
     return PatchedLayer(
-        replaced(step.layer, views),
-        _with(step.attention_half, views),
-        _with(step.mlp_half, views),
+        replaced(step.layer, views["attn"] | views["mlp"]),
+        # What stands for the other block in a half may be at the same path (OPT's fc2), and stays.
+        replaced(step.attention_half, views["attn"]),
+        replaced(step.mlp_half, views["mlp"]),
         step.parallel,
         step.attention_modules,
         step.mlp_modules,
         corrections,
         substitutes,
     )
-
-
-def _with(half: nn.Module, views: dict[str, nn.Module]) -> nn.Module:
-    """A half of a layer with the projections that it has among ``views``: those of the other block are not in it."""
-    there = {path: module for path, module in views.items() if _has(half, path)}
-    return replaced(half, there)
-
-
-def _has(module: nn.Module, path: str) -> bool:
-    try:
-        module.get_submodule(path)
-    except AttributeError:
-        return False
-    return True
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -22,6 +22,7 @@ from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import about_beginning, about_length, noted
 from entviz.progress import Progress, silent
+from entviz.repair.repair import Repair, repaired
 from entviz.timing import Speed
 
 MOST_NEW_TOKENS = 2048
@@ -39,9 +40,10 @@ class Generation:
         drop: the prune set.
         prefill_seconds, decode_seconds: how long this run took to choose the first token, and all after it. A run by
             itself tells nothing of how fast the model is.
-        notes: sentences about how the prompt was read.
+        notes: sentences about how the prompt was read, and how the model was repaired.
         reading_seconds, writing_seconds: of the dense and the pruned model in turn, to read the prompt and to write a
             token; None where they were not timed so. See :func:`entviz.evaluation.speed.timed`.
+        repair: the name of the repair that the pruned model ran with; empty for none.
     """
 
     token_ids: list[int]
@@ -53,6 +55,7 @@ class Generation:
     notes: tuple[str, ...] = ()
     reading_seconds: Paired | None = None
     writing_seconds: Paired | None = None
+    repair: str = ""
 
     @property
     def new_tokens(self) -> int:
@@ -76,6 +79,7 @@ class Generation:
             "token_ids": self.token_ids,
             "text": self.text,
             "drop": [str(block) for block in self.drop],
+            **({"repair": self.repair} if self.repair else {}),
             "prompt_tokens": self.prompt_tokens,
             **{name: speed.to_json() for name, speed in speeds.items() if speed is not None},
             **noted(self.notes),
@@ -90,18 +94,19 @@ def generate(
     max_new_tokens: int = 24,
     use_cache: bool = True,
     begin: bool = True,
+    repair: Repair | None = None,
     progress: Progress = silent,
 ) -> Generation:
     """Continue ``prompt`` with the likeliest token at each step, until an end-of-text token or ``max_new_tokens``.
 
     ``use_cache=False`` runs the whole sequence again for each token; both ways give the same tokens.
-    ``begin=False`` leaves out the tokenizer's beginning token. ``progress`` receives the :class:`Generation` so far
-    after each token.
+    ``begin=False`` leaves out the tokenizer's beginning token. ``repair`` is the result of :func:`entviz.repair.fit`
+    for this prune set. ``progress`` receives the :class:`Generation` so far after each token.
 
     Raises:
         BlockError: if the prune set names a block that the model lacks, or leaves no block in the model.
         TextError: for an empty prompt, a token that the model does not know, or a model without a tokenizer.
-        OptionError: for a number of tokens that is not between 1 and 2048.
+        OptionError: for a number of tokens that is not between 1 and 2048, or a repair of another prune set.
         ModelError: if the logits of a next token are not finite; the message says why.
     """
     drop.check(loaded.layers)
@@ -114,8 +119,9 @@ def generate(
             f"This model reads at most {most} tokens, but the prompt has {len(token_ids)} and {max_new_tokens} new "
             "ones were requested. Shorten the prompt or ask for fewer new tokens."
         )
-    notes = about_beginning(loaded, begin, "Prompts")
-    return _continue(loaded, token_ids, drop, max_new_tokens, use_cache, notes, progress)
+    notes = (*about_beginning(loaded, begin, "Prompts"), *(() if repair is None else repair.said))
+    writer = Writer(loaded, drop, repair=repair, use_cache=use_cache)
+    return _continue(writer, token_ids, max_new_tokens, notes, progress)
 
 
 def prompt_ids(loaded: LoadedModel, prompt: str, *, begin: bool = True) -> list[int]:
@@ -127,15 +133,14 @@ def prompt_ids(loaded: LoadedModel, prompt: str, *, begin: bool = True) -> list[
 
 
 def _continue(
-    loaded: LoadedModel,
+    writer: Writer,
     prompt: list[int],
-    drop: PruneSet,
     max_new_tokens: int,
-    use_cache: bool,
     notes: tuple[str, ...],
     progress: Progress,
 ) -> Generation:
-    stops, writer = end_tokens(loaded), Writer(loaded, drop, use_cache=use_cache)
+    loaded, drop = writer.loaded, writer.drop
+    stops = end_tokens(loaded)
     token_ids, fresh = list(prompt), list(prompt)
     started = time.perf_counter()
     prefilled = None
@@ -156,6 +161,7 @@ def _continue(
             prefill_seconds=prefilled - started,
             decode_seconds=now - prefilled,
             notes=(*notes, *about_length(loaded, len(token_ids), "The text")),
+            repair="" if writer.repair is None else writer.repair.method,
         )
         progress(count, max_new_tokens, result)
         if chosen in stops:
@@ -167,11 +173,15 @@ class Writer:
     """A model without its dropped blocks that is given a text a few tokens at a time.
 
     Args:
+        repair: what was fitted for this prune set, or None.
         use_cache: whether it keeps keys and values of what it was given; otherwise it runs all of it again each time.
     """
 
-    def __init__(self, loaded: LoadedModel, drop: PruneSet, *, use_cache: bool = True) -> None:
-        self.loaded, self.drop = loaded, drop
+    def __init__(
+        self, loaded: LoadedModel, drop: PruneSet, *, repair: Repair | None = None, use_cache: bool = True
+    ) -> None:
+        self.loaded, self.drop, self.repair = loaded, drop, repair
+        self.anatomy = repaired(loaded.anatomy, drop, repair)
         # A few architectures keep caches of their own kind; those run the whole sequence again for each token.
         cached = use_cache and loaded.model._supports_default_dynamic_cache()
         self.cache = DynamicCache(config=loaded.model.config) if cached else None
@@ -180,7 +190,7 @@ class Writer:
     def feed(self, token_ids: Sequence[int]) -> Tensor:
         """The logits (1, vocabulary) of what follows, once these further tokens were read."""
         self.token_ids += token_ids
-        anatomy = self.loaded.anatomy
+        anatomy = self.anatomy
         with torch.inference_mode():
             fresh = token_ids if self.cache is not None else self.token_ids
             hidden = anatomy.run(torch.tensor([fresh], device=self.loaded.device), self.drop, self.cache)

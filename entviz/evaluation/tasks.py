@@ -31,6 +31,7 @@ from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import about_beginning, noted
 from entviz.progress import Progress, silent
+from entviz.repair.repair import Repair, repaired
 from entviz.tasks import Item, Task
 
 # The number of items from which batches are made. More would need a little less padding, but partial results would no
@@ -51,7 +52,8 @@ class TaskResult:
         log_likelihood: (N, C) the log-likelihood of each choice given its context, nats; NaN after an item's last one.
         length: (N, C) the length of each choice in characters; 0 after an item's last choice.
         items_total: the number of items once the evaluation is finished.
-        notes: sentences about how the items were read.
+        notes: sentences about how the items were read, and how the model was repaired.
+        repair: the name of the repair that the pruned model ran with; empty for none.
     """
 
     task: str
@@ -63,6 +65,7 @@ class TaskResult:
     length: np.ndarray
     items_total: int
     notes: tuple[str, ...] = ()
+    repair: str = ""
 
     @property
     def items(self) -> int:
@@ -145,6 +148,7 @@ class TaskResult:
             "chance": self.chance,
             "drop": [str(block) for block in self.drop],
             "dtype": self.dtype,
+            **({"repair": self.repair} if self.repair else {}),
             **noted(self.notes),
         }
 
@@ -157,6 +161,7 @@ def evaluate_task(
     dtype: str = "float32",
     limit: int | None = None,
     begin: bool = True,
+    repair: Repair | None = None,
     progress: Progress = silent,
 ) -> TaskResult:
     """Score ``task`` without the blocks of ``drop``. The model is not changed.
@@ -166,11 +171,12 @@ def evaluate_task(
             :mod:`entviz.evaluation.precision`). If it is not the model's type, the weights are copied once.
         limit: score only the first ``limit`` items.
         begin: False leaves out the tokenizer's beginning token.
+        repair: the result of :func:`entviz.repair.fit` for this prune set, with which the pruned model runs.
         progress: receives a :class:`TaskResult` of the items so far after each batch of items.
 
     Raises:
         BlockError: if the prune set names a block that the model lacks, or leaves no block in the model.
-        OptionError: for a limit below 1.
+        OptionError: for a limit below 1, or a repair of another prune set.
         TextError: for a model without a tokenizer, or for an item that it cannot read; the message names the item.
         ModelError: if a likelihood is not finite; the message names the item and says why.
     """
@@ -178,15 +184,20 @@ def evaluate_task(
     task = task.first(limit)
     dtype = resolved(dtype, loaded.device)
     loaded = loaded.in_dtype(dtype)
+    anatomy = repaired(loaded.anatomy, drop, repair)
     most_tokens = tokens_per_batch(loaded.anatomy, window_length=64)
-    result = replace(_nothing_yet(task, drop, dtype), notes=about_beginning(loaded, begin, "Contexts"))
+    result = replace(
+        _nothing_yet(task, drop, dtype),
+        notes=(*about_beginning(loaded, begin, "Contexts"), *(() if repair is None else repair.said)),
+        repair="" if repair is None else repair.method,
+    )
     progress(0, result.items_total)
     with torch.inference_mode():
         for first, items in _runs(task.items):
             encoded = [_encoded(loaded, item, first + i, begin) for i, item in enumerate(items)]
             for group in plan(encoded, most_tokens):
                 found = log_likelihoods(
-                    loaded.anatomy,
+                    anatomy,
                     drop,
                     [encoded[i] for i in group],
                     tick=partial(progress, result.items, len(task.items)),

@@ -67,6 +67,11 @@ class Repair:
         return found.hexdigest()
 
     @property
+    def said(self) -> tuple[str, ...]:
+        """What it is and what it was fitted on, then what was left as it is: sentences for beside the numbers."""
+        return (f"Repaired by {self.method}, fitted on {self.tokens:,} tokens of other text.", *self.notes)
+
+    @property
     def parameters(self) -> int:
         """How many numbers a run reads more than without the repair; a refitted weight replaces the old one."""
         return sum(patch.extra_parameters for patch in self.patches)
@@ -82,3 +87,14 @@ class Repair:
     def on(self, anatomy: Anatomy) -> Anatomy:
         """A view of ``anatomy`` that runs with the repair, in the number type of its layers."""
         return patched(anatomy, self.patches)
+
+
+def repaired(anatomy: Anatomy, drop: PruneSet, repair: Repair | None) -> Anatomy:
+    """The anatomy that runs without ``drop``: with its repair, if there is one.
+
+    Raises ``OptionError`` if the repair was fitted for another prune set.
+    """
+    if repair is None:
+        return anatomy
+    repair.check(drop)
+    return repair.on(anatomy)
