@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS
 from entviz.cli import metric_options
+from entviz.cli.repairing import add_repair, repair_from
 from entviz.cli.reporting import add_report, write_report_of
 from entviz.cli.running import add_keeping, runner_for
 from entviz.cli.shared import (
@@ -51,6 +52,7 @@ def add(commands: Any) -> None:
         help="measure without tokens that have massive activations: those whose norm is above 10 times the median norm "
         "of their window's tokens at some site (default: all tokens)",
     )
+    add_repair(command)
     add_report(command)
     add_keeping(command)
 
@@ -60,12 +62,12 @@ def run(options: argparse.Namespace) -> None:
     from entviz.studies import Analyze, AnalyzePruned
 
     metrics, levels = metric_options.applied(options, words(options.metric)), words(options.level)
-    drop = read_drop(options)
+    drop, repair = read_drop(options), repair_from(options)
     sample, notes = read_sample(options)
     massive: dict[str, Any] = {"without_massive": options.without_massive}
     study = (
-        AnalyzePruned(sample, metrics, levels, drop, **massive)
-        if drop
+        AnalyzePruned(sample, metrics, levels, drop, repair=repair, **massive)
+        if drop or repair is not None
         else Analyze(sample, metrics, levels, **massive)
     )
     with runner_for(options) as runner, progress_bar("analyze") as progress:
@@ -82,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
 def _print(analysis: Analysis, where: str) -> None:
     print(where)
     if analysis.drop:
-        print(f"Dropped: {analysis.drop}")
+        print(f"Dropped: {analysis.drop}" + (f", repaired by {analysis.repair}" if analysis.repair else ""))
     if not analysis.sites.empty:
         print_table("Entropy at each site (nats)", analysis.sites, "site")
         for metric in dict.fromkeys(analysis.sites["metric"]):

@@ -85,8 +85,9 @@ def run(options: argparse.Namespace) -> None:
 def _print_repaired(found: RepairedEvaluation) -> None:
     from entviz.evaluation.perplexity import in_words
 
+    text = found.fitted_on or "other text"
     print(
-        f"Repaired by {found.repair}, fitted on {found.calibration_tokens:,} tokens of other text. The numbers above "
+        f"Repaired by {found.repair}, fitted on {found.calibration_tokens:,} tokens: {text}. The numbers above "
         f"are with the repair.\nWithout it: perplexity {in_words(found.plain_perplexity, '.4f')}, loss "
         f"{found.plain_nll:.4f} nats a token, KL {found.plain_kl:.4f} nats."
     )
@@ -132,7 +133,7 @@ def _score_task(options: argparse.Namespace) -> None:
     named = options.task if of_the_hub else task
     items = TaskItems(options.model, named, options.limit, options.begin, loading_of(options))
     with runner_for(options) as runner, progress_bar("evaluate") as progress:
-        outcome = runner.run_now(ScoreTask(items, drop, options.dtype), progress)
+        outcome = runner.run_now(ScoreTask(items, drop, options.dtype, repair_from(options)), progress)
     found = outcome.result
     if options.json:
         print_json(found.to_json())
@@ -144,7 +145,8 @@ def _score_task(options: argparse.Namespace) -> None:
 
 def _print_accuracy(found: TaskResult, model: str) -> None:
     print(
-        f"{model}: {found.task}, {found.items} items, in {found.dtype}.\nDropped: {found.drop or 'nothing'}\n"
+        f"{model}: {found.task}, {found.items} items, in {found.dtype}.\nDropped: {found.drop or 'nothing'}"
+        + (f", repaired by {found.repair}\n" if found.repair else "\n")
     )
     for name, share, error in (
         ("accuracy", found.accuracy, found.standard_error),

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from entviz.cli.repairing import add_repair, repair_from
 from entviz.cli.reporting import add_report, write_report_of
 from entviz.cli.running import add_keeping, runner_for
 from entviz.cli.shared import (
@@ -42,6 +43,7 @@ def add(commands: Any) -> None:
         "--no-cache", action="store_true", help="run the whole sequence again for each token"
     )
     add_beginning(command)
+    add_repair(command)
     add_report(command)
     add_keeping(command)
 
@@ -52,7 +54,13 @@ def run(options: argparse.Namespace) -> None:
 
     notes: list[str] = []
     prompt = Prompt(options.model, typed(options.prompt, notes.append), options.begin, loading_of(options))
-    study = Generate(prompt, read_drop(options), options.max_new_tokens, cached=not options.no_cache)
+    study = Generate(
+        prompt,
+        read_drop(options),
+        options.max_new_tokens,
+        cached=not options.no_cache,
+        repair=repair_from(options),
+    )
     with runner_for(options) as runner, progress_bar("generate") as progress:
         outcome = runner.run_now(study, progress)
     found = outcome.result
@@ -69,4 +77,5 @@ def _print(found: Generation) -> None:
 
     print(found.text)
     by = f"without {found.drop}" if found.drop else "by the dense model"
+    by += f", repaired by {found.repair}" if found.repair else ""
     print(f"{counted(found.new_tokens, 'new token')} {by}. {speeds(found)}".strip(), file=sys.stderr)

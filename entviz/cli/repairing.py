@@ -65,7 +65,7 @@ def repair_from(options: argparse.Namespace) -> RepairChoice | None:
         return None
     return RepairChoice(
         options.repair,
-        tuple(read_text(file, options.encoding) for file in options.repair_text_file),
+        tuple(read_text(file, getattr(options, "encoding", "utf-8")) for file in options.repair_text_file),
         windows=options.repair_windows,
         window_length=options.repair_window_length,
         self_written=options.repair_self_written,

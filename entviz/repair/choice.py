@@ -14,6 +14,8 @@ from typing import Any, Final
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError
 from entviz.repair.registry import METHODS
+from entviz.text.passages import passages
+from entviz.words.phrases import listed, shortened
 
 WINDOWS: Final = 32
 WINDOW_LENGTH: Final = 256
@@ -41,6 +43,13 @@ class RepairChoice:
     def title(self) -> str:
         """The method's name for a reader."""
         return METHODS[self.method].title
+
+    @property
+    def fitted_on(self) -> str:
+        """Its kinds of text in a few words: "the story passage and text that the model wrote itself"."""
+        known = {passage.text: f"the {passage.name} passage" for passage in passages().values()}
+        names = [known.get(text) or f"“{shortened(text, 40)}”" for text in self.texts]
+        return listed([*names, *(["text that the model wrote itself"] if self.self_written else [])])
 
     def check(self, drop: PruneSet, *measured: str) -> None:
         """Raise ``OptionError`` for an unknown method, nothing to repair, no text to fit on, or one of ``measured``."""

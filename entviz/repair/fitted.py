@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Final
 
 import psutil
@@ -48,6 +49,7 @@ def fitted(
         writing = _WRITING if choice.self_written else 0.0
         windows = calibration_of(choice, loaded, begin=begin, progress=part(progress, 0, writing))
         known = fit(loaded, windows, drop, choice.method, progress=part(progress, writing, 1))
+        known = replace(known, fitted_on=choice.fitted_on)
         if _bytes(known) <= _kept.maxsize:
             with _lock:
                 _kept[key] = known

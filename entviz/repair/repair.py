@@ -48,6 +48,7 @@ class Repair:
         calibration: the fingerprints of the calibration windows, one for each kind of text.
         tokens: how many tokens of calibration text there were.
         notes: what was left as it is, and why.
+        fitted_on: the calibration texts in a few words; empty if they are not known.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Repair:
     calibration: tuple[str, ...] = ()
     tokens: int = 0
     notes: tuple[str, ...] = ()
+    fitted_on: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -69,7 +71,8 @@ class Repair:
     @property
     def said(self) -> tuple[str, ...]:
         """What it is and what it was fitted on, then what was left as it is: sentences for beside the numbers."""
-        return (f"Repaired by {self.method}, fitted on {self.tokens:,} tokens of other text.", *self.notes)
+        text = self.fitted_on or "other text"
+        return (f"Repaired by {self.method}, fitted on {self.tokens:,} tokens: {text}.", *self.notes)
 
     @property
     def parameters(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from entviz.models import CATALOG
 from entviz.store import program
 
+CALIBRATION_FILE = "calibration.txt"  # what a command calls the text that a repair was fitted on
 TEXT_FILE = "text.txt"  # the file name under which a report offers the measured text
 
 
@@ -47,6 +48,19 @@ class About:
     @property
     def computed_by(self) -> str:
         return self.program or program()
+
+
+def repairing(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a command that fits the same repair; ``options`` are those of a stored run. Empty for none."""
+    if not options.get("repair"):
+        return {}
+    return {
+        "--repair": options["repair"],
+        "--repair-text-file": CALIBRATION_FILE if options["calibration"] else "",
+        "--no-repair-self-written": not options["self_written"],
+        "--repair-windows": options["calibration_windows"],
+        "--repair-window-length": options["calibration_window_length"],
+    }
 
 
 def command(about: About, name: str, options: Mapping[str, Any], *, text: bool = True) -> str:

@@ -1,13 +1,15 @@
 """The report of a continuation.
 
-of_generation(generation, About("smollm2-135m", prompt, "a prompt"), max_new_tokens=24)
+of_generation(generation, About("smollm2-135m", prompt, "a prompt"), {"max_new_tokens": 24})
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from entviz.report.command import About, command
+from entviz.report.command import About, command, repairing
 from entviz.report.document import Section, document
 from entviz.report.ending import ending
 
@@ -16,9 +18,16 @@ if TYPE_CHECKING:
 
 
 def of_generation(
-    generation: Generation, about: About, max_new_tokens: int | None = None, *, cached: bool = True
+    generation: Generation,
+    about: About,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    cached: bool = True,
 ) -> str:
-    """A greedy continuation; ``about.text`` is the prompt. ``cached`` says whether keys and values were cached."""
+    """A greedy continuation; ``about.text`` is the prompt.
+
+    ``options`` are the stored options, and ``cached`` says whether keys and values were cached.
+    """
     from entviz.figures.generation import speeds
 
     sections = [
@@ -28,8 +37,9 @@ def of_generation(
     asked = {
         "--prompt": about.text,
         "--drop": str(generation.drop),
-        "--max-new-tokens": max_new_tokens,
+        "--max-new-tokens": options.get("max_new_tokens"),
         "--no-cache": not cached,
+        **repairing(options),
     }
     again = command(about, "generate", asked, text=False) if about.text else ""
     subtitle = " ".join([f"{about.model_title} after {about.text_title}.", *generation.notes])

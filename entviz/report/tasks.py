@@ -1,16 +1,18 @@
 """The report of accuracy on a multiple-choice task.
 
-of_score(result, About("smollm2-135m", task.fingerprint, "the task grammar"), limit=20)
+of_score(result, About("smollm2-135m", task.fingerprint, "the task grammar"), {"limit": 20})
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from entviz.report.command import About, command
+from entviz.report.command import About, command, repairing
 from entviz.report.document import Section, document
 from entviz.report.ending import ending
 from entviz.tasks import BUILT_IN, read_task, task_titles
@@ -19,11 +21,10 @@ if TYPE_CHECKING:
     from entviz.evaluation.tasks import TaskResult
 
 
-def of_score(result: TaskResult, about: About, limit: int | None = None) -> str:
+def of_score(result: TaskResult, about: About, options: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Accuracy without the dropped blocks, and every item.
 
-    ``about.text`` is the task's fingerprint, or the name of a task of the hub; ``limit`` is the requested number of
-    items.
+    ``about.text`` is the task's fingerprint, or the name of a task of the hub; ``options`` are the stored options.
     """
     from entviz.figures.tasks import accuracy_chart, headline, item_table
 
@@ -47,7 +48,13 @@ def of_score(result: TaskResult, about: About, limit: int | None = None) -> str:
     ]
     again = ""
     if is_known(result.task, about.text):
-        asked = {"--task": result.task, "--limit": limit, "--drop": str(result.drop), "--dtype": result.dtype}
+        asked = {
+            "--task": result.task,
+            "--limit": options.get("limit"),
+            "--drop": str(result.drop),
+            "--dtype": result.dtype,
+            **repairing(options),
+        }
         again = command(about, "evaluate", asked, text=False)
     subtitle = " ".join([f"{about.model_title} on {about.text_title}, in {result.dtype}.", *result.notes])
     # There is no text to show: ``about.text`` only identifies the task.

@@ -13,7 +13,7 @@ import pandas as pd
 
 from entviz.blocks import KINDS
 from entviz.figures import costs, depth, massive, tables, tokens
-from entviz.report.command import About, command
+from entviz.report.command import About, command, repairing
 from entviz.report.document import Section, document
 from entviz.report.ending import ending, measured_on
 from entviz.words.massive import RULE as MASSIVE_RULE
@@ -33,12 +33,14 @@ def of_analysis(
     metrics: Sequence[str] | None = None,
     kinds: Sequence[str] | None = None,
     other: Analysis | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Entropy and importance across depth.
 
     Args:
         metrics, kinds: of block; those measured, if left out.
         other: the same without massive tokens, or with all where ``analysis`` is without.
+        options: the stored options, which say how a repair was fitted.
     """
     measured = analysis.metrics
     metrics = measured if metrics is None else [name for name in metrics if name in measured]
@@ -73,6 +75,7 @@ def of_analysis(
             "--window-length": analysis.window_length,
             "--drop": str(analysis.drop),
             "--without-massive": analysis.without_massive,
+            **repairing(options),
         },
     )
     subtitle = measured_on(about, analysis.windows, analysis.window_length, analysis.notes)
@@ -100,8 +103,8 @@ def of_repaired_evaluation(
         else f" It recovers {found.recovered:.1%} of the loss increase on this text."
     )
     said = (
-        f"The repair {found.repair} was fitted on {found.calibration_tokens:,} tokens of other text.{share} All other "
-        "numbers of this report are with the repair."
+        f"The repair {found.repair} was fitted on {found.calibration_tokens:,} tokens: "
+        f"{found.fitted_on or 'other text'}.{share} All other numbers of this report are with the repair."
     )
     sections = [
         Section("With the repair and without", said, table=beside),
@@ -116,13 +119,7 @@ def of_repaired_evaluation(
         pieces,
         about,
         before=sections,
-        more={
-            "--repair": found.repair,
-            **({"--repair-text-file": "calibration.txt"} if options["calibration"] else {}),
-            **({} if options["self_written"] else {"--no-repair-self-written": True}),
-            "--repair-windows": options["calibration_windows"],
-            "--repair-window-length": options["calibration_window_length"],
-        },
+        more=repairing(options),
     )
 
 

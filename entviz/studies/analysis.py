@@ -99,7 +99,7 @@ class Analyze(TextStudy["Analysis"]):
     ) -> str:
         from entviz.report import of_analysis
 
-        return of_analysis(result, about)
+        return of_analysis(result, about, options=options)
 
     @classmethod
     def opened(cls, run: Run, text: str | None) -> dict[str, Any]:

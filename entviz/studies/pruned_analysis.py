@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import KINDS, PruneSet
 from entviz.estimators import METRICS, base, default_metrics, is_entropy
-from entviz.progress import Progress
+from entviz.progress import Progress, part
+from entviz.repair.choice import RepairChoice
 from entviz.studies.analysis import Analyze
 from entviz.studies.study import Material, Page
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.store import Run
+
+_FITTING = 0.8  # the usual share of the time that fitting a repair takes
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,12 @@ class AnalyzePruned(Analyze):
         drop: the blocks to drop.
         along: the metrics of the dense analysis to take those values from; None for the same metrics. The result does
             not depend on it.
+        repair: which repair the pruned model runs with, and the text that it is fitted on; None for none.
     """
 
     drop: PruneSet = field(default_factory=PruneSet)
     along: tuple[str, ...] | None = None
+    repair: RepairChoice | None = None
 
     kind = "pruned analysis"
     title = "Pruned analysis"
@@ -41,8 +46,18 @@ class AnalyzePruned(Analyze):
         metrics = self.metrics if self.along is None else self.along
         return Analyze(self.sample, metrics, self.levels, without_massive=self.without_massive)
 
+    @property
+    def slot(self) -> str:
+        """A page shows the curve with the repair and without it."""
+        return super().slot + ("" if self.repair is None else " repaired")
+
+    def check(self) -> None:
+        if self.repair is not None:
+            self.repair.check(self.drop, self.sample.text)
+
     def options(self) -> dict[str, Any]:
-        return super().options() | {"drop": str(self.drop)}
+        repair = {} if self.repair is None else self.repair.options()
+        return super().options() | {"drop": str(self.drop)} | repair
 
     @classmethod
     def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
@@ -67,13 +82,25 @@ class AnalyzePruned(Analyze):
 
     def compute(self, material: Material, progress: Progress) -> Analysis:
         from entviz.analysis import analyze
+        from entviz.repair.fitted import fitted
 
+        repair = None
+        if self.repair is not None:
+            repair = fitted(
+                self.repair,
+                material.loaded,
+                self.drop,
+                begin=self.sample.begin,
+                progress=part(progress, 0, _FITTING),
+            )
+            progress = part(progress, _FITTING, 1)
         return analyze(
             material.loaded,
             material.windows,
             self.metrics,
             self.levels,
             drop=self.drop,
+            repair=repair,
             without_massive=self.without_massive,
             dense=material.results.get(self.dense, material.windows.fingerprint)
             or self._with_all_tokens(material),

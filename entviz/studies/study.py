@@ -195,8 +195,9 @@ class StoredStudy(Study[Result]):
 
     @classmethod
     def dropped(cls, run: Run) -> str:
-        """The prune set as text for a list of runs; empty for the dense model."""
-        return cls.prune_set(run) or ""
+        """The prune set as text for a list of runs, with its repair; empty for the dense model."""
+        drop, repair = cls.prune_set(run) or "", run.options.get("repair")
+        return f"{drop}, repaired by {repair}" if drop and isinstance(repair, str) else drop
 
     @classmethod
     def text_title(cls, run: Run, text: str | None) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entviz.blocks import PruneSet
-from entviz.progress import Progress
+from entviz.progress import Progress, part
+from entviz.repair.choice import RepairChoice
 from entviz.studies.samples import TaskItems
 from entviz.studies.study import Material, Page, StoredStudy
 from entviz.studies.summaries import without_cut
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from entviz.report import About
     from entviz.store import Run
 
+_FITTING = 0.5  # the usual share of the time that fitting a repair takes
+
 
 @dataclass(frozen=True)
 class ScoreTask(StoredStudy["TaskResult"]):
@@ -25,11 +28,13 @@ class ScoreTask(StoredStudy["TaskResult"]):
     Attributes:
         drop: the prune set.
         dtype: the number type to evaluate in, or ``auto`` for the fastest on this device.
+        repair: which repair the pruned model runs with, and the text that it is fitted on; None for none.
     """
 
     sample: TaskItems
     drop: PruneSet
     dtype: str = "float32"
+    repair: RepairChoice | None = None
 
     kind = "score"
     title = "Task accuracy"
@@ -45,12 +50,28 @@ class ScoreTask(StoredStudy["TaskResult"]):
     def slot(self) -> None:
         return None
 
+    def check(self) -> None:
+        if self.repair is not None:
+            self.repair.check(self.drop)
+
     def options(self) -> dict[str, Any]:
-        return self.sample.options() | {"drop": str(self.drop), "dtype": self.dtype}
+        repair = {} if self.repair is None else self.repair.options()
+        return self.sample.options() | {"drop": str(self.drop), "dtype": self.dtype} | repair
 
     def compute(self, material: Material, progress: Progress) -> TaskResult:
         from entviz.evaluation.tasks import evaluate_task
+        from entviz.repair.fitted import fitted
 
+        repair = None
+        if self.repair is not None:
+            repair = fitted(
+                self.repair,
+                material.loaded,
+                self.drop,
+                begin=self.sample.begin,
+                progress=part(progress, 0, _FITTING),
+            )
+            progress = part(progress, _FITTING, 1)
         return evaluate_task(
             material.loaded,
             material.windows,
@@ -58,6 +79,7 @@ class ScoreTask(StoredStudy["TaskResult"]):
             dtype=self.dtype,
             limit=self.sample.limit,
             begin=self.sample.begin,
+            repair=repair,
             progress=progress,
         )
 
@@ -78,4 +100,4 @@ class ScoreTask(StoredStudy["TaskResult"]):
     ) -> str:
         from entviz.report import of_score
 
-        return of_score(result, about, options.get("limit"))
+        return of_score(result, about, options)

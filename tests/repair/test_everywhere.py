@@ -81,7 +81,7 @@ def test_the_curve_is_that_of_a_repaired_copy(architecture, method):
         wanted = cosine_importance(states[f"layer.{i - 1}"], states[f"layer.{i}"]).tolist()
         assert bars[f"layer.{i}"] == pytest.approx(wanted, abs=1e-5)
     assert analysis.repair == analysis.to_json()["repair"] == method
-    assert f"Repaired by {method}, fitted on 768 tokens of other text." in analysis.notes
+    assert f"Repaired by {method}, fitted on 768 tokens: other text." in analysis.notes
 
 
 @pytest.mark.parametrize(("architecture", "method"), CASES[:4])
