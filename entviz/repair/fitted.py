@@ -22,6 +22,7 @@ from entviz.progress import Progress, part, silent
 from entviz.repair.calibration import calibration_windows
 from entviz.repair.choice import RepairChoice
 from entviz.repair.fitting import fit
+from entviz.repair.kept import Kept
 from entviz.repair.repair import Repair
 from entviz.repair.self_written import self_written
 from entviz.text.windows import Windows
@@ -48,7 +49,9 @@ def fitted(
     if known is None:
         writing = _WRITING if choice.self_written else 0.0
         windows = calibration_of(choice, loaded, begin=begin, progress=part(progress, 0, writing))
-        known = fit(loaded, windows, drop, choice.method, progress=part(progress, writing, 1))
+        known = fit(
+            loaded, windows, drop, choice.method, kept=_kept_parts, progress=part(progress, writing, 1)
+        )
         known = replace(known, fitted_on=choice.fitted_on)
         if _bytes(known) <= _kept.maxsize:
             with _lock:
@@ -76,4 +79,5 @@ def _bytes(repair: Repair) -> int:
 
 
 _lock = threading.Lock()
+_kept_parts = Kept()
 _kept: LRUCache[Hashable, Repair] = LRUCache(min(1e9, psutil.virtual_memory().total / 20), getsizeof=_bytes)

@@ -22,22 +22,23 @@ from entviz.blocks import Block, PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.batching import windows_per_batch
 from entviz.decoder.patches import Correction, Patch, patched
+from entviz.decoder.states import text_key
 from entviz.errors import ModelError, OptionError
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
+from entviz.repair.kept import Kept
 from entviz.repair.method import Method, Projected, Seen
 from entviz.repair.moments import Moments, total
 from entviz.repair.places import Place, Way
 from entviz.repair.projections import find, half_of, reading
 from entviz.repair.registry import METHODS
 from entviz.repair.repair import Fit, Repair
+from entviz.repair.ridge import FIRST, LEAST, RIDGES, best_ridge, left
 from entviz.repair.streams import Stream, walk
 from entviz.text.windows import Windows
 
 _NO_PROJECTION: Final = Projected("", torch.empty(0, 0))
 HELD_OUT: Final = 4  # every so many windows, one decides how large coefficients may be
-RIDGES: Final = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-_LEAST_RIDGE: Final = 1e-9  # without a ridge of its own: what makes least squares solvable in float64
 
 
 def fit(
@@ -46,6 +47,7 @@ def fit(
     drop: PruneSet,
     method: str | Method,
     *,
+    kept: Kept | None = None,
     progress: Progress = silent,
 ) -> Repair:
     """Fit what repairs the damage of dropping ``drop``. The model is not changed.
@@ -53,6 +55,7 @@ def fit(
     Args:
         calibration: windows of text, of one kind or of several. What is measured later should be other text.
         method: a name in ``METHODS``, or a method.
+        kept: what earlier fits left, to start from and to add to.
 
     Raises:
         BlockError: where the prune set names a block that the model lacks, or leaves nothing of it.
@@ -64,13 +67,14 @@ def fit(
         raise OptionError("Nothing is dropped, so there is nothing to repair. Name the blocks to drop.")
     chosen = METHODS[method]() if isinstance(method, str) else method
     kinds = [calibration] if isinstance(calibration, Windows) else list(calibration)
-    fitting = _Fitting(loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds), progress)
+    kept = Kept(0) if kept is None else kept
+    fitting = _Fitting(loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds), kept, progress)
     with torch.inference_mode():
         fits = fitting.run()
     return Repair(
         method=chosen.name,
         drop=drop,
-        patches=tuple(patch.detached() for patch in fitting.patches),
+        patches=tuple(fitting.patches),
         fits=tuple(fits),
         calibration=tuple(windows.fingerprint for windows in kinds),
         tokens=sum(windows.token_ids.numel() for windows in kinds),
@@ -115,33 +119,49 @@ class _Fitting:
     method: Method
     way: Way
     groups: list[_Group]
+    kept: Kept
     progress: Progress
     patches: list[Patch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    ridge: float = FIRST
     done: int = 0
 
     def run(self) -> list[Fit]:
         places = self._places()
         anatomy = self.loaded.anatomy
         ids = [group.token_ids for group in self.groups]
+        texts = [text_key(self.loaded.fingerprint, str(self.loaded.dtype), one.cpu()) for one in ids]
+        numbers = self.loaded.width * sum(one.numel() for one in ids)
+        states = self.kept.states_for(self.loaded.layers, numbers, self.loaded.dtype.itemsize)
+        dense, mended = (Stream(anatomy, ids, states, texts) for _ in range(2))
         dense_way = Way(anatomy, PruneSet())
-        dense, mended = Stream(anatomy, ids), Stream(anatomy, ids)
         self.steps = 3 * len(places) * len(self.groups)
+        about = (tuple(texts), tuple(group.part for group in self.groups), self.method)
         fits = []
         for place in places:
-            # Found before anything is run, so that a method that does not fit is refused at once.
-            projection = self._projections.get(place, _NO_PROJECTION)
-            dense.advance(anatomy, dense_way, place.end, self._tick)
-            repaired = patched(anatomy, self.patches)
-            mended.advance(repaired, self.way, place.start, self._tick)
-            moments = self._moments(repaired, place, projection, dense, mended)
-            made, said = self._solve(place, moments, projection)
+            key = (about, place, self.way.dropped_before(place.end))
+            known = self.kept.get(key)
+            if known is None:
+                dense.advance(anatomy, dense_way, place.end, self._tick)
+                repaired = patched(anatomy, self.patches)
+                mended.advance(repaired, self.way, place.start, self._tick)
+                # Found before anything is run, so that a method that does not fit is refused at once.
+                projection = self._projections.get(place, _NO_PROJECTION)
+                known = self._solve(
+                    place, self._moments(repaired, place, projection, dense, mended), projection
+                )
+                self.kept.put(key, known)
+                if isinstance(known[0], Correction):
+                    # The stream has come to where the correction is made, and has not been through it.
+                    self._correct(mended, known[0])
+            else:
+                self.done += 3 * len(self.groups)
+            made, said = known
             fits.append(said)
             if made is not None:
                 self.patches.append(made)
-            if isinstance(made, Correction):
-                # The stream has come to where the correction is made, and has not been through it.
-                self._correct(mended, made)
+            if said.ridge in RIDGES:
+                self.ridge = said.ridge
         return fits
 
     def _places(self) -> list[Place]:
@@ -227,30 +247,18 @@ class _Fitting:
     ) -> tuple[Patch | None, Fit]:
         fitted = total([one.averaged() for (_, held_out), one in found.items() if not held_out])
         decides = [one for (_, held_out), one in sorted(found.items()) if held_out]
-        ridge, left = self._best_ridge(fitted, decides)
-        said = Fit(place.site, str(place.block or ""), len(fitted.gram) - fitted.intercept, ridge, left)
+        ridge = best_ridge(fitted, decides, self.ridge) if self.method.ridge else LEAST
+        inputs = len(fitted.gram) - fitted.intercept
         if ridge == math.inf:
-            return None, said
+            return None, Fit(place.site, str(place.block or ""), inputs, ridge, (1.0,) * len(decides))
+        share = left(fitted.solve(ridge), decides)
+        said = Fit(place.site, str(place.block or ""), inputs, ridge, share)
         everything = total([_kind(found, kind).averaged() for kind in sorted({kind for kind, _ in found})])
         solution = everything.solve(ridge)
-        inputs = len(solution) - fitted.intercept
         made = self.method.patch(
             place, solution[:inputs].cpu(), solution[inputs:].flatten().cpu(), projection
         )
-        return made, said
-
-    def _best_ridge(self, fitted: Moments, decides: Sequence[Moments]) -> tuple[float, tuple[float, ...]]:
-        """The ridge that leaves the least held-out error, and how much of each kind's; infinite for no change."""
-
-        def left(ridge: float) -> tuple[float, ...]:
-            solution = fitted.solve(ridge)
-            return tuple(one.error(solution) / max(float(one.square), 1e-300) for one in decides)
-
-        if not self.method.ridge:
-            return _LEAST_RIDGE, left(_LEAST_RIDGE)
-        tried = {ridge: left(ridge) for ridge in RIDGES} | {math.inf: (1.0,) * len(decides)}
-        best = min(tried, key=lambda ridge: sum(tried[ridge]))
-        return best, tried[best]
+        return made.detached(), said
 
     def _correct(self, mended: Stream, patch: Correction) -> None:
         for number in range(len(self.groups)):

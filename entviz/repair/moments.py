@@ -11,7 +11,7 @@ Everything is float64: a Gram matrix squares the condition number of the feature
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -73,6 +73,11 @@ class Moments:
         inputs = len(self.gram) - self.intercept
         return float(self.gram.diagonal()[:inputs].mean()) if inputs else 0.0
 
+    @property
+    def size(self) -> float:
+        """:attr:`square`, and never zero."""
+        return max(float(self.square), 1e-300)
+
     def solve(self, ridge: float) -> Tensor:
         """The coefficients (inputs + intercept, outputs) of the least squared error.
 
@@ -94,8 +99,16 @@ class Moments:
 
     def error(self, coefficients: Tensor) -> float:
         """The weighted sum of squared errors that is left with ``coefficients``."""
+        return float(self.square) - self.gain(coefficients)
+
+    def gain(self, coefficients: Tensor) -> float:
+        """By how much ``coefficients`` lower the weighted sum of squared errors."""
         fitted = self.gram @ coefficients
-        return float(self.square + ((fitted - 2 * self.cross) * coefficients).sum())
+        return float(((2 * self.cross - fitted) * coefficients).sum())
+
+    def sketched(self, sketch: Tensor) -> Moments:
+        """The same of the errors' projections on the columns of ``sketch`` (outputs, directions); not their square."""
+        return replace(self, cross=self.cross @ sketch)
 
 
 def total(moments: Sequence[Moments]) -> Moments:

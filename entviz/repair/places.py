@@ -68,6 +68,10 @@ class Way:
     def dropped(self, block: Block) -> bool:
         return block in self.drop
 
+    def dropped_before(self, position: int) -> PruneSet:
+        """What is dropped of the first ``position`` blocks."""
+        return PruneSet(block for block in self.blocks[:position] if self.dropped(block))
+
     def start_of(self, index: int) -> int:
         """The position of the stream that block number ``index`` reads."""
         return index - index % 2 if self._parallel(self.blocks[index]) else index

@@ -11,12 +11,14 @@ token of the calibration text; from ``_MOST_BYTES`` on they are kept in a file.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from entviz.decoder.anatomy import Anatomy, Call
+from entviz.decoder.states import StateCache, prefix_key
 from entviz.repair.places import Way
 
 _MOST_BYTES = 10**9
@@ -28,11 +30,21 @@ class Stream:
     Args:
         anatomy: the model.
         groups: token ids (windows, tokens) of each group.
+        cache: hidden states at the ends of layers, to start from and to add to; None for none.
+        texts: what identifies the model and the token ids of each group in the cache.
     """
 
-    def __init__(self, anatomy: Anatomy, groups: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        groups: Sequence[Tensor],
+        cache: StateCache | None = None,
+        texts: Sequence[Hashable] = (),
+    ) -> None:
         self.position = 0
         self._groups = groups
+        self._cache = cache if anatomy.resumable else None
+        self._texts = texts
         started = [anatomy.begin(group)[0] for group in groups[:1]]
         width, dtype = started[0].shape[-1], started[0].dtype
         tokens = sum(group.numel() for group in groups)
@@ -60,13 +72,42 @@ class Stream:
             return
         for number, group in enumerate(self._groups):
             calls = anatomy.begin(group)[1]
-            self.put(number, walk(anatomy, way, self.hidden(number), calls, self.position, end))
+            hidden, start = self._deepest(anatomy, way, number, end)
+            keep = partial(self._keep, anatomy, way, number)
+            self.put(number, walk(anatomy, way, hidden, calls, start, end, keep))
             tick()
         self.position = end
 
+    def _deepest(self, anatomy: Anatomy, way: Way, number: int, end: int) -> tuple[Tensor, int]:
+        """The hidden states of a group to start from, and their position: cached ones where they are further on."""
+        if self._cache is not None:
+            for layer in range(end // 2, self.position // 2, -1):
+                known = self._cache.get(self._key(anatomy, way, number, layer))
+                if known is not None:
+                    return known, 2 * layer
+        return self.hidden(number), self.position
 
-def walk(anatomy: Anatomy, way: Way, hidden: Tensor, calls: Sequence[Call], start: int, end: int) -> Tensor:
-    """Hidden states (windows, tokens, width) at ``end``, from those at ``start``, without what ``way`` drops."""
+    def _keep(self, anatomy: Anatomy, way: Way, number: int, layer: int, hidden: Tensor) -> None:
+        if self._cache is not None:
+            self._cache.put(self._key(anatomy, way, number, layer), hidden)
+
+    def _key(self, anatomy: Anatomy, way: Way, number: int, layer: int) -> Hashable:
+        return prefix_key(self._texts[number], way.drop, layer, anatomy.changes_before(layer))
+
+
+def walk(
+    anatomy: Anatomy,
+    way: Way,
+    hidden: Tensor,
+    calls: Sequence[Call],
+    start: int,
+    end: int,
+    keep: Callable[[int, Tensor], None] = lambda layer, hidden: None,
+) -> Tensor:
+    """Hidden states (windows, tokens, width) at ``end``, from those at ``start``, without what ``way`` drops.
+
+    ``keep`` is given the number of each layer that is come to, with the hidden states that it reads.
+    """
     position = start
     while position < end:
         layer = position // 2
@@ -82,6 +123,8 @@ def walk(anatomy: Anatomy, way: Way, hidden: Tensor, calls: Sequence[Call], star
         else:
             hidden = step.half(hidden, call, "mlp", run=keeps["mlp"])
             position += 1
+        if position % 2 == 0 and any(keeps.values()):  # otherwise they may be those that it began with
+            keep(position // 2, hidden)
     return hidden
 
 
