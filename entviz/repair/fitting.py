@@ -258,7 +258,8 @@ class _Fitting:
         made = self.method.patch(
             place, solution[:inputs].cpu(), solution[inputs:].flatten().cpu(), projection
         )
-        return made.detached(), said
+        with torch.inference_mode(False):
+            return made.detached(), said
 
     def _correct(self, mended: Stream, patch: Correction) -> None:
         for number in range(len(self.groups)):

@@ -12,10 +12,12 @@ from entviz.errors import ModelError, OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
 from entviz.repair.fitting import fit
+from entviz.repair.kept import Kept
 from entviz.repair.moments import Moments
 from entviz.repair.nbl import BlockLinearization
 from entviz.repair.refit import Refit
 from entviz.repair.registry import METHODS
+from entviz.repair.ridge import RIDGES, best_ridge, left
 from entviz.text.windows import windows_from_token_ids
 from tests.altered import PARTS, losses, read_sites, without
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build
@@ -202,3 +204,59 @@ def test_every_method_says_where_it_is_from():
         assert method.title
         assert method.source
     assert Block.parse("attn.2") in PruneSet.parse(DROP)
+
+
+@pytest.mark.parametrize("method", ["refit", "refit-all", "ghosted", "nbl", "bias"])
+@pytest.mark.parametrize("architecture", ["llama", "gpt_neox"])
+def test_what_is_kept_changes_nothing(architecture, method):
+    """A repair is the same whatever was fitted before: fewer blocks, other blocks, or nothing."""
+    model, kept = loaded(architecture), Kept(10**8)
+    for drop in ("attn.1", "attn.1,mlp.2", "mlp.2", "attn.1,layer.3", "attn.1,mlp.2"):
+        with_kept = fit(model, text(24), PruneSet.parse(drop), method, kept=kept)
+        alone = fit(model, text(24), PruneSet.parse(drop), method)
+        assert [one.digest for one in with_kept.patches] == [one.digest for one in alone.patches]
+        assert with_kept.fits == alone.fits
+
+
+def test_one_more_dropped_block_fits_only_what_it_leaves_behind(monkeypatch):
+    model, kept = loaded("llama"), Kept(10**8)
+    fit(model, text(24), PruneSet.parse("attn.1"), "refit", kept=kept)
+    solved = []
+    monkeypatch.setattr(
+        Moments, "solve", lambda moments, ridge, real=Moments.solve: solved.append(1) or real(moments, ridge)
+    )
+    fit(model, text(24), PruneSet.parse("attn.1"), "refit", kept=kept)
+    assert not solved
+    both = fit(model, text(24), PruneSet.parse("attn.1,attn.3"), "refit", kept=kept)
+    assert solved
+    assert [str(patch.block) for patch in both.patches] == ["mlp.0", "mlp.2"]
+
+
+def test_the_ridge_is_that_of_trying_all_of_them():
+    """By a formula apart: numpy's least squares with rows for the ridge, and the error of every output."""
+    generator = torch.Generator().manual_seed(3)
+    truth = torch.randn(30, 100, generator=generator, dtype=torch.float64)
+    for noise in (0.1, 3.0, 30.0, 1000.0):
+
+        def drawn(rows, noise=noise):
+            features = torch.randn(rows, 30, generator=generator, dtype=torch.float64)
+            return features, features @ truth + noise * torch.randn(
+                rows, 100, generator=generator, dtype=torch.float64
+            )
+
+        (x, y), (u, v) = drawn(60), drawn(40)
+        one = Moments.of(x, y, torch.ones(60), False).averaged()
+        held_out = [Moments.of(u, v, torch.ones(40), False)]
+        errors = {}
+        for ridge in RIDGES:
+            rows = math.sqrt(60 * ridge * one.scale) * np.eye(30)
+            found = np.linalg.lstsq(np.vstack([x, rows]), np.vstack([y, np.zeros((30, 100))]), rcond=None)[0]
+            errors[ridge] = np.square(u.numpy() @ found - v.numpy()).sum()
+        chosen = best_ridge(one, held_out)
+        if chosen == math.inf:
+            assert min(errors.values()) > 0.9 * float(held_out[0].square)
+        else:
+            assert errors[chosen] < 1.05 * min(errors.values())
+            assert left(one.solve(chosen), held_out)[0] == pytest.approx(
+                errors[chosen] / float(held_out[0].square)
+            )
