@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from entviz.cli.reporting import add_report, write_report_of
 from entviz.cli.running import add_keeping, note, runner_for
 from entviz.cli.shared import add_command, print_json, progress_bar, read_sample, tell, words
-from entviz.comparison.grid.contenders import timed, usual
+from entviz.comparison.grid.contenders import timed, usual, with_repairs
 from entviz.errors import OptionError
 from entviz.progress import silent
+from entviz.repair.registry import METHODS
 
 if TYPE_CHECKING:
     from entviz.comparison.grid.estimate import Estimate
@@ -32,6 +33,13 @@ def add(commands: Any) -> None:
         "--criteria",
         default=",".join(usual()),
         help="criteria as for rank; entrodrop takes its estimator after a colon (default: %(default)s)",
+    )
+    command.add_argument(
+        "--repairs",
+        default="",
+        metavar="NAMES",
+        help="repairs that every prune set is measured with besides, fitted on the text that the criteria choose by "
+        f"and on text that the model writes itself: some of {', '.join(METHODS)}",
     )
     command.add_argument("--budgets", default="4,8,12", help="each as for rank (default: %(default)s)")
     command.add_argument("--level", default="attn", help="some of layer, attn, mlp, attn+mlp (default: attn)")
@@ -113,7 +121,7 @@ def _study(options: argparse.Namespace) -> tuple[Compare, tuple[str, ...]]:
     from entviz.text.files import read_text
 
     task = read_task(options.task) if options.task is not None else None
-    criteria = words(options.criteria)
+    criteria = with_repairs(words(options.criteria), words(options.repairs))
     sample, notes = read_sample(options)
     cut = Cut(None, options.calibration_windows, options.search_windows)
     if options.calibration_text_file is not None:

@@ -38,10 +38,8 @@ def self_written(
     A window begins with what the tokenizer puts before every text, or after the token that ends a text. Tokens that end
     a text are not drawn. Raises ``ModelError`` if the logits are not finite.
     """
-    beginning = () if loaded.optional_tokenizer is None else beginning_of(loaded.optional_tokenizer)
-    most = loaded.anatomy.most_tokens
-    if most is not None:
-        length = min(length, most - max(1, len(beginning)))
+    beginning = _beginning(loaded)
+    length = _length(loaded, length)
     path = _path(loaded, windows, length, seed)
     known = _read(path, (windows, length), loaded.vocabulary_size)
     if known is None:
@@ -54,6 +52,11 @@ def self_written(
         known = torch.cat(parts)
         _keep(path, known)
     return Windows(known, beginning)
+
+
+def is_written(loaded: LoadedModel, *, windows: int, length: int, seed: int = 0) -> bool:
+    """Whether :func:`self_written` has to read only, and write nothing."""
+    return _path(loaded, windows, _length(loaded, length), seed).exists()
 
 
 def _written(
@@ -83,6 +86,16 @@ def _written(
             ids = torch.cat([ids, fresh], 1)
             tick(count + 1, length)
     return ids[:, len(start) :].clone()
+
+
+def _beginning(loaded: LoadedModel) -> tuple[int, ...]:
+    return () if loaded.optional_tokenizer is None else beginning_of(loaded.optional_tokenizer)
+
+
+def _length(loaded: LoadedModel, length: int) -> int:
+    """The length, or as much as the model reads with a token before it."""
+    most = loaded.anatomy.most_tokens
+    return length if most is None else min(length, most - max(1, len(_beginning(loaded))))
 
 
 def _ends(loaded: LoadedModel) -> list[int]:

@@ -46,6 +46,7 @@ ASKED = {
     "compare variants": (
         *("compare", "--text", TEXT, "--window-length", "40", "--budgets", "1", "--level", "mlp"),
         *("--criteria", "cosine:iterative,entrodrop:bucket:iterative:unprotected,random:seed=3"),
+        *("--repairs", "bias"),
     ),
     "compare by few": (
         *COMPARE,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,14 @@ import pandas as pd
 from entviz.blocks import PruneSet
 from entviz.evaluation.perplexity import perplexity
 from entviz.timing import Speed
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a cell measures: a prune set, and the name of the repair that it runs with, empty for none."""
+
+    drop: PruneSet = field(default_factory=PruneSet)
+    repair: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from entviz.analysis import Analysis, analyze, measurable
 from entviz.blocks import Block, PruneSet
+from entviz.comparison.grid.cell import Case
 from entviz.comparison.grid.contenders import Contender
 from entviz.criteria import ByAnalysis, Criterion, rank
 from entviz.criteria.budget import Budget
@@ -34,6 +35,11 @@ class Chosen:
     contender: Contender
     budget: str
     drop: PruneSet
+
+    @property
+    def case(self) -> Case:
+        """What has to be measured."""
+        return Case(self.drop, self.contender.repair)
 
 
 class NotKnownError(Exception):
@@ -144,7 +150,7 @@ class Chooser:
 
     def _ranking(self, entry: Contender, budget: str, progress: Progress) -> Ranking:
         options: dict[str, Any] = {
-            "criterion": entry.name,
+            "criterion": entry.choosing,
             "level": entry.level,
             "budget": budget,
             "dtype": self.dtype,

@@ -7,6 +7,7 @@ Names are written as :mod:`entviz.criteria.spec` has it: ``entrodrop`` takes the
 options (``entrodrop:knn(k=5)``), and every criterion after further colons what can be switched on of it. So
 ``entrodrop:knn:stage-2`` drops only blocks after the turning point, ``cosine:iterative`` measures again after each
 drop, and ``entrodrop:knn:iterative:stage-2`` does both. ``entrodrop:knn:unprotected`` may drop any layer.
+``cosine:repaired=refit`` drops what ``cosine`` does, and is measured with a repair.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from entviz.criteria.spec import criterion_of, parts, spec_of
 from entviz.criteria.switches import Switch, all_switches
 from entviz.errors import OptionError
 from entviz.estimators import default_entropies, entropies
+from entviz.repair.registry import METHODS
 from entviz.words.metrics import metric_title
 
 # The protected layers belong to a contender, not to its criterion.
@@ -35,6 +37,13 @@ UNPROTECTED = Switch(
     "The authors' code never drops the first two layers and the last one; here any may go.",
 )
 MOST_SEEDS = 50
+_REPAIRED = "repaired="
+REPAIRS = {
+    f"{_REPAIRED}{method.name}": Switch(
+        "repair", "", method.name, f"{_REPAIRED}{method.name}", method.title, method.name, method.title
+    )
+    for method in METHODS.values()
+}
 
 
 def names() -> tuple[str, ...]:
@@ -52,7 +61,7 @@ def names() -> tuple[str, ...]:
 
 def variants() -> dict[str, Switch]:
     """What can be switched on for some criterion, by its word in a name."""
-    return all_switches(CRITERIA.values()) | {UNPROTECTED.word: UNPROTECTED}
+    return all_switches(CRITERIA.values()) | {UNPROTECTED.word: UNPROTECTED} | REPAIRS
 
 
 def with_variant(name: str, word: str) -> str | None:
@@ -60,6 +69,16 @@ def with_variant(name: str, word: str) -> str | None:
     if word in variants_of(name) or word not in _words_for(parts(name)[0]):
         return None
     return canonical(f"{name}:{word}")
+
+
+def with_repairs(names: Sequence[str], repairs: Sequence[str]) -> tuple[str, ...]:
+    """The names, each followed by itself with each of some repairs; raises ``OptionError`` for an unknown repair."""
+    words = [f"{_REPAIRED}{METHODS[repair].name}" for repair in repairs]
+    found: list[str] = []
+    for name in names:
+        found.append(name)
+        found += [other for word in words if (other := with_variant(name, word))]
+    return tuple(dict.fromkeys(found))
 
 
 def variants_of(name: str) -> tuple[str, ...]:
@@ -87,12 +106,19 @@ class Contender:
         level: layer, attn, mlp, or attn+mlp.
         name: as it is written: ``entrodrop:knn``, ``cosine:iterative``.
         protect: how many layers at the start and at the end are left alone.
+        repair: the name of the repair that its prune sets are measured with; empty for none.
     """
 
     criterion: Criterion
     level: str
     name: str
     protect: tuple[int, int]
+    repair: str = ""
+
+    @property
+    def choosing(self) -> str:
+        """Its name without the repair, which changes nothing of what it chooses."""
+        return ":".join(part for part in self.name.split(":") if part not in REPAIRS)
 
     @property
     def estimator(self) -> str:
@@ -183,12 +209,17 @@ def _entry(name: str) -> Contender:
     criterion, more = criterion_of(name, also=_of_contender(word))
     spec = ":".join([spec_of(criterion), *more])
     protect = (0, 0) if UNPROTECTED.word in more else criterion.protection
-    return Contender(criterion, criterion.level, spec, protect)
+    repairs = [word for word in more if word in REPAIRS]
+    if len(repairs) > 1:
+        raise OptionError(
+            f"'{name}' names more than one repair: write a contender for each, or name them by --repairs."
+        )
+    return Contender(criterion, criterion.level, spec, protect, "".join(repairs).removeprefix(_REPAIRED))
 
 
 def _of_contender(criterion: str) -> tuple[str, ...]:
-    """The words that a contender takes beside its criterion's options: of one that protects layers, not to."""
-    return (UNPROTECTED.word,) if any(CRITERIA[criterion].protection) else ()
+    """The words that a contender takes beside its criterion's options: the repairs, and not to protect layers."""
+    return (*((UNPROTECTED.word,) if any(CRITERIA[criterion].protection) else ()), *REPAIRS)
 
 
 def _words_for(criterion: str) -> tuple[str, ...]:

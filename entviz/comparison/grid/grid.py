@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from entviz.analysis import Analysis, measurable
-from entviz.blocks import PruneSet
+from entviz.comparison.grid.cell import Case
 from entviz.comparison.grid.choosing import Chooser, Chosen, by_unit
 from entviz.comparison.grid.contenders import Contender, contenders
 from entviz.comparison.grid.estimate import Estimate
@@ -183,7 +183,14 @@ class _GridRun:
             for leave_out, only_known in ((self._leave_out, False), (lambda *_: None, True))
         )
         self.measurer = Measurer(
-            loaded, measured, task=self.task, begin=begin, dtype=self.dtype, cache=cache, kept=kept
+            loaded,
+            measured,
+            calibration,
+            task=self.task,
+            begin=begin,
+            dtype=self.dtype,
+            cache=cache,
+            kept=kept,
         )
         self.choices: list[Chosen] = []
         self.missing = 0  # rows for which a criterion could not choose blocks
@@ -198,7 +205,7 @@ class _GridRun:
     def run(self) -> Comparison:
         plan = self._plan()
         spans = self._spans(plan)
-        self._measure([PruneSet()], *next(spans))
+        self._measure([Case()], *next(spans))
         span = next(spans)
         if any(isinstance(entry.criterion, ByAnalysis) for entry in self.entries):
             self.chooser.analyze(self.entries, part(self.progress, *span))
@@ -209,7 +216,7 @@ class _GridRun:
                 here = part(self.progress, start + number * step, start + (number + 1) * step)
                 chosen += self.chooser.choose(entry, here)
             self.choices += chosen
-            self._measure([choice.drop for choice in chosen], *next(spans))
+            self._measure([choice.case for choice in chosen], *next(spans))
         return self._result()
 
     def _plan(self) -> GridPlan:
@@ -233,11 +240,11 @@ class _GridRun:
         ends = np.cumsum(times) / sum(times)
         return pairwise([0.0, *map(float, ends)])
 
-    def _measure(self, drops: Sequence[PruneSet], start: float, end: float) -> None:
-        """Measure prune sets, and report after each few. This is the part of the work from ``start`` to ``end``."""
-        for share, failed in self.measurer.measure(drops, part(self.progress, start, end)):
-            for drop, error in failed:
-                for choice in [choice for choice in self.choices if choice.drop == drop]:
+    def _measure(self, cases: Sequence[Case], start: float, end: float) -> None:
+        """Measure cases, and report after each few. This is the part of the work from ``start`` to ``end``."""
+        for share, failed in self.measurer.measure(cases, part(self.progress, start, end)):
+            for case, error in failed:
+                for choice in [choice for choice in self.choices if choice.case == case]:
                     self.choices.remove(choice)
                     self._leave_out(choice.contender, choice.budget, error)
             if self.choices or share:
@@ -252,9 +259,9 @@ class _GridRun:
 
     def _result(self) -> Comparison:
         cells = self.measurer.cells
-        dense, read = cells[PruneSet()], self.measured.input_length
+        dense, read = cells[Case()], self.measured.input_length
         place = {entry: number for number, entry in enumerate(self.entries)}
-        known = [choice for choice in self.choices if choice.drop in cells]
+        known = [choice for choice in self.choices if choice.case in cells]
         known.sort(key=lambda choice: (place[choice.contender], self.budgets.index(choice.budget)))
         rows = [
             row_of(
@@ -264,8 +271,9 @@ class _GridRun:
                 each.contender.seed,
                 each.contender.level,
                 each.budget,
+                each.contender.repair,
             )
-            | cells[each.drop].numbers(dense, read)
+            | cells[each.case].numbers(dense, read)
             for each in known
         ]
         timed = [cell.dense_seconds for cell in cells.values() if cell.dense_seconds.size]

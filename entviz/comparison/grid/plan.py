@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entviz.blocks import PruneSet, all_blocks, site_names
+from entviz.comparison.grid.cell import Case
 from entviz.comparison.grid.choosing import Chooser, NotKnownError
 from entviz.comparison.grid.contenders import Contender
 from entviz.comparison.grid.measuring import Measurer
@@ -27,6 +28,8 @@ from entviz.evaluation.work import NOTHING, Work, of_dense, of_many
 from entviz.progress import silent
 
 _TOKENS_AN_ITEM = 60  # of a multiple-choice item, choices together
+_FITTING = 2.0  # times the repaired stream alone: what is solved takes about as long as what is run
+_WRITING = 4.0  # times reading the same text
 _SHARED = 0.5  # of the layers, for one of the many sets that a criterion tries, which begin alike
 
 
@@ -82,7 +85,7 @@ def plan_of(
     counter = _Counter(chooser, measurer, budgets)
     quick = [entry for entry in entries if not entry.criterion.tries()]
     groups = ([quick] if quick else []) + [[entry] for entry in entries if entry.criterion.tries()]
-    dense = counter.measuring([PruneSet()])
+    dense = counter.measuring([Case()])
     pieces = tuple(counter.piece(group) for group in groups)
     if dense == NOTHING and any(piece.measuring != NOTHING for piece in pieces):
         dense = of_dense(layers, len(measurer.measured))  # kept, but its predictions are needed again
@@ -96,27 +99,30 @@ class _Counter:
         self.chooser, self.measurer, self.budgets = chooser, measurer, budgets
         self.loaded, self.layers = measurer.loaded, measurer.loaded.layers
         self.all_weights = max(1, self._weights(PruneSet(all_blocks(self.layers))))
-        self.counted: set[PruneSet] = set()
+        self.counted: set[Case] = set()
+        self.repairs = False  # whether the calibration text of repairs was counted
         self.analyses: set[bool] = set()  # that are not known: with all tokens, without massive ones
         self.tries = False  # whether somebody has tried prune sets, and so has made the dense predictions
         self.drawn = 0
 
     def piece(self, group: Sequence[Contender]) -> Piece:
         """The work of some contenders that choose and are measured together."""
-        choosing, drops = NOTHING, []
+        choosing, cases = NOTHING, []
         for entry in group:
             found, work = self._chosen(entry)
             choosing += work
-            drops += found
-        return Piece(tuple(group), choosing, self.measuring(drops))
+            cases += [Case(drop, entry.repair) for drop in found]
+        return Piece(tuple(group), choosing, self.measuring(cases))
 
-    def measuring(self, drops: Sequence[PruneSet]) -> Work:
+    def measuring(self, cases: Sequence[Case]) -> Work:
         """What measuring these takes, but for those that were counted before or are known."""
-        new = [drop for drop in dict.fromkeys(drops) if drop not in self.counted]
+        new = [case for case in dict.fromkeys(cases) if case not in self.counted]
         self.counted.update(new)
         windows = len(self.measurer.measured)
         work = NOTHING
-        for group in self.measurer.groups(self.measurer.unknown(new)):
+        for cases_together in self.measurer.groups(self.measurer.unknown(new)):
+            group = [case.drop for case in cases_together]
+            work += self._repairing(cases_together[0])
             pruned = [drop for drop in group if drop]
             if len(pruned) < len(group):
                 work += of_dense(self.layers, windows)
@@ -126,6 +132,18 @@ class _Counter:
             for drop in group:
                 work += self._task(drop)
         return work
+
+    def _repairing(self, case: Case) -> Work:
+        """What fitting a repair takes, in runs of blocks: the dense and the repaired stream, and as much to solve."""
+        if not case.repair:
+            return NOTHING
+        windows = self.measurer.calibration_tokens / self.measurer.measured.length
+        first = min((block.index for block in case.drop), default=0)
+        runs = _FITTING * (self.layers - first) * windows
+        if not self.repairs:
+            runs += self.layers * windows * (1 if self.measurer.is_written else 1 + _WRITING)
+            self.repairs = True
+        return Work(attentions=runs, mlps=runs)
 
     def analysis(self) -> Work:
         """The analysis that contenders choose by, of all sites."""

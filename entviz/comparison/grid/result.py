@@ -47,7 +47,8 @@ class Comparison:
         items: the number of its items that were scored.
         dtype: the number type that the model ran in.
         dense: one row: the dense model's columns of ``rows`` from ``drop`` on.
-        rows: a row for each prune set measured. Columns: name, title, criterion, estimator, seed, level, budget, drop,
+        rows: a row for each prune set measured. Columns: name, title, criterion, estimator, seed, level, budget,
+            repair (its name, or empty; results of versions that did not repair lack it), drop,
             blocks, perplexity, nll (nats a token), kl (nats), top1_agreement, accuracy, accuracy_normalized (shares;
             NaN without a task), parameters, parameters_kept (a share), speedup (times as fast as dense),
             speedup_low and speedup_high (quartiles over the rounds that were timed; results of versions that did not
@@ -167,7 +168,9 @@ def empty_rows() -> pd.DataFrame:
     return pd.DataFrame({name: [] for name in ("name", "title", "level", "budget", "nll", "drop")})
 
 
-def row_of(name: str, criterion: str, estimator: str, seed: int, level: str, budget: str) -> dict[str, Any]:
+def row_of(
+    name: str, criterion: str, estimator: str, seed: int, level: str, budget: str, repair: str = ""
+) -> dict[str, Any]:
     """The columns of :attr:`Comparison.rows` that describe the contender."""
     return {
         "name": name,
@@ -177,6 +180,7 @@ def row_of(name: str, criterion: str, estimator: str, seed: int, level: str, bud
         "seed": seed,
         "level": level,
         "budget": budget,
+        "repair": repair,
     }
 
 

@@ -45,7 +45,14 @@ def verdict(comparison: Measured) -> list[str]:
     for level in levels:
         for budget in comparison.budgets:
             here = table[(table["level"] == level) & (table["budget"] == budget)]
-            found = [*_entropy_against_cosine(here), *_best(here), *_no_better_than_random(here)]
+            repaired = here["repair"].fillna("") != "" if "repair" in here else here["nll"] != here["nll"]
+            plain = here[~repaired]
+            found = [
+                *_entropy_against_cosine(plain),
+                *_best(plain),
+                *_no_better_than_random(plain),
+                *_repaired(plain, here[repaired]),
+            ]
             if found:
                 said.append(f"{_at(level, budget)}: {' '.join(found)}")
     return [*said, _meaning(comparison)] if said else []
@@ -107,6 +114,23 @@ def _no_better_than_random(here: pd.DataFrame) -> list[str]:
     what = "the random prune set" if count == 1 else f"the mean of {count} random prune sets"
     verb = "is" if len(losers) == 1 else "are"
     return [f"{listed(losers)} {verb} not clearly better than {what} (perplexity {_perplexity(random)})."]
+
+
+def _repaired(plain: pd.DataFrame, repaired: pd.DataFrame) -> list[str]:
+    """For each repair, the best prune set with it beside the best without."""
+    if plain.empty:
+        return []
+    best = plain.loc[plain["nll"].idxmin()]
+    said = []
+    for repair, group in repaired.groupby("repair", sort=False):
+        first = group.loc[group["nll"].idxmin()]
+        difference = _difference(best, first, len(group))
+        how = "no clear difference" if not difference.clear else "better" if difference.mean > 0 else "worse"
+        said.append(
+            f"Repaired by {repair}, {first['title'].replace(f', {repair})', ')').replace(f' ({repair})', '')} is best: "
+            f"perplexity {_perplexity(first)}, against {_perplexity(best)} of the best without repair ({how})."
+        )
+    return said
 
 
 def _difference(a: Any, b: Any, comparisons: int) -> Interval:

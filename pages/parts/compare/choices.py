@@ -6,7 +6,16 @@ from typing import Any, Final
 
 import streamlit as st
 
-from entviz.comparison.grid.contenders import names, plain, title, usual, variants, variants_of, with_variant
+from entviz.comparison.grid.contenders import (
+    REPAIRS,
+    names,
+    plain,
+    title,
+    usual,
+    variants,
+    variants_of,
+    with_variant,
+)
 from entviz.estimators import base
 from entviz.tasks import BUILT_IN
 from entviz.text.passages import passages
@@ -68,7 +77,8 @@ def shown(choices: ComparisonChoices, chosen: selection.Selection) -> dict[str, 
     criteria, chosen_variants = _picked(choices.criteria)
     return {
         "compare.criteria": criteria,
-        "compare.variants": chosen_variants,
+        "compare.variants": [word for word in chosen_variants if word not in REPAIRS],
+        "compare.repairs": [word for word in chosen_variants if word in REPAIRS],
         "compare.levels": list(choices.levels),
         "compare.budgets": ", ".join(choices.budgets),
         "compare.seeds": choices.seeds,
@@ -123,19 +133,31 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
         )
     with st.expander("Variants, task, random and search", icon=":material/tune:"):
         switches = variants()
+        usual_ways = [word for word in switches if word not in REPAIRS]
         chosen_variants = st.pills(
             "The same criteria also",
-            switches,
+            usual_ways,
             selection_mode="multi",
             format_func=lambda word: switches[word].title,
             key="compare.variants",
             persist_state="session",
             help="Each is compared beside the criterion as it is usually, where the criterion has it.\n\n"
-            + "\n".join(f"- {each.title}: {each.purpose}" for each in switches.values()),
+            + "\n".join(f"- {switches[word].title}: {switches[word].purpose}" for word in usual_ways),
+        )
+        repairs = st.pills(
+            "Repaired also by",
+            REPAIRS,
+            selection_mode="multi",
+            format_func=lambda word: REPAIRS[word].title,
+            key="compare.repairs",
+            persist_state="session",
+            help="Every prune set is also measured with these repairs of what it leaves behind. They are fitted on the "
+            "text that the criteria choose by and on text that the model writes itself.\n\n"
+            + "\n".join(f"- {each.title}: {each.purpose}." for each in REPAIRS.values()),
         )
         task, limit, seeds, seconds = _draw_more()
     return ComparisonChoices(
-        _with_variants(_sorted(criteria), chosen_variants),
+        _with_variants(_sorted(criteria), [*chosen_variants, *repairs]),
         tuple(word.strip() for word in budgets.split(",") if word.strip()),
         tuple(level for level in LEVEL_TITLES if level in levels),
         seeds,
