@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.blocks import PruneSet
     from entviz.criteria.cost_model import CostModel, KnownCosts
+    from entviz.criteria.repaired_costs import RepairedCosts
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
     from entviz.text.windows import Windows
+
+_MOST_FOR_BIASES = 8  # windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,43 @@ class Calibration:
             self.kept.put("measurement", self.windows.fingerprint, about, known)
         return known
 
+    def repaired_costs(self, by: str, method: str, race_dtype: str) -> tuple[CostModel, RepairedCosts]:
+        """Costs with a repair, on half of the calibration windows; the other half is what repairs are fitted on.
+
+        Returns:
+            a model for races, in which every prune set has the repair ``bias``, in ``race_dtype``; and one in which each
+            is repaired by ``method``.
+
+        Raises:
+            OptionError: for an unknown method, or fewer than ``LEAST_WINDOWS`` windows.
+        """
+        from entviz.criteria.cost_model import CostModel, KnownCosts
+        from entviz.criteria.repaired_costs import RepairedCosts, halves
+        from entviz.evaluation.biases import Biases
+        from entviz.evaluation.precision import resolved
+        from entviz.repair.registry import METHODS
+
+        name = METHODS[method].name
+        judged, fitted = halves(self.windows)
+        key = f"{self.windows.fingerprint} {resolved(race_dtype, self.loaded.device)} raced with bias"
+        tried = self.tried.setdefault(key, KnownCosts())
+        if tried.biases is None:
+            # As many as a constant needs: they all go through the model together.
+            tried.biases = Biases(self.loaded, _spread(fitted, _MOST_FOR_BIASES), race_dtype)
+        race = CostModel(self.loaded, judged, by=by, dtype=race_dtype, cache=self.cache, tried=tried)
+        key = f"{self.windows.fingerprint} {resolved(self.dtype, self.loaded.device)} repaired by {name}"
+        exact = RepairedCosts(
+            self.loaded,
+            judged,
+            fitted=fitted,
+            method=name,
+            by=by,
+            dtype=self.dtype,
+            cache=self.cache,
+            tried=self.tried.setdefault(key, KnownCosts()),
+        )
+        return race, exact
+
     def cost_model(self, by: str, dtype: str | None = None) -> CostModel:
         """Costs of prune sets on the calibration text, nats a token: ``nll``, ``kl``, or ``both`` for their sum."""
         from entviz.criteria.cost_model import CostModel, KnownCosts
@@ -105,3 +145,9 @@ class Calibration:
         key = f"{self.windows.fingerprint} {resolved(dtype, self.loaded.device)}"
         tried = self.tried.setdefault(key, KnownCosts())
         return CostModel(self.loaded, self.windows, by=by, dtype=dtype, cache=self.cache, tried=tried)
+
+
+def _spread(windows: Windows, most: int) -> Windows:
+    """At most so many of the windows, one in the middle of each equal part."""
+    count = min(most, len(windows))
+    return windows[[(2 * place + 1) * len(windows) // (2 * count) for place in range(count)]]

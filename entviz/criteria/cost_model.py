@@ -14,6 +14,7 @@ import numpy as np
 from entviz.blocks import PruneSet
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError
+from entviz.evaluation.biases import Biases
 from entviz.evaluation.many import evaluate_many
 from entviz.evaluation.precision import resolved
 from entviz.finite import cause
@@ -33,12 +34,14 @@ class KnownCosts:
             token; infinite for a window on which the pruned model overflows.
         evaluated: the number of runs, counted as prune sets times windows.
         seconds: how long the runs took.
+        biases: what repairs the prune sets, if they are run with the repair ``bias``.
     """
 
     def __init__(self) -> None:
         self.costs: dict[PruneSet, np.ndarray] = {}
         self.evaluated = 0
         self.seconds = 0.0
+        self.biases: Biases | None = None
 
 
 class CostModel:
@@ -47,7 +50,8 @@ class CostModel:
     Args:
         by: ``kl`` for KL(dense || pruned), ``nll`` for the loss, ``both`` for their sum; nats a token.
         dtype: the number type to run in.
-        tried: earlier costs for the same model, windows and number type; new costs are added to it.
+        tried: earlier costs for the same model, windows, number type and repair; new costs are added to it. If it has
+            ``biases``, prune sets run with them.
     """
 
     def __init__(
@@ -101,16 +105,26 @@ class CostModel:
     def _run(self, group: Sequence[PruneSet], first: int, end: int, progress: Progress) -> None:
         """Run windows ``first`` to ``end - 1``, which follow the windows on which these sets were already tried."""
         began = time.perf_counter()
-        part = self.windows[first:end]
-        found = evaluate_many(
-            self.loaded, part, group, dtype=self.dtype, cache=self.cache, overflow=True, progress=progress
-        )
-        for drop, cost in zip(group, found, strict=True):
-            new = np.stack([cost.window_nll, cost.window_kl])
+        found = self._measured(group, self.windows[first:end], progress)
+        for drop, new in zip(group, found, strict=True):
             old = self.tried.costs.get(drop, new[:, :0])
             self.tried.costs[drop] = np.concatenate([old, new], axis=1)
         self.tried.evaluated += len(group) * (end - first)
         self.tried.seconds += time.perf_counter() - began
+
+    def _measured(self, group: Sequence[PruneSet], part: Windows, progress: Progress) -> Sequence[np.ndarray]:
+        """For each prune set the loss and the divergence on each window, (2, windows)."""
+        found = evaluate_many(
+            self.loaded,
+            part,
+            group,
+            dtype=self.dtype,
+            cache=self.cache,
+            overflow=True,
+            biases=self.tried.biases,
+            progress=progress,
+        )
+        return [np.stack([cost.window_nll, cost.window_kl]) for cost in found]
 
     def _of(self, costs: np.ndarray) -> np.ndarray:
         nll, kl = costs

@@ -36,7 +36,6 @@ from entviz.criteria.cost_model import CostModel
 from entviz.progress import Progress, silent
 
 _BEAM = 3
-_FINALISTS = 3
 _TOGETHER = 4  # candidates tried at a time, which share layers; more would be tried in vain
 # The estimate for a block is this fraction of the cost it added to the last set it was tried with. There is one
 # fraction for each round; in the last round everything is tried.
@@ -44,7 +43,21 @@ _COUNTED = (0.75, 0.4, -1e9)
 _OVERFLOWS = 1e9  # nats, what a set costs without which the model overflows: more than any other
 _TRIES_A_STEP = 8  # about how many candidates a step of the greedy stage tries
 _GREEDY_SHARE = 0.4  # of the time, for growing the first set
-_FINALS_SHARE = 0.15  # of the time, kept for measuring the best few again
+
+
+@dataclass(frozen=True)
+class Finals:
+    """How the best sets are measured again at the end.
+
+    Attributes:
+        most: how many of them.
+        share: the share of the time that is kept for it.
+        first: measure the best seed exactly before anything else, so that what cannot be measured so is known early.
+    """
+
+    most: int = 3
+    share: float = 0.15
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,11 +90,12 @@ class _Search:
         blocks: Sequence[Block],
         enough: Callable[[PruneSet], bool],
         seconds: float,
+        finals: Finals,
         progress: Progress,
     ) -> None:
         self.cost_model, self.blocks, self.enough, self.progress = cost_model, list(blocks), enough, progress
         self.started, self.seconds = time.perf_counter(), seconds
-        self.deadline = (1 - _FINALS_SHARE) * seconds
+        self.finals, self.deadline = finals, (1 - finals.share) * seconds
         self.few = max(1, cost_model.window_count // 4)
         self.windows = self.few  # that sets are tried on
         self.cost = self._known(self.few)  # on these windows
@@ -106,8 +120,11 @@ class _Search:
         """Seconds since the start."""
         return time.perf_counter() - self.started
 
-    def report(self, done: int = 0, total: int = 0, partial: object = None, /) -> None:
+    def tell(self, done: int = 0, total: int = 0, partial: object = None, /) -> None:
         self.progress(int(min(self.spent, self.seconds) * 10), int(self.seconds * 10), self.best)
+
+    def report(self, done: int = 0, total: int = 0, partial: object = None, /) -> None:
+        self.tell()
         if self.spent > self.deadline and self.best is not None:
             raise _OutOfTime
 
@@ -123,7 +140,7 @@ class _Search:
             for drop in drops
             if self.enough(drop) and drop not in known
         ]
-        self.ranked = sorted(self.ranked, key=lambda found: found.cost)[:_FINALISTS]
+        self.ranked = sorted(self.ranked, key=lambda found: found.cost)[: self.finals.most]
         return sorted(((self.cost[drop], drop) for drop in drops), key=lambda pair: pair[0])
 
     def cheapest(
@@ -236,7 +253,7 @@ class _Search:
             if self.best.drop == before.drop:
                 return
 
-    def finals(self, exact: CostModel) -> SearchResult:
+    def measure_finals(self, exact: CostModel) -> SearchResult:
         """Measure the finalists and the best seed on all windows, while time remains, and return the best."""
         if self.best is None:
             raise RuntimeError("the search has not looked at its seeds yet")
@@ -267,6 +284,7 @@ def search(
     seeds: Sequence[PruneSet] = (),
     seconds: float = 120.0,
     exact: CostModel | None = None,
+    finals: Finals | None = None,
     progress: Progress = silent,
 ) -> SearchResult:
     """Search for the subset of ``blocks`` with the lowest cost in ``cost_model`` that drops enough of the model.
@@ -277,7 +295,9 @@ def search(
         seeds: sets to start from. The result costs no more than the best seed that drops enough, provided that there is
             time to measure both at the end.
         seconds: the approximate time limit; the seeds are always finished.
-        exact: the cost model for the final measurement, if not ``cost_model``, which can then use a faster number type.
+        exact: the cost model for the final measurement, if not ``cost_model``, which can then use a faster number type,
+            or a repair that is fitted sooner.
+        finals: how the final measurement is done; None for the usual.
         progress: receives the best :class:`SearchResult` so far. Raising ``Cancelled`` from it ends the search without
             a result, but the partial result of the last report is valid.
 
@@ -287,9 +307,13 @@ def search(
     Raises:
         ModelError: if the model overflows without the best set found, and so without every other set.
     """
-    state = _Search(cost_model, blocks, enough, seconds, progress)
+    finals = Finals() if finals is None else finals
+    state = _Search(cost_model, blocks, enough, seconds, finals, progress)
+    exact = exact if exact is not None else cost_model
     try:
         state.seeds(seeds)
+        if finals.first and state.seed is not None:
+            exact.costs([state.seed], exact.window_count, state.tell)
         state.try_each()
         state.grow("greedy", 1)
         state.swaps()
@@ -304,4 +328,4 @@ def search(
             state.swaps()
     except _OutOfTime:
         pass
-    return state.finals(exact if exact is not None else cost_model)
+    return state.measure_finals(exact)

@@ -10,6 +10,7 @@ from entviz.criteria.cosine import BlockInfluence, Cosine
 from entviz.criteria.criterion import Criterion
 from entviz.criteria.entropy import EntroDrop
 from entviz.criteria.greedy import GreedyByDivergence, GreedyByLoss
+from entviz.criteria.ising import Ising
 from entviz.criteria.leave_one_out import LeaveOneOut
 from entviz.criteria.ranking import kinds_of
 from entviz.criteria.search import Search
@@ -26,6 +27,7 @@ CRITERIA: Registry[type[Criterion]] = Registry(
         LeaveOneOut,
         GreedyByLoss,
         GreedyByDivergence,
+        Ising,
         Last,
         Random,
         Search,

@@ -12,22 +12,22 @@ candidates of a greedy step or of a search.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from entviz import kernels
 from entviz.blocks import PruneSet
-from entviz.decoder.anatomy import Anatomy, Call
 from entviz.decoder.batching import batches, windows_per_batch
-from entviz.decoder.states import StateCache, prefix_key
+from entviz.decoder.states import StateCache
+from entviz.evaluation.biases import Biases
 from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.perplexity import perplexity
 from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
+from entviz.evaluation.walk import Walk
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
@@ -94,13 +94,15 @@ def evaluate_many(
     dtype: str = "float32",
     cache: StateCache | None = None,
     overflow: bool = False,
+    biases: Biases | None = None,
     progress: Progress = silent,
 ) -> list[PruneSetCost]:
     """Measure the cost of each of ``prune_sets`` on ``windows``, in their order. The model is not changed.
 
     ``cache`` keeps the dense model's predictions, and hidden states that several sets share, between calls. The numbers
     are those of :func:`entviz.evaluation.loss.evaluate`, which also explains ``dtype``. With ``overflow``, a prune set
-    whose numbers are not finite has an infinite cost, so that it loses against others and the work continues.
+    whose numbers are not finite has an infinite cost, so that it loses against others and the work continues. With
+    ``biases``, of the same model in the same number type, each prune set runs with the repair ``bias``.
     ``progress`` counts prune sets times windows.
 
     Raises:
@@ -128,13 +130,16 @@ def evaluate_many(
         progress(done, total)
 
     with torch.inference_mode():
+        if biases is not None:
+            biases.learn(prune_sets, cache, tick)
         for first, token_ids in batches(windows.inputs, size):
             text = TextOnDevice.of(loaded, dtype, token_ids, windows)
             ids = text.token_ids
             here = slice(first, first + len(ids))
             dense = dense_on(loaded, text, cache, tick)
             hidden, calls = anatomy.begin(ids)
-            walk = _Walk(anatomy, calls, tick, cache if anatomy.resumable else StateCache(0), text.key)
+            known = cache if anatomy.resumable else StateCache(0)
+            walk = Walk(anatomy, calls, tick, known, text.key, biases)
             for places, last in walk.leaves(0, hidden, list(enumerate(prune_sets))):
                 scores = score(anatomy.head, *text.scored(last), dense, after_chunk=tick)
                 averages = [
@@ -160,78 +165,3 @@ def _infinite_where_not_finite(numbers: np.ndarray) -> np.ndarray:
     """Loss, divergence and agreement (3, windows, 1 + K); infinite and 0 on a window with a non-finite number."""
     worst = np.array([math.inf, math.inf, 0.0])[:, None, None]
     return np.where(np.isfinite(numbers).all(axis=(0, 2))[:, None], numbers, worst)
-
-
-class _Walk:
-    """The walk of one batch of windows down the tree of prune sets, depth first."""
-
-    def __init__(
-        self,
-        anatomy: Anatomy,
-        calls: Sequence[Call],
-        tick: Callable[[], None],
-        cache: StateCache,
-        text: Hashable,
-    ) -> None:
-        self.anatomy, self.calls, self.tick = anatomy, calls, tick
-        self.cache, self.text = cache, text
-
-    def leaves(
-        self, layer: int, hidden: Tensor, group: list[tuple[int, PruneSet]]
-    ) -> Iterator[tuple[list[int], Tensor]]:
-        """The indices of the prune sets at each leaf, with the leaf's hidden states after the last layer."""
-        for i in range(layer, self.anatomy.layers):
-            branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]] = {}
-            for member in group:
-                kept = (i not in member[1].attention, i not in member[1].mlp)
-                branches.setdefault(kept, []).append(member)
-            self.tick()
-            states = self._known(i + 1, branches)
-            states |= self._states(i, hidden, set(branches) - set(states))
-            self._keep(i + 1, branches, states)
-            # The largest branch goes on in this loop, so that recursion is shallow: it is as deep as sets differ.
-            last = max(branches, key=lambda kept: len(branches[kept]))
-            for kept, members in branches.items():
-                if kept != last:
-                    yield from self.leaves(i + 1, states.pop(kept), members)
-            hidden, group = states[last], branches[last]
-        yield [place for place, _ in group], hidden
-
-    def _known(
-        self, layer: int, branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]]
-    ) -> dict[tuple[bool, bool], Tensor]:
-        """The input of ``layer`` from the cache, if an earlier call stored it. All sets of a branch share it."""
-        found = {
-            kept: self.cache.get(prefix_key(self.text, members[0][1], layer))
-            for kept, members in branches.items()
-        }
-        return {kept: hidden for kept, hidden in found.items() if hidden is not None}
-
-    def _keep(
-        self,
-        layer: int,
-        branches: dict[tuple[bool, bool], list[tuple[int, PruneSet]]],
-        states: dict[tuple[bool, bool], Tensor],
-    ) -> None:
-        """Store the states that several sets share, because the sets of the next call often share them too."""
-        for kept, members in branches.items():
-            if len(members) > 1:
-                self.cache.put(prefix_key(self.text, members[0][1], layer), states[kept])
-
-    def _states(
-        self, i: int, hidden: Tensor, wanted: set[tuple[bool, bool]]
-    ) -> dict[tuple[bool, bool], Tensor]:
-        """Hidden states after layer ``i`` for each requested pair of (attention kept, MLP kept)."""
-        step, call = self.anatomy.split_layers[i], self.calls[i]
-        both, attention_only = (True, True), (True, False)
-        if {both, attention_only} <= wanted:  # the attention is computed once for both branches
-            middle, after = step.trace(hidden, call)
-            states = {both: after, attention_only: middle}
-        else:
-            states = {
-                kept: step.run(hidden, call, attention=True, mlp=kept[1])
-                for kept in wanted & {both, attention_only}
-            }
-        for kept in wanted - {both, attention_only}:
-            states[kept] = step.run(hidden, call, attention=False, mlp=kept[1])
-        return states
