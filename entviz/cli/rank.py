@@ -25,6 +25,7 @@ from entviz.criteria.spec import criterion_of, parts
 from entviz.criteria.switches import Switch, all_switches
 from entviz.errors import OptionError
 from entviz.estimators import entropies
+from entviz.repair.registry import METHODS
 from entviz.words.phrases import listed
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def add(commands: Any) -> None:
     )
     command.add_argument(
         "--stage", type=int, choices=[2], help="for entrodrop; 2 drops only blocks after the turning point"
+    )
+    command.add_argument(
+        "--repair",
+        metavar="NAME",
+        help=f"for {', '.join(_owners('repair'))}. Choose what costs least once repaired: {', '.join(METHODS)}",
     )
     for switch in _flags():
         command.add_argument(
@@ -104,7 +110,7 @@ def _by(options: argparse.Namespace) -> RankingOptions:
         if getattr(given, each.name) != each.default
         or (each.name == "estimator" and parts(options.criterion)[1])
     }
-    for name in ("estimator", "stage", "seed", "seconds", *(switch.name for switch in _flags())):
+    for name in ("estimator", "stage", "seed", "seconds", "repair", *(switch.name for switch in _flags())):
         value = getattr(options, name)
         if value is None or value is False:
             continue

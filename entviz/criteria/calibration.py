@@ -103,8 +103,8 @@ class Calibration:
         """Costs with a repair, on half of the calibration windows; the other half is what repairs are fitted on.
 
         Returns:
-            a model for races, in which every prune set has the repair ``bias``, in ``race_dtype``; and one in which each
-            is repaired by ``method``.
+            a model for races, in which every prune set has the repair ``bias``, in ``race_dtype``; and one in which
+            each is repaired by ``method``.
 
         Raises:
             OptionError: for an unknown method, or fewer than ``LEAST_WINDOWS`` windows.

@@ -32,10 +32,10 @@ class Ising(Criterion):
 
     a_i is the divergence from the dense model without block i, and J_ij what dropping both i and j costs beyond the sum
     of the two, as :func:`entviz.comparison.interactions.interactions.interactions` measures it. Jansen et al. 2026 set
-    up the same energy with coefficients from derivatives; here they are measured. If all blocks save the same, the least
-    energy is found exactly as long as there are at most ``MOST_SETS`` sets (:mod:`entviz.criteria.quadratic`), and
-    otherwise by simulated annealing; a note says which. It also says how the energies of random sets of the same size
-    correlate with their measured divergence.
+    up the same energy with coefficients from derivatives; here they are measured. If all blocks save the same, the
+    least energy is found exactly as long as there are at most ``MOST_SETS`` sets (:mod:`entviz.criteria.quadratic`),
+    and otherwise by simulated annealing; a note says which. It also says how the energies of random sets of the same
+    size correlate with their measured divergence.
 
     Raises:
         OptionError: for more than ``MOST_PAIRS`` pairs.
@@ -161,8 +161,8 @@ def _agreement(energies: Sequence[float], costs: Sequence[float]) -> str:
 
     if len(set(energies)) < 3 or len(set(costs)) < 3:
         return "There are too few other sets of this size to tell how its energy agrees with what they cost."
-    by_rank = [np.argsort(np.argsort(values)) for values in (energies, costs)]
+    one, other = (np.argsort(np.argsort(values)) for values in (energies, costs))
     return (
         f"The energies of {len(costs)} random sets of this budget correlate with their measured divergence: "
-        f"{np.corrcoef(energies, costs)[0, 1]:.2f}, by ranks {np.corrcoef(*by_rank)[0, 1]:.2f}."
+        f"{np.corrcoef(energies, costs)[0, 1]:.2f}, by ranks {np.corrcoef(one, other)[0, 1]:.2f}."
     )

@@ -29,10 +29,11 @@ import heapq
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from entviz.blocks import Block, PruneSet
 from entviz.criteria.cost_model import CostModel
+from entviz.criteria.search_result import Finals, SearchResult
 from entviz.progress import Progress, silent
 
 _BEAM = 3
@@ -43,40 +44,6 @@ _COUNTED = (0.75, 0.4, -1e9)
 _OVERFLOWS = 1e9  # nats, what a set costs without which the model overflows: more than any other
 _TRIES_A_STEP = 8  # about how many candidates a step of the greedy stage tries
 _GREEDY_SHARE = 0.4  # of the time, for growing the first set
-
-
-@dataclass(frozen=True)
-class Finals:
-    """How the best sets are measured again at the end.
-
-    Attributes:
-        most: how many of them.
-        share: the share of the time that is kept for it.
-        first: measure the best seed exactly before anything else, so that what cannot be measured so is known early.
-    """
-
-    most: int = 3
-    share: float = 0.15
-    first: bool = False
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The best prune set of a search so far.
-
-    Attributes:
-        drop: the prune set.
-        cost: its mean cost (nats a token) over the windows it was tried on; over all windows once the search has ended.
-        stage: the stage that found it: seeds, greedy, swaps or beam.
-        evaluated: the number of runs so far, counted as prune sets times windows.
-        seconds: how long the search took.
-    """
-
-    drop: PruneSet
-    cost: float
-    stage: str
-    evaluated: int
-    seconds: float
 
 
 class _OutOfTime(Exception):

@@ -62,9 +62,10 @@ def anneal(
 ) -> Least:
     """A set with little energy whose weights (N,) sum to ``amount`` at least, by simulated annealing.
 
-    Without any one of its members it would not reach the amount: an energy made of pairs says little of much larger sets,
-    and can fall with each further member. The temperature falls geometrically from the mean size of a change to a thousandth of it, in several runs. With
-    ``fixed`` a step only ever swaps a member for another place, so that their number stays.
+    Without any one of its members it would not reach the amount: an energy made of pairs says little of much larger
+    sets, and can fall with each further member. The temperature falls geometrically from the mean size of a change to a
+    thousandth of it, in several runs. With ``fixed`` a step only ever swaps a member for another place, so that their
+    number stays.
     """
     random = np.random.default_rng(seed)
     best = Least((), math.inf, 0)
@@ -136,7 +137,9 @@ def _exact(linear: np.ndarray, pairs: np.ndarray, count: int) -> Least:
 
 def _subsets(size: int, count: int) -> np.ndarray:
     """(subsets, size) ones and zeros: each subset of ``size`` places with ``count`` members."""
-    chosen = np.array(list(combinations(range(size), count)), dtype=np.int64).reshape(math.comb(size, count), count)
+    chosen = np.array(list(combinations(range(size), count)), dtype=np.int64).reshape(
+        math.comb(size, count), count
+    )
     found = np.zeros((len(chosen), size))
     np.put_along_axis(found, chosen, 1.0, axis=1)
     return found

@@ -1,7 +1,7 @@
 """The costs of prune sets that are repaired: each is fitted on one part of the calibration text, and run on the other.
 
-    costs = RepairedCosts(loaded, judged, fitted=fitted, method="refit")
-    costs.costs([PruneSet.parse("attn.7")], windows=2)        # (1, 2), nats a token, with the repair
+costs = RepairedCosts(loaded, judged, fitted=fitted, method="refit")
+costs.costs([PruneSet.parse("attn.7")], windows=2)        # (1, 2), nats a token, with the repair
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class RepairedCosts(CostModel):
             self._fits[drop] = known
         return known
 
-    def _measured(self, group: Sequence[PruneSet], windows: Windows, progress: Progress) -> Sequence[np.ndarray]:
+    def _measured(
+        self, group: Sequence[PruneSet], windows: Windows, progress: Progress
+    ) -> Sequence[np.ndarray]:
         found = []
         for number, drop in enumerate(group):
             start, end = number / len(group), (number + 1) / len(group)

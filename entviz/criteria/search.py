@@ -11,6 +11,7 @@ from entviz.blocks import PruneSet
 from entviz.criteria.cosine import Cosine
 from entviz.criteria.criterion import ByAnalysis, Criterion
 from entviz.criteria.entropy import EntroDrop
+from entviz.criteria.search_result import Finals, SearchResult
 from entviz.criteria.switches import switch
 from entviz.errors import OptionError
 from entviz.estimators import default_entropies
@@ -50,8 +51,8 @@ class Search(Criterion):
         "repair=refit",
         "Choose for a repair (refit)",
         "repaired by refit",
-        "Of the sets that it tries, it chooses the one that costs least once it is repaired, not the one that costs least "
-        "as it is.",
+        "Of the sets that it tries, it chooses the one that costs least once it is repaired, not the one that costs "
+        "least as it is.",
     )
 
     name = "search"
@@ -72,7 +73,7 @@ class Search(Criterion):
         return self.seconds
 
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
-        from entviz.criteria.prune_set_search import Finals, SearchResult, search
+        from entviz.criteria.prune_set_search import search
         from entviz.evaluation.precision import AUTO, resolved
 
         if candidates.budget.amount == 0:
@@ -112,7 +113,7 @@ class Search(Criterion):
 
         judged, fitted = map(len, halves(calibration.windows))
         return (
-            f"Chosen for the repair {self.repair}: fitted on {fitted} of the {judged + fitted} calibration windows, and "
+            f"Chosen for the repair {self.repair}: fitted on {fitted} of the {judged + fitted} calibration windows, "
             f"judged on the other {judged}. Without a repair, another set may cost less.",
         )
 

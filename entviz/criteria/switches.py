@@ -22,7 +22,7 @@ class Switch:
     Attributes:
         name: the field's name.
         on: the field's value where it is on; ``off`` is its default.
-        word: as it is written in a shell and in a contender's name.
+        word: as it is written in a shell and in a contender's name; ``option=value`` where the option has other values.
         title: what a toggle on a page is called.
         short: what is added to a criterion's title where it is on: "measured again".
         purpose: what it does, for a help text; sentences.
@@ -35,6 +35,11 @@ class Switch:
     title: str
     short: str
     purpose: str
+
+    @property
+    def key(self) -> str:
+        """What its toggle is kept under: the field's name, with the value where the field has other values too."""
+        return self.word.replace("=", "_") if "=" in self.word else self.name
 
 
 def switch(off: Any, on: Any, word: str, title: str, short: str, purpose: str) -> Any:

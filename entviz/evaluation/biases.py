@@ -43,7 +43,9 @@ class Biases:
         self.loaded, self.windows = loaded, windows
         # Of this object alone: a state that another one cached would be found without the constants that led to it.
         self.key: Hashable = ("biases", object())
-        self._dense: dict[int, tuple[Tensor, Tensor]] = {}  # by position: tokens' weights, sum 1, and their mean
+        self._dense: dict[
+            int, tuple[Tensor, Tensor]
+        ] = {}  # by position: tokens' weights, sum 1, and their mean
         self._found: dict[_Hole, Tensor] = {}
 
     def learn(

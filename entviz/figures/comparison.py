@@ -40,12 +40,12 @@ STYLES: Final[dict[str, tuple[str, str, str]]] = {
     "leave-one-out": (theme.SKY, "x", "dot"),
     "sleb": (theme.WINE, "cross", "dash"),
     "finercut": (theme.WINE, "hexagon", "dot"),
+    "ising": (theme.GREEN, "star-diamond", "dash"),
     "search": (theme.VERMILION, "star", "solid"),
     "last": (theme.GREY, "triangle-left", "dash"),
     "random": (theme.GREY, "circle-open", "dot"),
 }
 _MORE: Final = (
-    (theme.GREEN, "star-diamond"),
     (theme.BLUE, "hourglass"),
     (theme.ORANGE, "bowtie"),
     (theme.VERMILION, "hexagram"),

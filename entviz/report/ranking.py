@@ -78,7 +78,7 @@ def _more(name: str, asked: Mapping[str, Any]) -> list[str]:
         "stage",
         "seed",
         "seconds",
-        *(each.name for each in all_switches(CRITERIA.values()).values()),
+        *(each.name for each in all_switches(CRITERIA.values()).values() if each.on is True),
     }
     own = [option for option in known(name).options() if option in asked and option not in flags]
     return [f"{option}={asked[option]}" for option in own]

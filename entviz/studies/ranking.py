@@ -188,7 +188,7 @@ class Rank(TextStudy["Ranking"]):
             "prune.own_protection": protect is not None,
         } | {
             # Whether massive tokens are measured is a choice that pages share.
-            switch.name if switch.name == "without_massive" else f"prune.{switch.name}": (
+            switch.name if switch.name == "without_massive" else f"prune.{switch.key}": (
                 options.get(switch.name, switch.off) == switch.on
             )
             for switch in all_switches(CRITERIA.values()).values()

@@ -40,7 +40,7 @@ def test_cosine_drops_the_least_important_first(answer):
     "criterion",
     [
         *("entrodrop", "cosine", "block-influence", "angular-distance", "leave-one-out"),
-        *("sleb", "finercut", "last", "random", "search"),
+        *("sleb", "finercut", "ising", "last", "random", "search"),
     ],
 )
 def test_every_criterion_by_its_name(answer, criterion):

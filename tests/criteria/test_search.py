@@ -10,7 +10,8 @@ from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.criteria import rank
 from entviz.criteria.cost_model import CostModel
 from entviz.criteria.greedy import greedy
-from entviz.criteria.prune_set_search import SearchResult, search
+from entviz.criteria.prune_set_search import search
+from entviz.criteria.search_result import SearchResult
 from entviz.errors import Cancelled
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel

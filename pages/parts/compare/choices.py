@@ -99,8 +99,8 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
         format_func=title,
         key="compare.criteria",
         persist_state="session",
-        help="The rules that choose blocks. Those that only measure take seconds; leave-one-out, the greedy ones and "
-        "the search run the model without blocks, and take minutes.",
+        help="The rules that choose blocks. Those that only measure take seconds; leave-one-out, the greedy ones, the "
+        "quadratic choice and the search run the model without blocks, and take minutes.",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         levels = st.pills(

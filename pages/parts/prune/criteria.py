@@ -219,7 +219,7 @@ def _draw_options(
             for switch in CRITERIA[criterion].switches()
             if switch.name != _MASSIVE
             and st.toggle(
-                switch.title, key=f"prune.{switch.name}", persist_state="session", help=switch.purpose
+                switch.title, key=f"prune.{switch.key}", persist_state="session", help=switch.purpose
             )
         )
         # Of the curve too, whatever the criterion, and of the Explore page.
