@@ -8,8 +8,8 @@ import torch
 
 from entviz.blocks import PruneSet, all_blocks
 from entviz.comparison.interactions.interactions import interactions
-from entviz.criteria import rank
 from entviz.criteria import ising as criterion
+from entviz.criteria import rank
 from entviz.criteria.quadratic import anneal, energy, least
 from entviz.errors import Cancelled, OptionError
 from entviz.evaluation.loss import evaluate

@@ -95,9 +95,9 @@ def test_a_search_for_a_larger_budget_goes_on_from_a_smaller_one(tiny, windows):
 
 def test_what_cannot_be_repaired_says_so_before_the_search(tiny, windows):
     asked = {"level": "attn", "budget": 2, "seconds": PLENTY}
-    with pytest.raises(OptionError, match="needs at least 4 calibration windows.* there are 3"):
+    with pytest.raises(OptionError, match=r"needs at least 4 calibration windows.* there are 3"):
         rank(tiny, windows[:3], "search", repair="refit", **asked)
-    with pytest.raises(OptionError, match="Half of the calibration windows, 2, .* refit has .* unknowns"):
+    with pytest.raises(OptionError, match=r"Half of the calibration windows, 2, .* refit has .* unknowns"):
         rank(tiny, windows[:4], "search", repair="refit", **asked)
     with pytest.raises(OptionError, match="'magic' is not a repair"):
         rank(tiny, windows, "search", repair="magic", **asked)
