@@ -19,6 +19,7 @@ from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, part
 from entviz.repair.fitting import fit
+from entviz.repair.kept import Kept
 from entviz.repair.repair import Repair
 from entviz.text.windows import Windows
 
@@ -64,6 +65,7 @@ class RepairedCosts(CostModel):
     ) -> None:
         super().__init__(loaded, windows, by=by, dtype=dtype, cache=cache, tried=tried)
         self.fitted, self.method = fitted, method
+        self._begun = Kept()  # prune sets that begin alike share their first holes
         self._fits: LRUCache[PruneSet, Repair] = LRUCache(_KEPT_FITS)
 
     def repair_of(self, drop: PruneSet, progress: Progress) -> Repair:
@@ -76,7 +78,7 @@ class RepairedCosts(CostModel):
         known = self._fits.get(drop)
         if known is None:
             try:
-                known = fit(self.loaded, self.fitted, drop, self.method, progress=progress)
+                known = fit(self.loaded, self.fitted, drop, self.method, kept=self._begun, progress=progress)
             except OptionError as error:
                 raise OptionError(
                     f"Half of the calibration windows, {len(self.fitted)}, are there to fit repairs on. {error}"
