@@ -16,7 +16,7 @@ from entviz.cli.shared import (
     print_json,
     print_table,
     progress_bar,
-    read_drop,
+    read_recipe_of,
     read_sample,
     tell,
     words,
@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> None:
     from entviz.studies import Analyze, AnalyzePruned
 
     metrics, levels = metric_options.applied(options, words(options.metric)), words(options.level)
-    drop, repair = read_drop(options), repair_from(options)
+    recipe = read_recipe_of(options)
+    drop, repair = recipe.drop, repair_from(options, recipe)
     sample, notes = read_sample(options)
     massive: dict[str, Any] = {"without_massive": options.without_massive}
     study = (

@@ -15,7 +15,7 @@ from entviz.cli.shared import (
     measured_on,
     print_json,
     progress_bar,
-    read_drop,
+    read_recipe_of,
     read_sample,
     tell,
 )
@@ -60,9 +60,9 @@ def run(options: argparse.Namespace) -> None:
         raise OptionError(
             "--limit is for the items of a --task; --windows limits how much of a text is read."
         )
-    drop = read_drop(options)
+    recipe = read_recipe_of(options)
     sample, notes = read_sample(options)
-    repair = repair_from(options)
+    drop, repair = recipe.drop, repair_from(options, recipe)
     if repair is None:
         study: Evaluate = Evaluate(sample, drop, options.dtype)
     else:
@@ -85,10 +85,9 @@ def run(options: argparse.Namespace) -> None:
 def _print_repaired(found: RepairedEvaluation) -> None:
     from entviz.evaluation.perplexity import in_words
 
-    text = found.fitted_on or "other text"
     print(
-        f"Repaired by {found.repair}, fitted on {found.calibration_tokens:,} tokens: {text}. The numbers above "
-        f"are with the repair.\nWithout it: perplexity {in_words(found.plain_perplexity, '.4f')}, loss "
+        f"Repaired by {found.repair}, fitted on {found.calibration_tokens:,} tokens: {found.fitted_on}. The numbers "
+        f"above are with the repair.\nWithout it: perplexity {in_words(found.plain_perplexity, '.4f')}, loss "
         f"{found.plain_nll:.4f} nats a token, KL {found.plain_kl:.4f} nats."
     )
     if found.recovered is not None:
@@ -127,13 +126,14 @@ def _score_task(options: argparse.Namespace) -> None:
         raise OptionError(
             "--windows and --window-length are for a text; for the items of a --task, use --limit."
         )
-    drop, task = read_drop(options), read_task(options.task)
+    recipe, task = read_recipe_of(options), read_task(options.task)
+    repair = repair_from(options, recipe)
     # As on the dashboard: a task of the hub is kept by its name, any other task with its items.
     of_the_hub = options.task in task_titles() and options.task not in BUILT_IN
     named = options.task if of_the_hub else task
     items = TaskItems(options.model, named, options.limit, options.begin, loading_of(options))
     with runner_for(options) as runner, progress_bar("evaluate") as progress:
-        outcome = runner.run_now(ScoreTask(items, drop, options.dtype, repair_from(options)), progress)
+        outcome = runner.run_now(ScoreTask(items, recipe.drop, options.dtype, repair), progress)
     found = outcome.result
     if options.json:
         print_json(found.to_json())

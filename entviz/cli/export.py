@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entviz.cli.repairing import add_repair, repair_from
 from entviz.cli.running import runner_for
 from entviz.cli.shared import (
     add_command,
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--criterion", metavar="WORDS", help="how the blocks were chosen, for the model card"
     )
+    add_repair(command)
     command.add_argument("--force", action="store_true", help="replace an earlier export in that directory")
 
 
@@ -59,6 +61,7 @@ def run(options: argparse.Namespace) -> None:
         dtype=options.dtype,
         replace=options.force,
         bounded=False,
+        repair=repair_from(options, recipe),
     )
     with runner_for(options) as runner:
         begun = runner.begin(study)
@@ -99,7 +102,8 @@ def _print(found: Exported) -> None:
     print(f"Written to {found.directory}, {found.bytes / 1e6:.1f} MB: {', '.join(found.files)}.")
     if (measured := found.recipe.measured) is not None:
         dense, pruned = in_words(measured.dense_perplexity, ".4f"), in_words(measured.perplexity, ".4f")
-        print(f"Perplexity {dense} dense, {pruned} pruned.")
+        repaired = "" if found.recipe.repair is None else f" and repaired by {found.recipe.repair.method}"
+        print(f"Perplexity {dense} dense, {pruned} pruned{repaired}.")
     if found.check is not None:
         print(found.check.sentence)
     print(f"\n{found.loading}")

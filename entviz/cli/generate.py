@@ -15,7 +15,7 @@ from entviz.cli.shared import (
     loading_of,
     print_json,
     progress_bar,
-    read_drop,
+    read_recipe_of,
     tell,
     typed,
 )
@@ -54,12 +54,13 @@ def run(options: argparse.Namespace) -> None:
 
     notes: list[str] = []
     prompt = Prompt(options.model, typed(options.prompt, notes.append), options.begin, loading_of(options))
+    recipe = read_recipe_of(options)
     study = Generate(
         prompt,
-        read_drop(options),
+        recipe.drop,
         options.max_new_tokens,
         cached=not options.no_cache,
-        repair=repair_from(options),
+        repair=repair_from(options, recipe),
     )
     with runner_for(options) as runner, progress_bar("generate") as progress:
         outcome = runner.run_now(study, progress)

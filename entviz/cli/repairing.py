@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from entviz.errors import OptionError
 
+NONE = "none"
+
 if TYPE_CHECKING:
+    from entviz.export.recipe import Recipe
     from entviz.repair.choice import RepairChoice
 
 
@@ -20,7 +23,7 @@ def add_repair(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--repair",
         metavar="NAME",
-        help=f"repair the prune set in closed form, and compare with it unrepaired: {', '.join(METHODS)}",
+        help=f"repair the prune set in closed form: {', '.join(METHODS)}; or none, to leave out the repair of a recipe",
     )
     group.add_argument(
         "--repair-text-file",
@@ -52,20 +55,27 @@ def add_repair(command: argparse.ArgumentParser) -> None:
     )
 
 
-def repair_from(options: argparse.Namespace) -> RepairChoice | None:
-    """The repair that the options ask for, or None. Raises ``OptionError`` for text without a repair to fit on it."""
+def repair_from(options: argparse.Namespace, recipe: Recipe) -> RepairChoice | None:
+    """The repair that the options ask for, or else that of the recipe; or None.
+
+    Raises ``OptionError`` for text without a repair to fit on it, or a recipe's repair whose text is not given.
+    """
     from entviz.repair.choice import RepairChoice
     from entviz.text.files import read_text
 
-    if options.repair is None:
-        if options.repair_text_file:
+    encoding = getattr(options, "encoding", "utf-8")
+    texts = tuple(read_text(file, encoding) for file in options.repair_text_file)
+    if options.repair is None and recipe.repair is not None:
+        return recipe.repair.choice(texts)
+    if options.repair in (None, NONE):
+        if texts:
             raise OptionError(
                 "--repair-text-file is the text that a repair is fitted on: name one by --repair."
             )
         return None
     return RepairChoice(
         options.repair,
-        tuple(read_text(file, getattr(options, "encoding", "utf-8")) for file in options.repair_text_file),
+        texts,
         windows=options.repair_windows,
         window_length=options.repair_window_length,
         self_written=options.repair_self_written,

@@ -112,8 +112,13 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def read_drop(options: argparse.Namespace) -> PruneSet:
-    """The prune set given with ``--drop``."""
-    return read_recipe_of(options).drop
+    """The prune set given with ``--drop``, for a command that measures it without a repair."""
+    recipe = read_recipe_of(options)
+    if recipe.repair is not None:
+        tell(
+            [f"The recipe's repair by {recipe.repair.method} is left out: this command measures without one."]
+        )
+    return recipe.drop
 
 
 def read_recipe_of(options: argparse.Namespace) -> Recipe:

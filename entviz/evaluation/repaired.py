@@ -31,14 +31,14 @@ class RepairedEvaluation(Evaluation):
         calibration_tokens: how many tokens of other text the repair was fitted on.
         fits: a row for each place that was fitted. Columns: site, block, inputs (features), ridge, and left 1, left 2
             ... (for each kind of calibration text the share of the squared error that is left on held-out windows).
-        fitted_on: that text in a few words; empty if it is not known.
+        fitted_on: that text in a few words.
     """
 
     plain_token_nll: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     plain_token_kl: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     calibration_tokens: int = 0
     fits: pd.DataFrame = field(default_factory=pd.DataFrame)
-    fitted_on: str = ""
+    fitted_on: str = "other text"
 
     @property
     def plain_nll(self) -> float:
@@ -71,7 +71,7 @@ class RepairedEvaluation(Evaluation):
             "plain": plain,
             "recovered": self.recovered,
             "calibration_tokens": self.calibration_tokens,
-            **({"fitted_on": self.fitted_on} if self.fitted_on else {}),
+            "fitted_on": self.fitted_on,
             # An infinite ridge, which means no change, is no number of JSON.
             "fits": self.fits.replace([np.inf], None).to_dict("records"),
         }

@@ -6,8 +6,10 @@ import json
 import re
 
 from entviz.evaluation.perplexity import in_words
+from entviz.evaluation.repaired import RepairedEvaluation
 from entviz.export.request import ExportRequest, Format, FormatOutput, hub_name
 from entviz.models import CATALOG
+from entviz.repair.registry import METHODS
 from entviz.version import __version__
 from entviz.words.phrases import counted, of_windows, some
 
@@ -55,6 +57,7 @@ def _what_was_dropped(request: ExportRequest, output: FormatOutput) -> str:
         f"- Layers: {kept} of {layers}" + (f", {layers - kept} removed" if kept < layers else ""),
         f"- Chosen by: {_plain(request.criterion) if request.criterion else 'not recorded'}",
         f"- Weights: {str(request.loaded.dtype).removeprefix('torch.')}",
+        *_repair(request),
         f"- Made from: {_plain(request.model_name)}, fingerprint `{request.loaded.fingerprint}`",
     ]
     if output.zeroed:
@@ -62,11 +65,18 @@ def _what_was_dropped(request: ExportRequest, output: FormatOutput) -> str:
     return "## What was dropped\n\n" + "\n".join(lines)
 
 
+def _repair(request: ExportRequest) -> list[str]:
+    if request.repair is None:
+        return []
+    fitted = f"fitted on {request.repair.tokens:,} tokens: {_plain(request.repair.fitted_on)}"
+    return [f"- Repaired by: {METHODS[request.repair.method].title}, {fitted}"]
+
+
 def _what_it_costs(request: ExportRequest) -> str:
     found = request.evaluation
     if found is None:
         return "## What it costs\n\nNot measured."
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("Perplexity", in_words(found.dense_perplexity, ".2f"), in_words(found.perplexity, ".2f")),
         ("Loss a token (nats)", f"{found.dense_nll:.4f}", f"{found.nll:.4f}"),
         ("KL from dense (nats)", "0", f"{found.kl:.4f}"),
@@ -77,12 +87,18 @@ def _what_it_costs(request: ExportRequest) -> str:
             f"{found.parameters_pruned:,}",
         ),
     ]
-    table = "\n".join(f"| {name} | {dense} | {pruned} |" for name, dense, pruned in rows)
+    heads = ["dense", "pruned and repaired" if found.repair else "pruned"]
+    if isinstance(found, RepairedEvaluation):
+        plain = (in_words(found.plain_perplexity, ".2f"), f"{found.plain_nll:.4f}", f"{found.plain_kl:.4f}")
+        heads.insert(1, "pruned")
+        rows = [(*row[:2], without, row[2]) for row, without in zip(rows, (*plain, "", ""), strict=True)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     windows = of_windows(found.windows, found.window_length)
     where = _plain(request.text) or "a text"
     return (
         f"## What it costs\n\nMeasured on {where}, {windows}, in {found.dtype}."
-        f"{''.join(f' {_plain(note)}' for note in found.notes)}\n\n| | dense | pruned |\n|---|---:|---:|\n{table}"
+        f"{''.join(f' {_plain(note)}' for note in found.notes)}\n\n"
+        f"| | {' | '.join(heads)} |\n|---{'|---:' * len(heads)}|\n{table}"
     )
 
 

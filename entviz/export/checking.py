@@ -35,19 +35,25 @@ from entviz.text.windows import Windows
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
+    from entviz.repair.repair import Repair
 
 TOLERANCE: Final = 1e-4  # of the mean loss a token, in nats
 _CHECKED_WINDOWS: Final = 4
 
 
 def compare(
-    request: ExportRequest, path: Path, drop: PruneSet | None = None, progress: Progress = silent
+    request: ExportRequest,
+    path: Path,
+    drop: PruneSet | None = None,
+    progress: Progress = silent,
+    repair: Repair | None = None,
 ) -> Check:
     """Load files with plain transformers and compare losses with entviz's own run without ``drop``.
 
     Args:
         path: a directory of safetensors, or a GGUF file.
         drop: the prune set that is already removed in the files; the request's by default.
+        repair: the repair as it was written, with numbers rounded to the type of the weights.
 
     Raises ``ExportError`` if the losses do not agree.
     """
@@ -57,7 +63,9 @@ def compare(
     check_memory(need, "Checking the export", "Make room, or export the prune set as a recipe")
     measured = request.evaluation if drop == request.drop else None
     windows = _windows(loaded, measured)
-    wanted, rounding = _wanted(loaded, windows, drop, measured)
+    # Nothing is rounded in float32, and then the repair as it was fitted is what the files should compute.
+    repair = request.repair if loaded.dtype == torch.float32 else repair
+    wanted, rounding = _wanted(loaded, windows, drop, measured, repair)
     written = _read_back(path, loaded.dtype).to(loaded.device).eval()
     found = []
     before = len(windows.beginning)
@@ -92,7 +100,11 @@ def _windows(loaded: LoadedModel, measured: Evaluation | None) -> Windows:
 
 
 def _wanted(
-    loaded: LoadedModel, windows: Windows, drop: PruneSet, measured: Evaluation | None
+    loaded: LoadedModel,
+    windows: Windows,
+    drop: PruneSet,
+    measured: Evaluation | None,
+    repair: Repair | None,
 ) -> tuple[Tensor, float | None]:
     """The losses (windows, tokens - 1) that entviz computes in float32, and how much the measured losses differ.
 
@@ -106,7 +118,7 @@ def _wanted(
     if loaded.dtype != torch.float32:
         # A copy made only for this check: the model would keep a copy that it makes itself.
         loaded = loaded.cast("float32")
-    exact = torch.tensor(evaluate(loaded, windows, drop).token_nll).double()
+    exact = torch.tensor(evaluate(loaded, windows, drop, repair=repair).token_nll).double()
     return exact, None if losses is None else float((losses - exact).abs().mean())
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from entviz.decoder.views import replaced
 from entviz.errors import EntvizError, ExportError
+from entviz.export.folding import Folded
 from entviz.export.generating import valid_generation_config
 from entviz.export.request import ExportRequest
 from entviz.export.shrinking import smaller_config
@@ -23,8 +24,10 @@ from entviz.models.library_errors import telling_line
 from entviz.models.quiet import quiet
 
 
-def write_checkpoint(request: ExportRequest, directory: Path) -> tuple[tuple[str, ...], list[str]]:
-    """Write weights, config, generation config and tokenizer.
+def write_checkpoint(
+    request: ExportRequest, directory: Path, folded: Folded | None = None
+) -> tuple[tuple[str, ...], list[str]]:
+    """Write weights, config, generation config and tokenizer, with the repair if one was folded.
 
     Returns the names of the weights that were set to zero, and the notes of :func:`save`.
 
@@ -41,7 +44,12 @@ def write_checkpoint(request: ExportRequest, directory: Path) -> tuple[tuple[str
             zeroed += [f"{anatomy.layers_path}.{place}.{name}" for name in found.zeroed]
         else:
             layers.append(anatomy.split_layers[index].layer)
-    notes = save(request, {anatomy.layers_path: nn.ModuleList(layers)}, request.kept, directory)
+    settings: dict[str, Any] = {}
+    if folded is not None:
+        settings = folded.settings
+        layers = [folded.layer(layer, index) for layer, index in zip(layers, request.kept, strict=True)]
+    replacements: dict[str, nn.Module] = {anatomy.layers_path: nn.ModuleList(layers)}
+    notes = save(request, replacements, request.kept, directory, settings)
     return tuple(zeroed), notes
 
 

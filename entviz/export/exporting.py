@@ -16,6 +16,7 @@ from entviz.progress import Progress, silent
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.models import LoadedModel
+    from entviz.repair.repair import Repair
 
 CARD = "README.md"
 
@@ -29,6 +30,7 @@ def export(
     evaluation: Evaluation | None = None,
     text: str = "",
     criterion: str | None = None,
+    repair: Repair | None = None,
     replace: bool = False,
     room_bytes: int | None = None,
     progress: Progress = silent,
@@ -41,13 +43,15 @@ def export(
         evaluation: the cost of the prune set in the same number type, for the card; None if it was not measured.
         text: a short description of the text of the evaluation.
         criterion: how the blocks were chosen, in a few words.
+        repair: the result of :func:`entviz.repair.fit` for this prune set, which the files then hold.
         replace: whether an earlier export at ``target`` may be replaced. Nothing else is ever replaced.
         room_bytes: the largest total size of the folder that contains ``target``; None for no limit.
 
     Raises:
         BlockError: if the prune set does not fit the model.
-        ExportError: if the format cannot hold the prune set, the written files do not compute the same, or the
-            directory cannot be written. No files are left in that case.
+        OptionError: if the repair was fitted for another prune set.
+        ExportError: if the format cannot hold the prune set or its repair, the written files do not compute the same,
+            or the directory cannot be written. No files are left in that case.
     """
     form = FORMATS[format_name]
     drop.check(loaded.layers)
@@ -56,7 +60,13 @@ def export(
         raise ExportError(objection)
     if evaluation is not None and evaluation.drop != drop:
         raise ExportError("The evaluation belongs to another prune set. Evaluate the one that is exported.")
-    request = ExportRequest(loaded, drop, evaluation, text, criterion)
+    if repair is not None:
+        repair.check(drop)
+        if form.no_repair:
+            raise ExportError(form.no_repair)
+    if evaluation is not None and evaluation.repair != ("" if repair is None else repair.method):
+        raise ExportError("The evaluation is of another repair. Evaluate with the one that is exported.")
+    request = ExportRequest(loaded, drop, evaluation, text, criterion, repair)
     needed = request.bytes_beside + (0 if form.weights is None else form.weights(request))
     with new_directory(target, replace=replace, needed_bytes=needed, room_bytes=room_bytes) as directory:
         output = form.write(request, directory, progress)

@@ -25,12 +25,15 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
 def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
     from entviz.export.checking import compare
     from entviz.export.checkpoint import write_checkpoint
+    from entviz.export.folding import fold
 
     progress(0, 2)
-    zeroed, notes = write_checkpoint(request, directory)
+    folded = None if request.repair is None else fold(request.loaded, request.repair, request.kept)
+    zeroed, notes = write_checkpoint(request, directory, folded)
     progress(1, 2)
-    check = compare(request, directory, progress=lambda *_: progress(1, 2))
-    notes = [*_limits(request.loaded.name, request.drop), *notes]
+    repair = None if folded is None else folded.repair
+    check = compare(request, directory, progress=lambda *_: progress(1, 2), repair=repair)
+    notes = [*_limits(request.loaded.name, request.drop), *(folded.said if folded else ()), *notes]
     return FormatOutput(loading_lines(request, 'dtype="auto"'), check=check, zeroed=zeroed, notes=notes)
 
 
@@ -42,4 +45,5 @@ FORMAT: Final = Format(
     objection=lambda model, drop: None,
     limits=_limits,
     write=_write,
+    no_repair="",
 )

@@ -83,5 +83,7 @@ FORMAT: Final = Format(
     objection=lambda model, drop: None,
     limits=_limits,
     write=_write,
+    no_repair="The LLM-Drop code skips blocks of the original weights, and cannot hold a repair. Export a Transformers "
+    "checkpoint, which holds it.",
     keeps_layers=True,
 )

@@ -74,4 +74,6 @@ FORMAT: Final = Format(
     objection=_objection,
     limits=_limits,
     write=_write,
+    no_repair="mergekit copies layers of the original weights, and cannot hold a repair. Export a Transformers "
+    "checkpoint, and name that as the model in mergekit.",
 )

@@ -6,12 +6,16 @@
 The file is JSON. ``"entviz_recipe": 1`` marks it and gives its version; besides that, only ``"drop"`` is required::
 
     {"entviz_recipe": 1, "model": "smollm2-135m", "fingerprint": "…", "layers": 30, "drop": ["attn.5", "layer.7"],
-     "criterion": "cosine", "measured": {"text": "story.txt", "windows": 4, "window_length": 128, …}}
+     "criterion": "cosine", "measured": {"text": "story.txt", "windows": 4, "window_length": 128, …},
+     "repair": {"method": "refit", "texts": ["0f3c…"], "windows": 32, "window_length": 256, "self_written": true}}
+
+A repair is described and can be fitted again. The file holds neither what was fitted nor the text it was fitted on.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,16 +23,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from entviz.blocks import Block, PruneSet
-from entviz.errors import BlockError
+from entviz.errors import BlockError, OptionError
 from entviz.reading import parse_json, read_bytes
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
+    from entviz.repair.choice import RepairChoice
+    from entviz.repair.repair import Repair
 
 VERSION = 1
 MOST_BYTES = 1_000_000  # a recipe of a thousand blocks has about twenty thousand
 _MOST_CHARACTERS = 1000  # characters of each text in it
 _MOST_BLOCKS = 10_000
+_MOST_TEXTS = 100
 
 _Text = Annotated[str, Field(strict=True, max_length=_MOST_CHARACTERS)]
 _Count = Annotated[int, Field(strict=True, ge=0)]
@@ -78,6 +85,61 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Repaired:
+    """How a prune set was repaired.
+
+    Attributes:
+        method: the name of the method, one of :data:`entviz.repair.registry.METHODS`.
+        texts: the beginning of the SHA-256 of each text that it was fitted on, in order; None if they are not known.
+        windows, window_length: how many windows of each kind of text at most, and their length in tokens.
+        self_written: whether text that the model wrote itself was one more kind.
+        tokens: how many tokens there were in all.
+    """
+
+    method: _Text
+    texts: Annotated[tuple[_Text, ...], Field(max_length=_MOST_TEXTS)] | None
+    windows: Annotated[_Count, Field(le=10_000)]
+    window_length: Annotated[_Count, Field(le=100_000)]
+    self_written: Annotated[bool, Field(strict=True)]
+    tokens: _Count
+
+    @classmethod
+    def of(cls, repair: Repair) -> Repaired:
+        """What is known of a repair. Without the choice that it was fitted by, its texts are not known."""
+        choice = repair.choice
+        if choice is None:
+            return cls(repair.method, None, 0, 0, False, repair.tokens)
+        hashes = tuple(choice.options()["calibration"])
+        return cls(
+            choice.method, hashes, choice.windows, choice.window_length, choice.self_written, repair.tokens
+        )
+
+    def choice(self, texts: Iterable[str]) -> RepairChoice:
+        """The choice that fits the same repair, with its texts found among ``texts`` and the built-in passages.
+
+        Raises ``OptionError`` if a text is not among them, or the method is not known here.
+        """
+        from entviz.repair.choice import RepairChoice, text_hash
+        from entviz.repair.registry import METHODS
+        from entviz.text.passages import passages
+
+        known = {text_hash(text): text for text in (*(one.text for one in passages().values()), *texts)}
+        missing = self.texts is None or not all(name in known for name in self.texts)
+        if self.texts is None or missing:
+            raise OptionError(
+                f"The prune set was repaired by {self.method}, fitted on text that is not in the recipe. Give that "
+                "text with --repair-text-file, or leave the repair out with --repair none."
+            )
+        return RepairChoice(
+            METHODS[self.method].name,
+            tuple(known[name] for name in self.texts),
+            windows=self.windows,
+            window_length=self.window_length,
+            self_written=self.self_written,
+        )
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A prune set and its origin. Unknown values are None.
 
@@ -88,6 +150,7 @@ class Recipe:
         layers: the number of layers of that model.
         criterion: how the blocks were chosen, such as "cosine".
         measured: the measured cost of dropping them.
+        repair: how what they leave behind was repaired.
     """
 
     drop: PruneSet
@@ -96,6 +159,7 @@ class Recipe:
     layers: int | None = None
     criterion: str | None = None
     measured: Measured | None = None
+    repair: Repaired | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data in the form of the file."""
@@ -107,6 +171,7 @@ class Recipe:
             "drop": [str(block) for block in self.drop],
             "criterion": self.criterion,
             "measured": None if self.measured is None else asdict(self.measured),
+            **({} if self.repair is None else {"repair": asdict(self.repair)}),
         }
 
     def to_bytes(self) -> bytes:
@@ -125,6 +190,7 @@ class _RecipeFile(BaseModel):
     layers: _Count | None = None
     criterion: _Text | None = None
     measured: Measured | None = None
+    repair: Repaired | None = None
 
 
 def read_recipe(source: str | Path | bytes) -> Recipe:
@@ -162,7 +228,13 @@ def read_recipe(source: str | Path | bytes) -> Recipe:
     except BlockError as error:
         raise BlockError(f"{name}: {error}") from None
     return Recipe(
-        drop, written.model, written.fingerprint, written.layers, written.criterion, written.measured
+        drop,
+        written.model,
+        written.fingerprint,
+        written.layers,
+        written.criterion,
+        written.measured,
+        written.repair,
     )
 
 

@@ -27,4 +27,5 @@ FORMAT: Final = Format(
     objection=lambda model, drop: None,
     limits=lambda model, drop: [],
     write=_write,
+    no_repair="",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import Block, PruneSet
-from entviz.export.recipe import Measured, Recipe
+from entviz.export.recipe import Measured, Recipe, Repaired
 from entviz.models import CATALOG
 from entviz.progress import Progress
 from entviz.words.phrases import some
@@ -16,6 +16,7 @@ from entviz.words.phrases import some
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
     from entviz.models import LoadedModel
+    from entviz.repair.repair import Repair
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class ExportRequest:
         evaluation: the measured cost of the prune set, if it was measured.
         text: a short description of the text of the evaluation.
         criterion: how the blocks were chosen, if known.
+        repair: what the model is repaired with, if it is; fitted for this prune set.
     """
 
     loaded: LoadedModel
@@ -35,6 +37,7 @@ class ExportRequest:
     evaluation: Evaluation | None = None
     text: str = ""
     criterion: str | None = None
+    repair: Repair | None = None
 
     @property
     def model_name(self) -> str:
@@ -69,6 +72,7 @@ class ExportRequest:
             layers=self.loaded.layers,
             criterion=self.criterion,
             measured=None if self.evaluation is None else Measured.of(self.evaluation, self.text),
+            repair=None if self.repair is None else Repaired.of(self.repair),
         )
 
 
@@ -130,6 +134,7 @@ class Format:
         limits: its limitations for a model's name and a prune set, as sentences.
         write: writes the files into an empty directory.
         keeps_layers: whether the weights it writes are those of the dense model, dropped layers included.
+        no_repair: why it cannot hold a repair, as a sentence; empty if it can.
     """
 
     name: str
@@ -140,6 +145,7 @@ class Format:
     limits: Callable[[str, PruneSet], list[str]]
     write: Callable[[ExportRequest, Path, Progress], FormatOutput]
     keeps_layers: bool = False
+    no_repair: str = "This format cannot hold a repair. Export a Transformers checkpoint, which can."
 
 
 @dataclass(frozen=True)

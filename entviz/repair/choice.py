@@ -70,8 +70,13 @@ class RepairChoice:
         """Plain data that is equal for equal choices: part of the keys of results. Texts are told apart by hashes."""
         return {
             "repair": self.method,
-            "calibration": [hashlib.sha256(text.encode()).hexdigest()[:16] for text in self.texts],
+            "calibration": [text_hash(text) for text in self.texts],
             "calibration_windows": self.windows,
             "calibration_window_length": self.window_length,
             "self_written": self.self_written,
         }
+
+
+def text_hash(text: str) -> str:
+    """What a calibration text is told apart by, in keys and recipes: the beginning of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -52,7 +52,7 @@ def fitted(
         known = fit(
             loaded, windows, drop, choice.method, kept=_kept_parts, progress=part(progress, writing, 1)
         )
-        known = replace(known, fitted_on=choice.fitted_on)
+        known = replace(known, choice=choice)
         if _bytes(known) <= _kept.maxsize:
             with _lock:
                 _kept[key] = known

@@ -8,7 +8,19 @@ from entviz.repair.nbl import BlockLinearization
 from entviz.repair.prune_comp import PruneComp
 from entviz.repair.refit import Refit, RefitAll
 from entviz.repair.replaceme import ReplaceMe
+from entviz.repair.without_bias import RefitAllWithoutBias, RefitWithoutBias
 
 METHODS: Registry[type[Method]] = Registry(
-    "a repair", (Refit, RefitAll, Bias, BlockLinearization, Ghosted, PruneComp, ReplaceMe)
+    "a repair",
+    (
+        Refit,
+        RefitAll,
+        Bias,
+        BlockLinearization,
+        Ghosted,
+        PruneComp,
+        ReplaceMe,
+        RefitWithoutBias,
+        RefitAllWithoutBias,
+    ),
 )

@@ -15,6 +15,7 @@ from entviz.blocks import PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.patches import Patch, patched
 from entviz.errors import OptionError
+from entviz.repair.choice import RepairChoice
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Repair:
         calibration: the fingerprints of the calibration windows, one for each kind of text.
         tokens: how many tokens of calibration text there were.
         notes: what was left as it is, and why.
-        fitted_on: the calibration texts in a few words; empty if they are not known.
+        choice: what it was fitted by, with the calibration texts; None if it was fitted on windows.
     """
 
     method: str
@@ -58,7 +59,7 @@ class Repair:
     calibration: tuple[str, ...] = ()
     tokens: int = 0
     notes: tuple[str, ...] = ()
-    fitted_on: str = ""
+    choice: RepairChoice | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -71,8 +72,15 @@ class Repair:
     @property
     def said(self) -> tuple[str, ...]:
         """What it is and what it was fitted on, then what was left as it is: sentences for beside the numbers."""
-        text = self.fitted_on or "other text"
-        return (f"Repaired by {self.method}, fitted on {self.tokens:,} tokens: {text}.", *self.notes)
+        return (
+            f"Repaired by {self.method}, fitted on {self.tokens:,} tokens: {self.fitted_on}.",
+            *self.notes,
+        )
+
+    @property
+    def fitted_on(self) -> str:
+        """The calibration texts in a few words."""
+        return "other text" if self.choice is None else self.choice.fitted_on
 
     @property
     def parameters(self) -> int:

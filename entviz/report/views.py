@@ -104,7 +104,7 @@ def of_repaired_evaluation(
     )
     said = (
         f"The repair {found.repair} was fitted on {found.calibration_tokens:,} tokens: "
-        f"{found.fitted_on or 'other text'}.{share} All other numbers of this report are with the repair."
+        f"{found.fitted_on}.{share} All other numbers of this report are with the repair."
     )
     sections = [
         Section("With the repair and without", said, table=beside),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entviz.blocks import PruneSet
 from entviz.errors import ExportError
 from entviz.progress import Progress
+from entviz.repair.choice import RepairChoice
 from entviz.studies.evaluation import Evaluate
+from entviz.studies.repaired_evaluation import EvaluateRepaired
 from entviz.studies.samples import ModelAlone, TextSample
 from entviz.studies.study import Material, Study
 
@@ -31,6 +33,8 @@ class Export(Study["Exported"]):
         dtype: the number type of the weights.
         replace: whether an earlier export in the directory may be replaced.
         bounded: whether the server's limit on the total size of exports applies.
+        repair: which repair the files hold, and the text that it is fitted on; None for none. Where refitted
+            projections need biases that the architecture cannot have, they are fitted without.
     """
 
     sample: TextSample | ModelAlone
@@ -42,6 +46,7 @@ class Export(Study["Exported"]):
     dtype: str = "float32"
     replace: bool = False
     bounded: bool = True
+    repair: RepairChoice | None = None
 
     kind = "export"
     title = "Export"
@@ -49,7 +54,11 @@ class Export(Study["Exported"]):
     @property
     def evaluation(self) -> Evaluate | None:
         """The study that evaluates the prune set. Its result may already be stored, from another page."""
-        return Evaluate(self.sample, self.drop, self.dtype) if isinstance(self.sample, TextSample) else None
+        if not isinstance(self.sample, TextSample):
+            return None
+        if self.repair is not None:
+            return EvaluateRepaired(self.sample, self.drop, self.dtype, self.repair)
+        return Evaluate(self.sample, self.drop, self.dtype)
 
     def check(self) -> None:
         """Raise ``ExportError`` if the format cannot hold this model, or the directory may not be written."""
@@ -59,13 +68,23 @@ class Export(Study["Exported"]):
         objection = FORMATS[self.format].objection(self.sample.model, self.drop)
         if objection is not None:
             raise ExportError(objection)
+        if self.repair is not None:
+            self.repair.check(self.drop, self.sample.text)
+            if FORMATS[self.format].no_repair:
+                raise ExportError(FORMATS[self.format].no_repair)
         check_target(self.target, replace=self.replace)
 
     def compute(self, material: Material, progress: Progress) -> Exported:
         from entviz.export import export
         from entviz.export.folder import room_bytes
+        from entviz.repair.fitted import fitted
 
-        evaluation = None if self.evaluation is None else material.answer(self.evaluation)
+        study = self._as_it_can_be_held(material)
+        evaluation = None if study.evaluation is None else material.answer(study.evaluation)
+        repair = None
+        if study.repair is not None:
+            begin = not isinstance(self.sample, TextSample) or self.sample.begin
+            repair = fitted(study.repair, material.loaded, self.drop, begin=begin)
         room = room_bytes() if self.bounded else None
         with material.aside():  # reading and writing files; others can compute meanwhile
             return export(
@@ -76,7 +95,21 @@ class Export(Study["Exported"]):
                 evaluation=evaluation,
                 text=self.text_title,
                 criterion=self.criterion.strip() or None,
+                repair=repair,
                 replace=self.replace,
                 room_bytes=room,
                 progress=progress,
             )
+
+    def _as_it_can_be_held(self, material: Material) -> Export:
+        """The same, with a repair without biases where the checkpoint cannot have those."""
+        from entviz.blocks import Block
+        from entviz.export.folding import WITHOUT_BIAS, needs_biases
+        from entviz.export.registry import FORMATS
+
+        if self.repair is None or FORMATS[self.format].weights is None:
+            return self
+        kept = [i for i in range(material.loaded.layers) if Block("layer", i) not in self.drop]
+        if not needs_biases(material.loaded, self.drop, self.repair.method, kept):
+            return self
+        return replace(self, repair=replace(self.repair, method=self.repair.method + WITHOUT_BIAS))

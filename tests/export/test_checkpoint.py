@@ -148,10 +148,10 @@ def test_a_small_mistake_in_bfloat16_is_noticed(tiny, windows, tmp_path, monkeyp
 
     plain = checkpoint.save
 
-    def save(order, replacements, kept, directory):
+    def save(order, replacements, kept, directory, settings):
         norm = copy.deepcopy(order.loaded.model.model.norm)
         norm.weight.data *= 1.008
-        return plain(order, replacements | {"model.norm": norm}, kept, directory)
+        return plain(order, replacements | {"model.norm": norm}, kept, directory, settings)
 
     monkeypatch.setattr(checkpoint, "save", save)
     loaded = tiny("llama").in_dtype("bfloat16")

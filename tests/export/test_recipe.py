@@ -1,12 +1,15 @@
 """Recipes: what is written can be read back, and anything else is refused with a sentence."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from entviz.blocks import PruneSet
-from entviz.errors import BlockError
-from entviz.export.recipe import MOST_BYTES, Measured, Recipe, read_recipe
+from entviz.errors import BlockError, OptionError
+from entviz.export.recipe import MOST_BYTES, Measured, Recipe, Repaired, read_recipe
+from entviz.repair.choice import RepairChoice, text_hash
+from entviz.text.passages import passages
 
 MEASURED = Measured(
     text="Dr. Ünal's «story»",
@@ -20,11 +23,19 @@ MEASURED = Measured(
     dense_parameters=1000,
     parameters=900,
 )
+REPAIRED = Repaired("refit", ("0" * 16, "1" * 16), 32, 256, True, 16384)
 FULL = Recipe(PruneSet.parse("attn.5,layer.7,mlp.9"), "smollm2-135m", "0" * 32, 30, "cosine", MEASURED)
 
 
 @pytest.mark.parametrize(
-    "recipe", [FULL, Recipe(PruneSet()), Recipe(PruneSet.parse("mlp.0"), criterion="by eye")]
+    "recipe",
+    [
+        FULL,
+        Recipe(PruneSet()),
+        Recipe(PruneSet.parse("mlp.0"), criterion="by eye"),
+        Recipe(PruneSet.parse("mlp.1"), repair=REPAIRED),
+        Recipe(PruneSet.parse("mlp.1"), repair=Repaired("nbl", None, 0, 0, False, 512)),
+    ],
 )
 def test_what_is_written_is_read_back(tmp_path, recipe):
     path = tmp_path / "recipe.json"
@@ -46,6 +57,13 @@ def test_a_byte_order_mark_and_unknown_keys_are_no_harm():
     [
         ({"entviz_recipe": 2}, "version 2"),
         ({"entviz_recipe": None}, "version None"),
+        ({"repair": "refit"}, '"repair" is wrong'),
+        ({"repair": {"method": "refit"}}, '"repair.texts" is wrong: field required'),
+        ({"repair": {**asdict(REPAIRED), "windows": 10**9}}, '"repair.windows" is wrong'),
+        (
+            {"repair": {**asdict(REPAIRED), "texts": [1]}},
+            '"repair.texts.0" is wrong: input should be a valid string',
+        ),
         ({"drop": "attn.5"}, '"drop" is wrong: input should be a valid list'),
         ({"drop": [5]}, '"drop.0" is wrong: input should be a valid string'),
         ({"drop": ["head.5"]}, "'head.5' is not a block"),
@@ -93,3 +111,14 @@ def test_places_without_a_recipe_are_named(tmp_path):
         read_recipe(tmp_path)
     with pytest.raises(BlockError, match="cannot be read"):
         read_recipe("nul\0.json")
+
+
+def test_a_repair_is_chosen_again_from_its_texts_and_the_built_in_passages():
+    story, mine = passages()["story"].text, "A text of ours."
+    choice = RepairChoice("refit", (story, mine), windows=8, window_length=64)
+    written = Repaired("refit", tuple(map(text_hash, choice.texts)), 8, 64, True, 1024)
+    assert written.choice(["Another.", mine]) == choice
+    with pytest.raises(OptionError, match="fitted on text that is not in the recipe"):
+        written.choice(["Another."])
+    with pytest.raises(OptionError, match="'glue' is not a repair"):
+        Repaired("glue", (), 8, 64, True, 1024).choice([])
