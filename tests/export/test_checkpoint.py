@@ -230,7 +230,7 @@ def test_a_wrong_checkpoint_is_noticed(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(
         checkpoint,
         "save",
-        lambda order, replacements, kept, directory: plain(
+        lambda order, replacements, kept, directory, settings: plain(
             order, {"model.layers": order.loaded.model.model.layers[: len(kept)]}, kept, directory
         ),
     )
