@@ -131,6 +131,11 @@ def place_of(site: str) -> float:
     return 1.0 + int(layer) + (0.25 if kind == "attn" else 0.75)
 
 
+def halves(drop: PruneSet) -> list[str]:
+    """The attentions and MLPs of a prune set by name, those of layers too."""
+    return [f"attn.{i}" for i in sorted(drop.attention)] + [f"mlp.{i}" for i in sorted(drop.mlp)]
+
+
 def _axis(low: float, high: float, under: float, over: float) -> dict[str, Any]:
     span = (high - low) or 1.0
     low, high = low - under * span, high + over * span
@@ -168,7 +173,7 @@ def _line(
         "points": points,
         "turn": next((point for point in points if point["site"] == turn), None) if found.two else None,
         "band": BAND_NAME if band else "",
-        "dropped": _halves(analysis.drop),
+        "dropped": halves(analysis.drop),
     }
 
 
@@ -201,7 +206,3 @@ def _entropies_after(dense: "Analysis", pruned: "Analysis | None", metric: str) 
             then = f"{now[1]} pruned" if len(now) > 1 else ""
             said[f"{block}.{layer}"] = (f"{title} after it {now[0]} nats", then)
     return said
-
-
-def _halves(drop: PruneSet) -> list[str]:
-    return [f"attn.{i}" for i in sorted(drop.attention)] + [f"mlp.{i}" for i in sorted(drop.mlp)]

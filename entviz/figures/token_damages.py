@@ -9,21 +9,25 @@
     worst_sentence(damages, "attn.7", pieces)
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from entviz.figures import theme
+from entviz.figures.bench import halves
 from entviz.figures.tokens import BETTER, WORSE
+from entviz.words.massive import repr_of
 from entviz.words.phrases import listed, number
 
 if TYPE_CHECKING:
     from entviz.comparison.damages.token_damages import TokenDamages
 
 NAMED: Final = 5  # blocks or tokens that a sentence names
+MARKED: Final = 12  # tokens that are marked for a block
+SAID: Final = 3  # of them, where there is little room for words
 MOST_BARS: Final = 12
 ROW_HEIGHT: Final = 22
 
@@ -60,6 +64,56 @@ def rows_of(rows: pd.DataFrame, damages: "TokenDamages", block: str) -> pd.DataF
     return rows.assign(nll=nll, dense_nll=nll - increase, increase=increase, kl=np.nan)
 
 
+def links(damages: "TokenDamages", pieces: Sequence[Sequence[str]], windows: Iterable[int]) -> dict[str, Any]:
+    """What a text and the blocks beside it can show of each other, as plain data.
+
+    A token's place is its window and position, from 1: ``"2.17"``. ``windows`` (from 1) are those of which tokens are
+    in view.
+
+    Returns:
+        dropped (attentions and MLPs of the prune set by name); tokens (measured block -> up to ``MARKED`` tokens of
+        all windows that it costs most, each with place, text in quotation marks, and cost in nats, as text); blocks
+        (place of a token in view -> the block that costs it most); and said (how many tokens a sentence names).
+    """
+    costs = {block: damages.of(block) for block in damages.measured}
+    blocks: dict[str, str] = {}
+    if costs:
+        names, every = list(costs), np.stack(list(costs.values()))
+        dearest, most = every.argmax(axis=0), every.max(axis=0)
+        for window in dict.fromkeys(int(one) - 1 for one in windows):
+            blocks |= {
+                _place(window, int(place)): names[dearest[window, place]]
+                for place in np.flatnonzero(most[window] > 0)
+            }
+    return {
+        "dropped": halves(damages.drop),
+        "tokens": {
+            block: [
+                (
+                    _place(window, place),
+                    repr_of(pieces[window][place + 1]),
+                    number(cost[window, place], sign=True),
+                )
+                for window, place in _dearest(cost, MARKED)
+            ]
+            for block, cost in costs.items()
+        },
+        "blocks": blocks,
+        "said": SAID,
+    }
+
+
+def _place(window: int, place: int) -> str:
+    return f"{window + 1}.{place + 2}"
+
+
+def _dearest(costs: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """Window and place of the tokens with the highest costs above 0, the highest first; ``costs`` (W, S-1)."""
+    order = np.argsort(-costs, axis=None, kind="stable")[:count]
+    places = zip(*np.unravel_index(order, costs.shape), strict=True)
+    return [(int(window), int(place)) for window, place in places if costs[window, place] > 0]
+
+
 def names_of(block: str) -> tuple[str, str]:
     """What the two models of :func:`rows_of` are called, the one compared with first."""
     return f"{block} put back", "pruned"
@@ -86,11 +140,10 @@ def token_sentence(damages: "TokenDamages", window: int, position: int, token: s
 def worst_sentence(damages: "TokenDamages", block: str, pieces: Sequence[Sequence[str]]) -> str:
     """Which tokens a dropped block costs most, and how much of the whole. Plain text."""
     costs = damages.of(block)
-    order = np.argsort(-costs, axis=None)[:NAMED]
-    named = []
-    for window, place in zip(*np.unravel_index(order, costs.shape), strict=True):
-        if costs[window, place] > 0:
-            named.append(f"{pieces[window][place + 1]!r} ({number(costs[window, place], sign=True)})")
+    named = [
+        f"{pieces[window][place + 1]!r} ({number(costs[window, place], sign=True)})"
+        for window, place in _dearest(costs, NAMED)
+    ]
     mean = f"Dropping {block} costs {number(float(costs.mean()), sign=True)} nats a token on average"
     return f"{mean}, most of all {listed(named)}." if named else f"{mean}, and no token loses by it."
 

@@ -44,3 +44,26 @@ def test_a_token_says_its_blocks_and_a_block_its_tokens(visit):
     page.get_by_role("option", name="mlp.20").click()
     expect(page.get_by_text(re.compile("^Dropping mlp.20 costs "))).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".tokens [title*='mlp.20 put back']")).to_have_count(2 * 63)
+
+
+def test_a_block_marks_its_tokens_and_a_token_its_block(visit):
+    page = visit("prune", size=(1280, 1600), drop="attn.5,mlp.20")
+    expect(page.get_by_text("Click a token to see which dropped block costs it most.")).to_be_visible(
+        timeout=PATIENCE
+    )
+    expect(page.get_by_text("Measuring what each dropped block costs each token")).to_have_count(
+        0, timeout=PATIENCE
+    )
+    dearest = page.locator(".tokens .dearest")
+    page.locator(".cell[data-block='mlp.20']").hover()
+    expect(dearest).to_have_count(12)
+    expect(page.locator(".said")).to_contain_text(re.compile("mlp.20 costs most: “.+” [+][0-9.]+, “.+ nats"))
+    page.locator(".cell[data-block='mlp.21']").hover()
+    expect(dearest).to_have_count(0)
+    page.locator(".cell[data-block='mlp.20']").hover()
+    first = dearest.first.get_attribute("data-at")
+    page.locator(f".tokens [data-at='{first}']").hover()
+    expect(page.locator(".cell.marked")).to_have_count(1)
+    expect(page.locator(".said b")).to_contain_text(re.compile(r"^(attn\.5|mlp\.20) · dropped"))
+    page.locator(".cell[data-block='mlp.20']").click()  # kept: what was measured is of another prune set
+    expect(dearest).to_have_count(0)

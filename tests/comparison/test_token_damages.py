@@ -18,6 +18,7 @@ from entviz.studies import MeasureTokenDamages, TextSample
 from entviz.studies import token_damages as asked
 from entviz.studies.registry import open_store
 from entviz.studies.results import StoredParts
+from entviz.words.phrases import number
 from tests.comparison.damage import token_damage
 from tests.comparison.windows import random_windows
 from tests.tiny import OPTIONS, build
@@ -148,3 +149,27 @@ def test_bad_prune_sets_are_refused_before_anything_runs(tiny, measured):
     assert MOST_BLOCKS == asked.MOST_BLOCKS, "what is said before a model is loaded"
     with pytest.raises(OptionError, match="61 blocks are dropped, and at most 60"):
         token_damages(loaded, measured, many)
+
+
+def test_what_the_text_and_the_bench_tell_each_other_is_in_the_array(tiny, measured):
+    found = token_damages(tiny, measured, DROP)
+    pieces = [[f"<{window}.{place}>" for place in range(40)] for window in range(len(measured))]
+    links = drawn.links(found, pieces, [2, 2, 3])
+    assert json.loads(json.dumps(links, allow_nan=False)) == json.loads(json.dumps(links))
+    assert set(links["dropped"]) == {"attn.1", "attn.2", "mlp.2", "mlp.4"}
+    for name in NAMES:
+        costs = found.of(name)
+        marked = []
+        for at, token, cost in links["tokens"][name]:
+            window, position = map(int, at.split("."))
+            marked.append(costs[window - 1, position - 2])
+            assert token == f"“<{window - 1}.{position - 1}>”"
+            assert cost == number(marked[-1], sign=True)
+        assert marked == sorted(costs[costs > 0], reverse=True)[: drawn.MARKED]
+    for window in (1, 2):
+        for place in range(39):
+            costs = {name: found.of(name)[window, place] for name in NAMES}
+            dearest = max(costs, key=costs.get)
+            wanted = dearest if costs[dearest] > 0 else None
+            assert links["blocks"].get(f"{window + 1}.{place + 2}") == wanted
+    assert {at.partition(".")[0] for at in links["blocks"]} <= {"2", "3"}

@@ -14,6 +14,7 @@ export default function ({ data, parentElement, setStateValue }) {
   let board = boards.get(parentElement)
   if (board === undefined || board.layers !== data.layers) {
     board?.observer.disconnect()
+    if (board !== undefined) ignoreTokens(board)
     board = build(parentElement, data)
     boards.set(parentElement, board)
   }

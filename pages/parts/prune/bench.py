@@ -31,7 +31,9 @@ style="--cross:{theme.PRUNED_COLOUR};--grid:{theme.GRID_COLOUR};--rule:{theme.LI
 <details><summary>Tick in a table</summary><div class="rows"></div></details></div>
 """
 _FOLDER: Final = Path(__file__).parent
-_CSS: Final = (_FOLDER / "bench.css").read_text(encoding="utf-8")
+_CSS: Final = "\n".join(
+    (_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("bench", "bench_plot")
+)
 _JS: Final = "\n".join(
     (_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("bench", "bench_plot", "bench_hand")
 )

@@ -28,6 +28,24 @@ function take(board) {
   }
   plot.onfocusout = () => mark(board, null)
   plot.onkeydown = (event) => move(board, event)
+  board.hear = ({ detail }) => {
+    if (!board.root.isConnected) ignoreTokens(board)
+    else if (!board.press) mark(board, detail.block ?? focused(board))
+  }
+  document.addEventListener("entviz-token", board.hear) // the pointer is on a token: the block that costs it most
+}
+
+function ignoreTokens(board) {
+  document.removeEventListener("entviz-token", board.hear)
+}
+
+// The text marks the tokens that a block costs most, and answers with them in words.
+function tellTokens(board, block) {
+  const [kind, layer] = block?.split(".") ?? []
+  const names = kind === "layer" ? [block, ...parts(block)] : kind ? [block, `layer.${layer}`] : []
+  const asked = { names, dropped: dropped(board), said: "" }
+  document.dispatchEvent(new CustomEvent("entviz-block", { detail: asked }))
+  return asked.said
 }
 
 function focused(board) {
@@ -154,6 +172,7 @@ function mark(board, block) {
 
 function say(board, block) {
   const { said } = board
+  const tokens = tellTokens(board, board.run ? null : block)
   if (!block) return said.replaceChildren(element("div", "", board.data.alt), element("div", "hint", HINT))
   if (board.run) {
     const { drop, blocks } = runOf(board)
@@ -164,7 +183,7 @@ function say(board, block) {
   const gone = isGone(dropped(board), block)
   said.replaceChildren(
     element("b", "", `${block} · ${gone ? "dropped" : "kept"} `),
-    element("span", "", board.cells.get(block).said.join(" · ")),
+    element("span", "", [...board.cells.get(block).said, ...(tokens ? [tokens] : [])].join(" · ")),
   )
 }
 

@@ -4,7 +4,7 @@
 
     found = token_damage.measure(shown)                # in the background, the newest there is, or None
     block = token_damage.draw_picker(found)            # what the text is coloured by; None for all that is dropped
-    token_damage.draw_text(html, shown.about)          # a click chooses a token
+    token_damage.draw_text(html, shown.about, links)   # a click chooses a token; it and the bench mark each other's
     token_damage.draw_token(found, pieces, shown.about)
 """
 
@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -40,7 +40,8 @@ _HTML: Final = (
 _CSS: Final = f"""
 .tokens {{ font-family: var(--st-font); color: var(--st-text-color); outline-offset: -2px; }}
 .tokens [data-at] {{ cursor: pointer; }}
-.tokens [data-at].chosen {{ outline: 2px solid {theme.BLUE}; border-radius: 3px; }}
+.tokens [data-at].dearest {{ box-shadow: 0 3px 0 var(--st-text-color); font-weight: 700; }}
+.tokens [data-at].chosen {{ outline: 2px solid {theme.SKY}; border-radius: 3px; }}
 """
 _JS: Final = (Path(__file__).parent / "token_text.js").read_text(encoding="utf-8")
 
@@ -91,13 +92,20 @@ def draw_picker(found: "TokenDamages | None") -> str | None:
     return None if picked == EVERYTHING else picked
 
 
-def draw_text(html: str, about: EvaluationRequest) -> None:
-    """The text; a click on a token chooses it."""
+def draw_text(html: str, about: EvaluationRequest, links: dict[str, Any] | None) -> None:
+    """The text; a click on a token chooses it.
+
+    ``links`` are as :func:`entviz.figures.token_damages.links` gives them, None where nothing is measured.
+    """
     token = _chosen(about)
     mount = st.components.v2.component("entviz_tokens", html=_HTML, css=_CSS, js=_JS)
     mount(
         key=_KEY,
-        data={"html": html, "chosen": "" if token is None else f"{token.window + 1}.{token.position + 1}"},
+        data={
+            "html": html,
+            "chosen": "" if token is None else f"{token.window + 1}.{token.position + 1}",
+            "links": links,
+        },
         on_chosen_change=lambda: _take(about),
     )
 

@@ -60,7 +60,12 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
             (evaluation, part, found, block),
             lambda: tokens.marked_text(view_of.rows[part], view_of.strongest, view_of.names),
         )
-        token_damage.draw_text(html, asked)
+        links = job_view.once(
+            "prune.links",
+            (evaluation, part, found),
+            lambda: None if found is None else drawn.links(found, pieces, view_of.rows["window"][part]),
+        )
+        token_damage.draw_text(html, asked, links)
     token_damage.draw_token(found, pieces, asked)
     view = VIEWS[1]
     if evaluation.drop:  # else there is no difference to see
