@@ -22,10 +22,12 @@ from entviz.cli.shared import (
     words,
 )
 from entviz.estimators import METRICS, default_metrics
+from entviz.progress import part
 from entviz.words.massive import massive_ones
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
+    from entviz.studies import StoredStudy
 
 
 def add(commands: Any) -> None:
@@ -50,7 +52,8 @@ def add(commands: Any) -> None:
         "--without-massive",
         action="store_true",
         help="measure without tokens that have massive activations: those whose norm is above 10 times the median norm "
-        "of their window's tokens at some site (default: all tokens)",
+        "of their window's tokens at some site; also measures with all tokens, and says what changes "
+        "(default: all tokens)",
     )
     add_repair(command)
     add_report(command)
@@ -65,21 +68,44 @@ def run(options: argparse.Namespace) -> None:
     recipe = read_recipe_of(options)
     drop, repair = recipe.drop, repair_from(options, recipe)
     sample, notes = read_sample(options)
-    massive: dict[str, Any] = {"without_massive": options.without_massive}
-    study = (
-        AnalyzePruned(sample, metrics, levels, drop, repair=repair, **massive)
-        if drop or repair is not None
-        else Analyze(sample, metrics, levels, **massive)
-    )
+
+    def study(without: bool) -> StoredStudy[Analysis]:
+        if drop or repair is not None:
+            return AnalyzePruned(sample, metrics, levels, drop, repair=repair, without_massive=without)
+        return Analyze(sample, metrics, levels, without_massive=without)
+
+    every = None
     with runner_for(options) as runner, progress_bar("analyze") as progress:
-        outcome = runner.run_now(study, progress)
+        if options.without_massive:  # with all tokens first, as that also says which are massive
+            every = runner.run_now(study(False), part(progress, 0, 0.5)).result
+            progress = part(progress, 0.5, 1)
+        outcome = runner.run_now(study(options.without_massive), progress)
     analysis = outcome.result
     if options.json:
-        print_json(analysis.to_json(), notes)
+        changed = {} if every is None else {"changes": _changes(every, analysis)}
+        print_json(analysis.to_json() | changed, notes)
     else:
         _print(analysis, measured_on(outcome))
+        if every is not None:
+            _print_changes(every, analysis)
     tell(notes + analysis.notes)
     write_report_of(options, outcome)
+
+
+def _changes(every: Analysis, without: Analysis) -> list[dict[str, Any]]:
+    from entviz.comparison.massive.changes import changes
+
+    return [change.to_json() for change in changes(every, without).values()]
+
+
+def _print_changes(every: Analysis, without: Analysis) -> None:
+    from entviz.figures import massive
+
+    if not massive.are_in(every):
+        print("\nNo token has massive activations here, so nothing changes without.")
+        return
+    print(f"\nWhat changes without massive tokens. {massive.headline(every, without, every.metrics)}")
+    print(f"{massive.table(every, without, every.metrics).to_string(index=False)}\n")
 
 
 def _print(analysis: Analysis, where: str) -> None:

@@ -1,5 +1,7 @@
 """``--without-massive``: what commands say about tokens with massive activations, and which results are kept apart."""
 
+import json
+
 import pytest
 
 from tests.cli.conftest import TEXT, WINDOWS
@@ -27,11 +29,43 @@ def test_the_table_says_that_there_are_such_tokens_and_how_to_measure_without(en
     assert "Left out: " in errors
     assert "(“,”), up to" in errors
     assert "--without-massive" not in output
+    assert "What changes without massive tokens." in output
+    assert "turning point, without" in output
+
+
+def test_what_changes_is_what_separate_commands_say(entviz, loud):
+    def answer(*arguments):
+        return json.loads(entviz(*arguments, "--json", model=loud)[1])
+
+    text = ("--text", TEXT, *WINDOWS)
+    found = answer("analyze", *ANALYZE, "--without-massive")["changes"]
+    assert [change["metric"] for change in found] == ["bucket", "cosine"]
+    for change, criterion in zip(found, ("entrodrop:bucket", "cosine"), strict=True):
+        for key, more in (("chosen", ()), ("chosen_without", ("--without-massive",))):
+            rank = ("rank", *text, "--criterion", criterion, "--level", "attn", *more)
+            budget = ("--budget", str(len(change[key])))
+            assert set(change[key]) == set(answer(*rank, *budget)["drop"])
+    bucket, cosine = found
+    assert cosine["chosen"]
+    assert (cosine["turning_point"], cosine["turning_point_without"]) == (None, None)
+    for key, more in (("turning_point", ()), ("turning_point_without", ("--without-massive",))):
+        sites = answer("analyze", *ANALYZE, *more)["sites"]
+        curve = {site["site"]: site["value"] for site in sites if not site["site"].startswith("attn")}
+        lowest = min(curve, key=curve.get)
+        last = f"layer.{len(curve) - 2}"
+        inside = lowest not in ("embed", "layer.0", last)
+        assert bucket[key] == (int(lowest.partition(".")[2]) if inside else None)
+    pruned = answer("analyze", *ANALYZE, "--without-massive", "--drop", "attn.1")["changes"]
+    assert not any(change["chosen"] for change in pruned), "what is dropped already would come first"
+
+
+def test_where_no_token_is_massive_that_is_said(entviz):
+    status, output, _ = entviz("analyze", *ANALYZE, "--without-massive")
+    assert status == 0
+    assert "No token has massive activations here, so nothing changes without." in output
 
 
 def test_json_has_the_tokens_and_other_numbers(entviz, loud, store):
-    import json
-
     plain, without = (
         json.loads(entviz("analyze", *ANALYZE, *more, "--json", model=loud)[1])
         for more in ((), ("--without-massive",))

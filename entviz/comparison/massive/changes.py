@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entviz.blocks import PruneSet
 from entviz.criteria import CRITERIA, ByAnalysis, EntroDrop, rank_by_analysis
@@ -32,7 +32,8 @@ class Change:
         stages, stages_without: of an entropy's curve; None for an importance.
         criterion: the title of the criterion that ranks by the metric.
         level: the kind of block that it chooses among.
-        chosen, chosen_without: the blocks that it drops first, as many of each; none where no criterion ranks by it.
+        chosen, chosen_without: the blocks that it drops first, as many of each; none where no criterion ranks by it,
+            and of a pruned model.
     """
 
     metric: str
@@ -57,10 +58,27 @@ class Change:
         was, now = self.stages, self.stages_without
         return was is not None and now is not None and now.two and not was.two
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: metric; turning_point and turning_point_without (layers, None where there are no two stages or it
+        is an importance); criterion; chosen and chosen_without (the blocks that it drops first).
+        """
+        return {
+            "metric": self.metric,
+            "turning_point": _layer(self.stages),
+            "turning_point_without": _layer(self.stages_without),
+            "criterion": self.criterion,
+            "chosen": [str(block) for block in self.chosen],
+            "chosen_without": [str(block) for block in self.chosen_without],
+        }
+
     @property
     def in_common(self) -> int:
         """How many of the chosen blocks are the same."""
         return sum(block in self.chosen_without for block in self.chosen)
+
+
+def _layer(found: Stages | None) -> int | None:
+    return found.turning_point if found is not None and found.two else None
 
 
 def changes(analysis: Analysis, without: Analysis, metrics: Sequence[str] | None = None) -> dict[str, Change]:
@@ -78,7 +96,7 @@ def _change(analysis: Analysis, without: Analysis, metric: str) -> Change:
     criterion, kinds = _criterion(metric), set(analysis.blocks["kind"])
     level = LEVEL if LEVEL in kinds else next(iter(analysis.blocks["kind"]))
     chosen = chosen_without = PruneSet()
-    if criterion is not None:
+    if criterion is not None and not analysis.drop:  # of a pruned model, what was dropped would come first
         # Fewer where the model is so small that so many would be all of them.
         budget = min(BUDGET, max(0, analysis.layers - sum(criterion.protection) - 1))
         chosen = rank_by_analysis(analysis, criterion, level=level, budget=budget).drop
