@@ -1,6 +1,7 @@
 """Explore: entropy and cosine similarity across the depth of the chosen model, on the chosen text."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -25,10 +26,12 @@ from pages.parts.shared import (
 )
 
 PLACE: Final = "explore"
+STYLE: Final = Path(__file__).parent / "parts" / "explore" / "page.css"
 
 
 def draw() -> None:
     frame.require()
+    st.html(STYLE)
     st.header("Entropy across depth", anchor=False)
     headline = st.container(gap="xsmall")
     names, kinds = _draw_choices()
@@ -50,10 +53,11 @@ def draw() -> None:
         said = massive.headline(both.analysis, both.without, metrics, measuring=both.measuring)
         st.markdown(f"**{said}**")
         on = provenance.on(analysis.model, shown.about.text_title, analysis.windows, analysis.window_length)
-        st.caption(provenance.sentence(on, shown.fresh))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if shown.fresh:
+                suggestion.draw(both.analysis)
+            st.caption(provenance.sentence(on, shown.fresh))
         provenance.draw_notes(analysis.notes)
-        if shown.fresh:
-            suggestion.draw(both.analysis)
     if not names or not kinds:
         st.info("Choose at least one estimator and one kind of block.", icon=":material/tune:")
         return
@@ -122,8 +126,9 @@ def _draw_entropies(
             with column:
                 said = massive.said(both.shown, both.other, metric, kinds, measuring=both.measuring)
                 title = metric_title(metric, "entropy")
-                st.subheader(title, anchor=False, help=metric_of(metric).description)
-                st.markdown(said)
+                with st.container(gap=None):
+                    st.subheader(title, anchor=False, help=metric_of(metric).description)
+                    st.markdown(said)
                 st.plotly_chart(
                     massive.curve(both.shown, both.other, metric, level=level),
                     key=f"explore.curve.{metric}",

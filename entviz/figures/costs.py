@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Card:
-    """One number. ``worse`` says whether it is worse than dense; None if it is neither. ``change`` is empty if there is
-    none.
+    """One number. ``worse`` says whether it is worse than dense; None if it is neither, or not clear on this text.
+    ``change`` is empty if there is none.
 
     ``main`` says that it is one of those that the first glance needs.
     """
@@ -59,7 +59,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             _perplexity(evaluation.perplexity),
             _perplexity(evaluation.dense_perplexity),
             _share(math.expm1(min(more, MOST_NLL))) if more else "0",
-            more > 0 if more else None,
+            more > 0 if increase.clear else None,
             "exp of the mean loss: among how many equally likely tokens the model in effect chooses. Lower is better."
             + _times(increase),
             main=True,
@@ -69,7 +69,7 @@ def cards(evaluation: "Evaluation") -> list[Card]:
             f"{evaluation.nll:.3f}",
             f"{evaluation.dense_nll:.3f}",
             f"{number(more, sign=True)} ± {_error(increase.reach)}" if more else "0",
-            more > 0 if more else None,
+            more > 0 if increase.clear else None,
             f"Mean negative log-likelihood of a token given those before it. {_PLUS_MINUS}",
         ),
         Card(

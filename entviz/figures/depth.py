@@ -73,7 +73,8 @@ def entropy_curve(
     _add_stages(figure, analysis, metric, top, turns)
     theme.style(figure, x_title="Layer", y_title="Entropy (nats)", height=CURVE_HEIGHT)
     # The mode bar, which appears on hover, is placed above the names of the stages.
-    figure.update_layout(legend={"y": -0.22, "yanchor": "top"}, margin={"t": 60})
+    named = turns and stages(analysis, metric).two
+    figure.update_layout(legend={"y": -0.22, "yanchor": "top"}, margin={"t": 60 if named else 28})
     figure.update_yaxes(range=[bottom, top])
     _layer_axis(figure, analysis.layers, embedding=True)
     return figure

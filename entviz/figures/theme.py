@@ -6,9 +6,10 @@
     st.plotly_chart(figure, theme="streamlit", config=theme.export_config("entropy-knn"))
 
 Colours are the colour-blind-safe set of Okabe and Ito (2008, https://jfly.uni-koeln.de/color/), without its black
-and yellow, which cannot be seen on a dark or a light page. A metric or a kind of block has the same colour on every
-page. Backgrounds are not set: Streamlit then uses the page's own colour, light or dark. The exported PNG has the same
-background, so that its text stays readable on any page.
+and yellow, which cannot be seen on a dark or a light page, and with a lighter blue (theirs is #0072B2), which can be
+seen on a dark one too. A metric or a kind of block has the same colour on every page. Backgrounds are not set:
+Streamlit then uses the page's own colour, light or dark. The exported PNG has the same background, so that its text
+stays readable on any page.
 """
 
 import re
@@ -18,7 +19,7 @@ import plotly.graph_objects as go
 
 from entviz.estimators import METRICS, base
 
-BLUE: Final = "#0072B2"
+BLUE: Final = "#2B83C4"
 ORANGE: Final = "#E69F00"
 GREEN: Final = "#009E73"
 PURPLE: Final = "#CC79A7"

@@ -26,6 +26,7 @@ atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
 
 APP = Path(__file__).parents[2] / "app.py"
+LOOK_SECONDS = 1.5  # below the worker's patience with those who do not look
 SMALL = {"windows": "2", "length": "64"}  # little work, on the default text
 
 
@@ -100,11 +101,17 @@ def busy() -> Iterator[Callable[[], threading.Event]]:
 
 
 def settle(app: AppTest, seconds: float = 90.0) -> AppTest:
-    """Run the app until no job is under way, as the polling fragment does in a browser."""
+    """Run the app until no job is under way, as the polling fragment does in a browser.
+
+    A run of the whole page takes the time of the work that is waited for, so there is none before that work is done, or
+    might end because nobody looks.
+    """
     end = time.monotonic() + seconds
     while app.get("progress"):
         assert time.monotonic() < end, "a job did not finish"
-        time.sleep(0.2)
+        look = time.monotonic() + LOOK_SECONDS
+        while runtime().worker.unfinished and time.monotonic() < look:
+            time.sleep(0.01)
         app.run()
     assert not app.exception
     return app

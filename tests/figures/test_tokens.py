@@ -125,6 +125,15 @@ def test_better_than_dense_is_not_called_worse():
     assert found["Perplexity"].change.startswith("−")
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_change_that_the_text_is_too_short_to_tell_is_neither_better_nor_worse(sign):
+    noise = sign * np.array([[2.0] + [0.0] * (DENSE.shape[1] - 1), [-1.5] + [0.0] * (DENSE.shape[1] - 1)])
+    found = {card.title: card for card in costs.cards(evaluation(token_nll=DENSE + noise))}
+    assert found["Perplexity"].change != "0"
+    assert found["Perplexity"].worse is None
+    assert found["Loss (nats a token)"].worse is None
+
+
 def test_the_difference_of_two_number_types_is_that_of_the_dense_model():
     said = costs.difference(evaluation(dtype="bfloat16", dense_token_nll=DENSE + 0.01), evaluation())
     assert said.startswith("bfloat16 instead of float32")
