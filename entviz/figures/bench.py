@@ -84,7 +84,7 @@ def picture(
         "dropped": drawn["dropped"],
         "curve": curve(dense, known, metric, turns=turns) if has_curve else None,
         "bars": bars,
-        "legend": grid.legend(drawn["low"], drawn["high"], score_title),
+        "legend": grid.legend(drawn["low"], drawn["high"], score_title, grid.note(drawn)),
         "cells": drawn["cells"],
     }
 

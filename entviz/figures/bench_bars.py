@@ -41,12 +41,14 @@ def measures(
 
     Returns:
         name; title (short) and axis (with the unit); colour; scored (whether the criterion ranks by it); kinds (a row
-        of bars each); values (block -> value and text; those without one are missing); cut, the axis that leaves a few
-        long bars their ends (low, high, marks, and long: the blocks that run past it), or None where none is long;
-        full, the axis without; and for measured damage also colours (block -> CSS colour) and legend (see
-        :func:`entviz.figures.grid.legend`).
+        of bars each); values (block -> value and text; those without one are missing); axes, by kind: cut, the axis
+        that leaves a few long bars their ends (low, high, marks, and long: the blocks that run past it), or None where
+        none is long, and full, the axis without; and for measured damage also colours (block -> CSS colour) and legend
+        (see :func:`entviz.figures.grid.legend`).
     """
     kinds = ("attn", "mlp", *(["layer"] if "layer" in ranked else []))
+    # Those to choose among share a scale. On that of others, which may be far larger, they could not be told apart.
+    scales = [[kind for kind in kinds if kind in ranked], *([kind] for kind in kinds if kind not in ranked)]
     scores = {block: value for block, value in _column(cells, "score").items() if not np.isnan(value)}
     found = []
     if metric in dense.entropies:
@@ -59,6 +61,7 @@ def measures(
                 _of_metric(dense, metric),
                 kinds,
                 sign=True,
+                scales=scales,
             )
         )
     for name in dense.metrics:
@@ -66,7 +69,16 @@ def measures(
             values = _of_metric(dense, name)
             title = f"{metric_title(name)} importance"
             found.append(
-                _measure(name, title, axis_title(name), theme.metric_colour(name), values, kinds, sign=False)
+                _measure(
+                    name,
+                    title,
+                    axis_title(name),
+                    theme.metric_colour(name),
+                    values,
+                    kinds,
+                    sign=False,
+                    scales=scales,
+                )
             )
     for one in found:
         one["scored"] = bool(scores) and all(
@@ -75,7 +87,7 @@ def measures(
         )
     if scores and not any(one["scored"] for one in found):
         sign = bool((cells["unit"] == "nats").any())
-        one = _measure("score", "Score", score_title, theme.BLUE, scores, kinds, sign=sign)
+        one = _measure("score", "Score", score_title, theme.BLUE, scores, kinds, sign=sign, scales=scales)
         found.append(one | {"scored": True})
     if damage is not None and not damage.empty:
         found.append(_damage(damage, kinds))
@@ -122,7 +134,7 @@ def _damage(damage: pd.DataFrame, kinds: Sequence[str]) -> dict[str, Any]:
     one = _measure("damage", "Measured damage", axis, theme.SKY, _column(damage, "value"), kinds, sign=True)
     return one | {
         "colours": dict(zip(damage["block"], colours, strict=True)),
-        "legend": grid.legend(low if finite else None, high if finite else None, axis),
+        "legend": grid.legend(low if finite else None, high if finite else None, axis, "dark costs least"),
     }
 
 
@@ -135,17 +147,20 @@ def _measure(
     kinds: Sequence[str],
     *,
     sign: bool,
+    scales: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    shown = np.array([value for block, value in values.items() if block.partition(".")[0] in kinds])
+    """``scales`` are the kinds whose rows share a scale; None where all do."""
+    shown = np.array([value for block, value in values.items() if _kind(block) in kinds])
     finite = shown[np.isfinite(shown)]
-    low, high = cut_limits(finite) if len(finite) else (-np.inf, np.inf)
     # Plain data has no infinities: a model that overflows without a block is past the end of every axis.
     top = float(np.abs(finite).max()) if len(finite) else 1.0
     plain = {
         block: float(np.nan_to_num(value, posinf=10 * top, neginf=-10 * top))
         for block, value in values.items()
     }
-    long = [block for block, value in values.items() if not low <= value <= high or np.isinf(value)]
+    axes: dict[str, Any] = {}
+    for group in [kinds] if scales is None else scales:
+        axes |= dict.fromkeys(group, _axes({b: value for b, value in values.items() if _kind(b) in group}))
     return {
         "name": name,
         "title": title,
@@ -157,6 +172,20 @@ def _measure(
             block: {"value": plain[block], "text": number(value, sign=sign)}
             for block, value in values.items()
         },
+        "axes": axes,
+    }
+
+
+def _kind(block: str) -> str:
+    return block.partition(".")[0]
+
+
+def _axes(values: Mapping[str, float]) -> dict[str, Any]:
+    """The axis of some rows, cut where a few bars are long, and in full."""
+    finite = np.array([value for value in values.values() if np.isfinite(value)])
+    low, high = cut_limits(finite) if len(finite) else (-np.inf, np.inf)
+    long = [block for block, value in values.items() if not low <= value <= high or np.isinf(value)]
+    return {
         "cut": _axis(finite, low, high) | {"long": long} if long else None,
         "full": _axis(finite, -np.inf, np.inf)
         | {"long": [b for b, value in values.items() if np.isinf(value)]},

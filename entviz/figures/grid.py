@@ -80,25 +80,30 @@ def table(
 def picture(cells: pd.DataFrame, *, ranked: Sequence[str] = KINDS) -> dict[str, Any]:
     """What is drawn of :func:`table`, as plain data.
 
-    The colours tell apart the blocks of the ``ranked`` kinds, which are those to choose among; others may all be at
-    one end.
+    The colours tell apart the blocks of the ``ranked`` kinds, which are those to choose among. On their scale others
+    may all be at one end, so each of the other kinds has a scale of its own.
 
     Returns:
-        layers; across (layers in a band); kinds; low and high (the scores at the ends of the colours, None where there
-        is no score); dropped (the attentions and MLPs that are dropped, by name); and cells, each with block, colour
-        (a CSS colour, None without a score), score (as text), shielded (whether the criterion protects it) and said
-        (lines of text).
+        layers; across (layers in a band); kinds; low and high (the scores at the ends of the colours of the ranked
+        kinds, None where there is no score); apart (whether other kinds have colours too); dropped (the attentions and
+        MLPs that are dropped, by name); and cells, each with block, colour (a CSS colour, None without a score), score
+        (as text), shielded (whether the criterion protects it) and said (lines of text).
     """
     layers = int(cells["index"].max()) + 1
-    chosen = cells["kind"].isin(list(ranked)) & ~cells["protected"]
-    low, high = limits(cells.loc[chosen, "score"])
+    free = cells[~cells["protected"]]
+    low, high = limits(free.loc[free["kind"].isin(list(ranked)), "score"])
     finite = bool(np.isfinite([low, high]).all())
+    ends = {kind: limits(free.loc[free["kind"] == kind, "score"]) for kind in KINDS if kind not in ranked}
+    coloured = pd.Series(index=cells.index, dtype=object)
+    for kind, rows in cells.groupby("kind"):
+        coloured[rows.index] = colours(rows["score"].to_numpy(), *ends.get(str(kind), (low, high)))
     return {
         "layers": layers,
         "across": ceil(layers / ceil(layers / BAND)),
         "kinds": list(KINDS),
         "low": low if finite else None,
         "high": high if finite else None,
+        "apart": bool(np.isfinite(list(ends.values())).any()),
         "dropped": list(cells.loc[cells["dropped"] & (cells["kind"] != "layer"), "block"]),
         "cells": [
             {
@@ -108,9 +113,7 @@ def picture(cells: pd.DataFrame, *, ranked: Sequence[str] = KINDS) -> dict[str, 
                 "shielded": cell.protected,
                 "said": _said(cell),
             }
-            for cell, colour in zip(
-                cells.itertuples(), colours(cells["score"].to_numpy(), low, high), strict=True
-            )
+            for cell, colour in zip(cells.itertuples(), coloured, strict=True)
         ],
     }
 
@@ -135,17 +138,24 @@ def board(drawn: dict[str, Any], kinds: Sequence[str] = KINDS) -> str:
     return f'<div style="display:grid;gap:8px;font-size:12px;text-align:center">{"".join(bands)}</div>'
 
 
-def legend(low: float | None, high: float | None, title: str) -> dict[str, Any] | None:
-    """What colours from ``low`` to ``high`` mean: title, stops (CSS colours) and ends (texts); None without ends."""
+def legend(
+    low: float | None, high: float | None, title: str, note: str = "dark is dropped first"
+) -> dict[str, Any] | None:
+    """What colours from ``low`` to ``high`` mean: title, stops (CSS colours), ends and note; None without ends."""
     if low is None or high is None:
         return None
     ends = [f"≤ {number(low)}", number((low + high) / 2), f"≥ {number(high)}"]
-    return {"title": title, "stops": sample_colorscale(SCALE, 11), "ends": ends}
+    return {"title": title, "stops": sample_colorscale(SCALE, 11), "ends": ends, "note": note}
+
+
+def note(drawn: dict[str, Any]) -> str:
+    """Which end of the colours of a :func:`picture` goes first, and what its scale is of."""
+    return f"dark is dropped first{'; kinds that are not ranked have scales of their own' if drawn['apart'] else ''}"
 
 
 def colour_bar(drawn: dict[str, Any], title: str) -> str:
     """What the colours of a :func:`picture` mean, as HTML; empty if no cell has a score."""
-    said = legend(drawn["low"], drawn["high"], title)
+    said = legend(drawn["low"], drawn["high"], title, note(drawn))
     if said is None:
         return ""
     labels = "".join(f"<span>{end}</span>" for end in said["ends"])
@@ -153,7 +163,7 @@ def colour_bar(drawn: dict[str, Any], title: str) -> str:
     return (
         f'<div style="font-size:0.8em"><div>{escape(title)}</div>'
         f'<div style="height:10px;border-radius:3px;background:linear-gradient(to right,{stops})"></div>'
-        f'<div style="display:flex;justify-content:space-between">{labels}</div></div>'
+        f'<div style="display:flex;justify-content:space-between">{labels}</div><div>{said["note"]}</div></div>'
     )
 
 

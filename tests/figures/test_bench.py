@@ -246,14 +246,35 @@ def long_values():
 def test_a_long_bar_does_not_flatten_the_others_and_can_be_seen_in_full():
     values = long_values()
     found = bench_bars._measure("x", "", "", "", values, ("attn", "mlp"), sign=True)
-    assert found["cut"]["long"] == ["mlp.11"]
+    assert found["axes"]["attn"]["cut"]["long"] == ["mlp.11"]
     rest = [value for block, value in values.items() if block != "mlp.11"]
     # Those others take more than half of the cut axis.
-    assert max(rest) - min(rest) > 0.5 * (found["cut"]["high"] - found["cut"]["low"])
-    assert found["cut"]["low"] < min(rest)
-    assert found["full"]["low"] < -573
-    assert found["full"]["long"] == []
+    assert max(rest) - min(rest) > 0.5 * (
+        found["axes"]["attn"]["cut"]["high"] - found["axes"]["attn"]["cut"]["low"]
+    )
+    assert found["axes"]["attn"]["cut"]["low"] < min(rest)
+    assert found["axes"]["attn"]["full"]["low"] < -573
+    assert found["axes"]["attn"]["full"]["long"] == []
     assert found["values"]["mlp.11"] == {"value": -573.0, "text": "−573.0"}
+
+
+def test_those_to_choose_among_share_a_scale_on_which_others_do_not_flatten_them():
+    values = {f"attn.{i}": 1.0 + i for i in range(9)} | {f"mlp.{i}": 100.0 + i for i in range(9)}
+    alone = bench_bars._measure(
+        "x", "", "", "", values, ("attn", "mlp"), sign=True, scales=[["attn"], ["mlp"]]
+    )["axes"]
+    assert 9 <= alone["attn"]["full"]["high"] < 12
+    assert alone["mlp"]["full"]["high"] > 108
+    together = bench_bars._measure("x", "", "", "", values, ("attn", "mlp"), sign=True)["axes"]
+    assert together["attn"] == together["mlp"]
+    for ranked, shared in ((("attn",), False), (("attn", "mlp"), True)):
+        dense = analysis_of(DIP)
+        cells = grid.table([], dense, "bucket", PruneSet())
+        picture = bench.picture(dense, "bucket", cells, ranked=ranked, pruned=pruned_analysis())
+        axes = measure(picture, "increase")["axes"]
+        assert (axes["attn"] == axes["mlp"]) == shared
+        change = measure(picture, "change")["axes"]
+        assert change["attn"] == change["mlp"], "both are of one curve"
 
 
 @pytest.mark.parametrize("ends", [(-22.0, 33.0), (0.0, 150.0), (-0.01, 0.4)])
@@ -264,16 +285,16 @@ def test_a_row_of_bars_has_a_scale(ends):
 
 def test_without_a_long_bar_nothing_is_cut():
     found = bench_bars._measure("x", "", "", "", {"attn.0": 1.0, "attn.1": 1.2}, ("attn",), sign=True)
-    assert found["cut"] is None
-    assert found["full"]["low"] == 0
+    assert found["axes"]["attn"]["cut"] is None
+    assert found["axes"]["attn"]["full"]["low"] == 0
 
 
 def test_a_block_without_which_the_model_overflows_is_past_the_end_of_either_axis():
     scores = {f"attn.{i}": float(i) for i in range(20)} | {"attn.3": np.inf}
     found = bench_bars._measure("x", "", "", "", scores, ("attn",), sign=False)
     assert found["values"]["attn.3"]["text"] == "∞"
-    assert found["values"]["attn.3"]["value"] > found["full"]["high"]
-    assert found["full"]["long"] == found["cut"]["long"] == ["attn.3"]
+    assert found["values"]["attn.3"]["value"] > found["axes"]["attn"]["full"]["high"]
+    assert found["axes"]["attn"]["full"]["long"] == found["axes"]["attn"]["cut"]["long"] == ["attn.3"]
 
 
 @pytest.mark.parametrize(

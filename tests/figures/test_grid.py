@@ -103,6 +103,24 @@ def test_the_colours_are_for_the_ranked_kinds_to_be_told_apart():
     assert grid.picture(table, ranked=("mlp",))["low"] > 900
 
 
+def test_other_kinds_are_told_apart_on_scales_of_their_own_and_that_is_said():
+    table = cells()
+    attention, mlp = table["kind"] == "attn", table["kind"] == "mlp"
+    table.loc[mlp, "score"] = 1000 + table.loc[attention, "score"].to_numpy()
+    table.loc[mlp, "protected"] = table.loc[attention, "protected"].to_numpy()
+    picture = grid.picture(table, ranked=("attn",))
+    found = {block: cell["colour"] for block, cell in by_block(picture).items()}
+    for layer in range(LAYERS):
+        assert found[f"mlp.{layer}"] == found[f"attn.{layer}"], "in the same order, on its own scale"
+    together = by_block(grid.picture(table, ranked=("attn", "mlp")))
+    shared = {together[f"{kind}.{layer}"]["colour"] for kind in ("attn", "mlp") for layer in range(LAYERS)}
+    assert len({together[f"mlp.{layer}"]["colour"] for layer in range(LAYERS)}) < len(shared)
+    assert together["mlp.9"]["colour"] != found["mlp.9"]
+    assert "have scales of their own" in grid.colour_bar(picture, "x")
+    assert "have scales of their own" not in grid.colour_bar(drawn(ranked=("attn",)), "x")
+    assert "dark is dropped first" in grid.colour_bar(drawn(ranked=("attn",)), "x")
+
+
 def test_without_scores_there_is_no_colour_and_no_bar():
     table = cells().assign(score=np.nan)
     picture = grid.picture(table)

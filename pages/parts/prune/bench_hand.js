@@ -194,8 +194,9 @@ function chosen(board) {
   return bars.find((one) => one.name === wanted) ?? bars.find((one) => one.scored) ?? bars[0]
 }
 
-function axisOf(board, measure) {
-  return (remembered().full ? null : measure.cut) ?? measure.full
+function axisOf(measure, kind) {
+  const { cut, full } = measure.axes[kind]
+  return (remembered().full ? null : cut) ?? full
 }
 
 function curveAxis(board) {
@@ -205,7 +206,7 @@ function curveAxis(board) {
 
 function drawChoices(board, measure) {
   const { choices } = board
-  const cut = !!(measure?.cut || board.data.curve?.cut)
+  const cut = !!board.data.curve?.cut || Object.values(measure?.axes ?? {}).some((one) => one.cut)
   const key = JSON.stringify([board.data.bars.map((one) => [one.name, one.title]), measure?.name, measure?.axis, cut])
   if (choices.key === key) return // not made anew under the pointer
   choices.key = key

@@ -161,9 +161,9 @@ function far(board, row, axis, x, plot) {
 }
 
 function drawBars(board, measure, now, plot, titles) {
-  const axis = axisOf(board, measure)
   plot.push(`<g class="${measure.name === "change" && !isCurrent(board, now) ? "stale" : ""}">`)
   for (const row of board.rows.filter((one) => one.part === "bars")) {
+    const axis = axisOf(measure, row.kind)
     const y = scaleOf(row, axis)
     ticks(board, row, axis, y, plot, titles)
     titles.push(`<text class="title" x="2" y="${row.top + row.height / 2 + 4}">${row.kind}</text>`)
@@ -246,7 +246,7 @@ function drawColours(board, measure) {
     bar.style.background = `linear-gradient(to right, ${legend.stops.join(",")})`
     const [low, , high] = legend.ends
     board.colours.append(element("span", "", `Cells: ${legend.title}`), element("span", "", low), bar)
-    board.colours.append(element("span", "", high))
+    board.colours.append(element("span", "", high), element("span", "", legend.note))
   }
   board.colours.append(element("span", "", "✕ dropped"), element("span", "", "● protected"))
   board.colours.append(element("span", "", "dashed: no score"))
