@@ -173,7 +173,10 @@ function mark(board, block) {
 function say(board, block) {
   const { said } = board
   const tokens = tellTokens(board, board.run ? null : block)
-  if (!block) return said.replaceChildren(element("div", "", board.data.alt), element("div", "hint", HINT))
+  if (!block) {
+    const more = AXIS + board.width > board.visible ? ` Scroll sideways: the layers go on to ${board.layers - 1}.` : ""
+    return said.replaceChildren(element("div", "", board.data.alt), element("div", "hint", HINT + more))
+  }
   if (board.run) {
     const { drop, blocks } = runOf(board)
     const what = `${drop ? "Drops" : "Keeps"} ${blocks.length} of ${board.run[1] - board.run[0] + 1} blocks`

@@ -186,16 +186,17 @@ function drawBars(board, measure, now, plot, titles) {
   plot.push("</g>")
 }
 
-// A bar that runs past the axis: a break near its end, and its value beside it, where only such bars reach.
+// A bar that runs past the axis: a break near its end, and its value beside it, where only such bars reach. Between two
+// such bars there is no room for it.
 function broken(axis, row, layer, layers, one, left, width) {
   const up = one.value > 0
   const at = up ? row.top + 7 : row.top + row.height - 7
-  const right = layer + 2 < layers && !axis.long.includes(`${row.kind}.${layer + 1}`)
+  const free = (next) => !axis.long.includes(`${row.kind}.${next}`)
+  const right = layer + 2 < layers && free(layer + 1)
+  const said = right || (layer > 1 && free(layer - 1))
   const x = right ? left + width + 3 : left - 3
-  return (
-    `<path class="break" d="M${left - 1} ${at + 3}l${width + 2} -4"/>` +
-    `<text class="long" x="${x}" y="${at + 4}" text-anchor="${right ? "start" : "end"}">${escaped(one.text)}</text>`
-  )
+  const words = `<text class="long" x="${x}" y="${at + 4}" text-anchor="${right ? "start" : "end"}">${escaped(one.text)}</text>`
+  return `<path class="break" d="M${left - 1} ${at + 3}l${width + 2} -4"/>${said ? words : ""}`
 }
 
 function drawHeads(board, plot, titles) {
