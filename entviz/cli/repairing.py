@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def add_repair(command: argparse.ArgumentParser) -> None:
     """Add ``--repair`` and the options of its calibration text."""
-    from entviz.repair.choice import WINDOW_LENGTH, WINDOWS
     from entviz.repair.registry import METHODS
 
     group = command.add_argument_group("repair")
@@ -42,16 +41,15 @@ def add_repair(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--repair-windows",
         type=int,
-        default=WINDOWS,
         metavar="N",
-        help="at most so many windows of each kind of text (default: %(default)s)",
+        help="so many windows in all, shared equally by the kinds of text (default: 6 for a bias, and for others as "
+        "many as they need of this model, at least 16)",
     )
     group.add_argument(
         "--repair-window-length",
         type=int,
-        default=WINDOW_LENGTH,
         metavar="N",
-        help="tokens in each of these windows (default: %(default)s)",
+        help="tokens in each of these windows (default: 256, and 64 for a bias)",
     )
 
 

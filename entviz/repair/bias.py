@@ -25,6 +25,13 @@ class Bias(Method):
     intercept = True
     ridge = False
 
+    window_length = 64
+
+    @classmethod
+    def windows(cls, width: int, inner: int) -> int:
+        """Few: a mean needs no more, and is there while a person waits."""
+        return 6
+
     def places(self, way: Way) -> list[Place]:
         return [Place(place.end, place.end, None, place.hole) for place in way.holes]
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from entviz.blocks import PruneSet
 from entviz.errors import OptionError
 from entviz.repair.registry import METHODS
 from entviz.text.passages import passages
 from entviz.words.phrases import listed, shortened
-
-WINDOWS: Final = 32
-WINDOW_LENGTH: Final = 256
 
 
 @dataclass(frozen=True)
@@ -28,15 +25,16 @@ class RepairChoice:
     Attributes:
         method: the name of the method, one of ``METHODS``.
         texts: texts to fit on, one for each kind of text. They should be other text than what is measured on.
-        windows: how many windows of each, and of what the model writes; fewer if a text is shorter.
-        window_length: the number of tokens of a window.
+        windows: how many windows in all, shared equally by the kinds of text; None for as many as the method needs of
+            this model. What the model writes makes up for texts that are too short.
+        window_length: the number of tokens of a window; None for the method's.
         self_written: whether text that the model writes itself is one more kind.
     """
 
     method: str
     texts: tuple[str, ...] = ()
-    windows: int = WINDOWS
-    window_length: int = WINDOW_LENGTH
+    windows: int | None = None
+    window_length: int | None = None
     self_written: bool = True
 
     @property
@@ -63,7 +61,7 @@ class RepairChoice:
                 "The repair would be fitted on the text that it is measured on, which says nothing about other text. "
                 "Calibrate on another text."
             )
-        if self.windows < 2 or self.window_length < 2:
+        if any(number is not None and number < 2 for number in (self.windows, self.window_length)):
             raise OptionError("A repair needs at least two calibration windows of at least two tokens each.")
 
     def options(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ a fit.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Hashable
 from dataclasses import replace
@@ -15,6 +16,8 @@ from typing import Final
 
 import psutil
 from cachetools import LRUCache
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from entviz.blocks import PruneSet
 from entviz.models.loaded import LoadedModel
@@ -23,6 +26,7 @@ from entviz.repair.calibration import calibration_windows
 from entviz.repair.choice import RepairChoice
 from entviz.repair.fitting import fit
 from entviz.repair.kept import Kept
+from entviz.repair.registry import METHODS
 from entviz.repair.repair import Repair
 from entviz.repair.self_written import self_written
 from entviz.text.windows import Windows
@@ -63,14 +67,31 @@ def calibration_of(
     choice: RepairChoice, loaded: LoadedModel, *, begin: bool = True, progress: Progress = silent
 ) -> list[Windows]:
     """The windows of each kind of text. Raises ``TextError`` for a text that is shorter than a window."""
-    length = choice.window_length
-    most = loaded.anatomy.most_tokens
-    if most is not None:
-        length = min(length, most - 1)  # a beginning token may come before the text's
-    found = calibration_windows(loaded, choice.texts, choice.windows, length, begin=begin)
+    count, length = size_of(choice, loaded)
+    share = math.ceil(count / (len(choice.texts) + choice.self_written))
+    found = calibration_windows(loaded, choice.texts, share, length, begin=begin)
     if choice.self_written:
-        found.append(self_written(loaded, windows=choice.windows, length=length, progress=progress))
+        left = count - sum(map(len, found))
+        found.append(self_written(loaded, windows=max(share, left), length=length, progress=progress))
     return found
+
+
+def size_of(choice: RepairChoice, loaded: LoadedModel) -> tuple[int, int]:
+    """How many windows there are in all, as far as the texts are long enough, and the tokens of each."""
+    method = METHODS[choice.method]
+    inner = max(map(_reads, loaded.anatomy.split_layers[0].layer.modules()))
+    count = method.windows(loaded.width, inner) if choice.windows is None else choice.windows
+    length = method.window_length if choice.window_length is None else choice.window_length
+    most = loaded.anatomy.most_tokens
+    # A beginning token may come before the text's.
+    return count, length if most is None else min(length, most - 1)
+
+
+def _reads(module: nn.Module) -> int:
+    """How many numbers a linear map reads for each token; 0 for anything else."""
+    if isinstance(module, Conv1D):
+        return int(module.weight.shape[0])
+    return module.in_features if isinstance(module, nn.Linear) else 0
 
 
 def _bytes(repair: Repair) -> int:

@@ -68,7 +68,9 @@ def fit(
     chosen = METHODS[method]() if isinstance(method, str) else method
     kinds = [calibration] if isinstance(calibration, Windows) else list(calibration)
     kept = Kept(0) if kept is None else kept
-    fitting = _Fitting(loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds), kept, progress)
+    fitting = _Fitting(
+        loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds, chosen), kept, progress
+    )
     with torch.inference_mode():
         fits = fitting.run()
     return Repair(
@@ -96,10 +98,10 @@ class _Group:
         return self.kind, self.held_out
 
 
-def _groups(loaded: LoadedModel, kinds: Sequence[Windows]) -> list[_Group]:
+def _groups(loaded: LoadedModel, kinds: Sequence[Windows], method: Method) -> list[_Group]:
     groups = []
     for kind, windows in enumerate(kinds):
-        if len(windows) < 2:
+        if len(windows) < 2 and method.ridge:
             raise OptionError("A repair needs at least two calibration windows of each kind of text.")
         size = windows_per_batch(loaded.anatomy, windows.input_length)
         numbers = torch.arange(len(windows))
@@ -245,15 +247,18 @@ class _Fitting:
     def _solve(
         self, place: Place, found: dict[tuple[int, bool], Moments], projection: Projected
     ) -> tuple[Patch | None, Fit]:
-        fitted = total([one.averaged() for (_, held_out), one in found.items() if not held_out])
-        decides = [one for (_, held_out), one in sorted(found.items()) if held_out]
+        kinds = [_kind(found, kind) for kind in sorted({kind for kind, _ in found})]
+        everything = total([one.averaged() for one in kinds])
+        fitted, decides = everything, kinds
+        if self.method.ridge:
+            fitted = total([one.averaged() for (_, held_out), one in found.items() if not held_out])
+            decides = [one for (_, held_out), one in sorted(found.items()) if held_out]
         ridge = best_ridge(fitted, decides, self.ridge) if self.method.ridge else LEAST
         inputs = len(fitted.gram) - fitted.intercept
         if ridge == math.inf:
             return None, Fit(place.site, str(place.block or ""), inputs, ridge, (1.0,) * len(decides))
         share = left(fitted.solve(ridge), decides)
         said = Fit(place.site, str(place.block or ""), inputs, ridge, share)
-        everything = total([_kind(found, kind).averaged() for kind in sorted({kind for kind, _ in found})])
         solution = everything.solve(ridge)
         made = self.method.patch(
             place, solution[:inputs].cpu(), solution[inputs:].flatten().cpu(), projection

@@ -8,6 +8,7 @@ A method is a frozen dataclass. To add one, write such a class in a file of its 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -53,6 +54,7 @@ class Method(ABC):
         weighted: whether each token's error counts in proportion to the size of its hidden state: its square is
             divided by the mean square of the dense one. Otherwise a few tokens with massive activations decide.
         ridge: whether coefficients are kept small, by as much as is best on calibration windows that were held out.
+        window_length: how many tokens of calibration text go through the model together.
     """
 
     name: ClassVar[str]
@@ -62,6 +64,17 @@ class Method(ABC):
     intercept: ClassVar[bool] = False
     weighted: ClassVar[bool] = True
     ridge: ClassVar[bool] = True
+    window_length: ClassVar[int] = 256
+
+    @classmethod
+    def unknowns(cls, width: int, inner: int) -> int:
+        """How many there are for each output: of a model of this width, whose widest projection reads ``inner``."""
+        return width
+
+    @classmethod
+    def windows(cls, width: int, inner: int) -> int:
+        """How many calibration windows are usual: 16, or two and a half tokens for each unknown if that is more."""
+        return max(16, math.ceil(2.5 * cls.unknowns(width, inner) / cls.window_length))
 
     @abstractmethod
     def places(self, way: Way) -> list[Place]:

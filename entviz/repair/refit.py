@@ -32,6 +32,10 @@ class Refit(Method):
     projects = True
     intercept = True
 
+    @classmethod
+    def unknowns(cls, width: int, inner: int) -> int:
+        return inner
+
     def places(self, way: Way) -> list[Place]:
         return [place for place in way.holes if place.block is not None]
 

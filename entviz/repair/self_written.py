@@ -27,7 +27,7 @@ from entviz.text.beginning import beginning_of
 from entviz.text.windows import Windows
 
 _MOST_KEPT: Final = 64  # texts in the cache directory; each is some tens of kilobytes
-_TOGETHER: Final = 32  # windows that are written side by side
+_TOGETHER: Final = 16  # windows that are written side by side, and kept together
 
 
 def self_written(
@@ -40,29 +40,28 @@ def self_written(
     """
     beginning = _beginning(loaded)
     length = _length(loaded, length)
-    path = _path(loaded, windows, length, seed)
-    known = _read(path, (windows, length), loaded.vocabulary_size)
-    if known is None:
-        generator = torch.Generator().manual_seed(seed)
-        parts = []
-        for first in range(0, windows, _TOGETHER):
-            count = min(_TOGETHER, windows - first)
-            tick = part(progress, first / windows, (first + count) / windows)
-            parts.append(_written(loaded, beginning, count, length, generator, tick))
-        known = torch.cat(parts)
-        _keep(path, known)
-    return Windows(known, beginning)
+    parts = []
+    for first in range(0, windows, _TOGETHER):
+        path = _path(loaded, first, length, seed)
+        tick = part(progress, first / windows, (first + _TOGETHER) / windows)
+        known = _read(path, (_TOGETHER, length), loaded.vocabulary_size)
+        if known is None:
+            # By themselves, so that more windows begin with those of fewer.
+            known = _written(loaded, beginning, length, torch.Generator().manual_seed(seed + first), tick)
+            _keep(path, known)
+        parts.append(known)
+    return Windows(torch.cat(parts)[:windows], beginning)
 
 
 def is_written(loaded: LoadedModel, *, windows: int, length: int, seed: int = 0) -> bool:
     """Whether :func:`self_written` has to read only, and write nothing."""
-    return _path(loaded, windows, _length(loaded, length), seed).exists()
+    length = _length(loaded, length)
+    return all(_path(loaded, first, length, seed).exists() for first in range(0, windows, _TOGETHER))
 
 
 def _written(
     loaded: LoadedModel,
     beginning: tuple[int, ...],
-    windows: int,
     length: int,
     generator: torch.Generator,
     tick: Progress,
@@ -72,7 +71,7 @@ def _written(
     cached = loaded.model._supports_default_dynamic_cache()
     cache = DynamicCache(config=loaded.model.config) if cached else None
     start = beginning or tuple(ends[:1]) or (0,)
-    ids = torch.tensor(start, dtype=torch.long).expand(windows, -1)
+    ids = torch.tensor(start, dtype=torch.long).expand(_TOGETHER, -1)
     with torch.inference_mode():
         fresh = ids
         for count in range(length):
@@ -108,8 +107,9 @@ def _ends(loaded: LoadedModel) -> list[int]:
     return [end for end in ends if end < loaded.vocabulary_size]
 
 
-def _path(loaded: LoadedModel, windows: int, length: int, seed: int) -> Path:
-    name = hashlib.sha256(f"{loaded.fingerprint} {windows} {length} {seed}".encode()).hexdigest()[:32]
+def _path(loaded: LoadedModel, first: int, length: int, seed: int) -> Path:
+    about = f"{loaded.fingerprint} {loaded.dtype} {first} {_TOGETHER} {length} {seed}"
+    name = hashlib.sha256(about.encode()).hexdigest()[:32]
     return cache_directory() / "self-written" / f"{name}.json"
 
 

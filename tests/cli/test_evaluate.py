@@ -55,8 +55,9 @@ def test_a_repair_is_measured_beside_the_prune_set_without_it(answer, entviz, di
     assert found["dense"] == pytest.approx(plain["dense"])
     loaded, drop = load(str(directory)), PruneSet.parse("layer.0")
     ids = torch.tensor([loaded.tokenizer(TEXT, add_special_tokens=False).input_ids[:120]]).view(3, 40)
-    calibration = calibration_windows(loaded, [other.read_text()], 32, 40)
-    repair = fit(loaded, [*calibration, self_written(loaded, windows=32, length=40)], drop, "ghosted")
+    [calibration] = calibration_windows(loaded, [other.read_text()], 8, 40)
+    written = self_written(loaded, windows=16 - len(calibration), length=40)
+    repair = fit(loaded, [calibration, written], drop, "ghosted")
     measured = evaluate(
         loaded, windows_from_token_ids(ids.tolist(), loaded.vocabulary_size), drop, repair=repair
     )

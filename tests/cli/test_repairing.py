@@ -16,7 +16,7 @@ from tests.cli.asked import OTHER
 from tests.cli.conftest import TEXT, WINDOWS
 
 DROP = PruneSet.parse("layer.1,mlp.2")
-SAID = "768 tokens: “Nobody had been there for years, so the…” and text that the model wrote itself."
+SAID = "384 tokens: “Nobody had been there for years, so the…” and text that the model wrote itself."
 
 
 @pytest.fixture

@@ -27,10 +27,13 @@ def test_a_repaired_row_is_what_fitting_and_evaluating_give(tiny, calibration, m
     names = with_repairs(["cosine", "last"], ["bias", "ghosted"])
     found = compare(tiny, calibration, measured, names, ["1", "2"], levels=["mlp"])
     assert len(found.rows) == found.rows_total == 2 * 3 * 2
-    kinds = [calibration, self_written(tiny)]
+    kinds = {
+        "bias": [calibration, self_written(tiny, windows=6, length=64)],
+        "ghosted": [calibration, self_written(tiny, windows=16, length=256)],
+    }
     for row in found.rows.itertuples():
         drop = PruneSet.parse(row.drop)
-        repair = fit(tiny, kinds, drop, row.repair) if row.repair else None
+        repair = fit(tiny, kinds[row.repair], drop, row.repair) if row.repair else None
         alone = evaluate(tiny, measured, drop, repair=repair)
         assert row.window_nll == pytest.approx(alone.per_window_nll, abs=1e-5)
         assert row.kl == pytest.approx(alone.kl, abs=1e-5)
@@ -54,7 +57,7 @@ def test_text_that_is_measured_is_not_fitted_on(tiny, measured, monkeypatch):
     )
     compare(tiny, measured, measured, ["last:repaired=bias"], ["1"], levels=["mlp"])
     [[written]] = fitted
-    assert written.fingerprint == self_written(tiny).fingerprint
+    assert written.fingerprint == self_written(tiny, windows=6, length=64).fingerprint
 
 
 def test_a_repair_that_does_not_fit_the_model_leaves_a_note(calibration, measured):

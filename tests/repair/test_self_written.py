@@ -60,12 +60,14 @@ def test_a_damaged_file_is_written_again(tmp_path):
     loaded = LoadedModel.of(build("gpt2"))
     first = self_written(loaded, windows=2, length=4)
     [file] = (tmp_path / "self-written").iterdir()
-    for content in (
-        "[[1, 2]]",
-        "[",
-        '{"a": 1}',
-        "[[1, 2, 3, 999], [1, 2, 3, 4]]",
-        "[[[1, 2, 3, 4]], [[1, 2, 3, 4]]]",
-    ):
+    unknown = [[1, 2, 3, VOCABULARY_SIZE]] * 16
+    for content in ("[[1, 2]]", "[", '{"a": 1}', str(unknown), str([[[1, 2, 3, 4]]] * 16)):
         file.write_text(content)
         assert torch.equal(self_written(loaded, windows=2, length=4).token_ids, first.token_ids)
+
+
+def test_more_windows_begin_with_those_of_fewer():
+    loaded = LoadedModel.of(build("gpt2"))
+    many = self_written(loaded, windows=20, length=4).token_ids
+    assert torch.equal(self_written(loaded, windows=3, length=4).token_ids, many[:3])
+    assert not torch.equal(many[16:], many[:4])

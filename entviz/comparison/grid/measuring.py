@@ -25,7 +25,8 @@ from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.part_cache import PartCache
 from entviz.progress import Progress, part
-from entviz.repair.choice import WINDOW_LENGTH, WINDOWS
+from entviz.repair.choice import RepairChoice
+from entviz.repair.fitted import size_of
 from entviz.repair.fitting import fit
 from entviz.repair.kept import Kept
 from entviz.repair.repair import Repair
@@ -129,7 +130,7 @@ class Measurer:
 
     def _measure_repaired(self, case: Case, progress: Progress) -> list[tuple[Case, EntvizError]]:
         try:
-            windows = self._calibration(part(progress, 0, 0.2))
+            windows = self._calibration(case.repair, part(progress, 0, 0.2))
             repair = fit(
                 self.loaded,
                 windows,
@@ -158,21 +159,24 @@ class Measurer:
             return [(case, error)]
         return []
 
-    def _calibration(self, progress: Progress) -> list[Windows]:
-        """What repairs are fitted on: the text that criteria choose by, and text that the model writes itself."""
-        written = self_written(self.loaded, windows=WINDOWS, length=WINDOW_LENGTH, progress=progress)
+    def _calibration(self, repair: str, progress: Progress) -> list[Windows]:
+        """What a repair is fitted on: the text that criteria choose by, and text that the model writes itself."""
+        windows, length = self._size(repair)
+        written = self_written(self.loaded, windows=windows, length=length, progress=progress)
         return [written] if self.calibration is None else [self.calibration, written]
 
-    @property
-    def calibration_tokens(self) -> int:
-        """How many tokens repairs are fitted on."""
-        own = 0 if self.calibration is None else self.calibration.token_ids.numel()
-        return own + WINDOWS * WINDOW_LENGTH
+    def _size(self, repair: str) -> tuple[int, int]:
+        return size_of(RepairChoice(repair), self.loaded)
 
-    @property
-    def is_written(self) -> bool:
-        """Whether the text that the model writes for repairs is there already."""
-        return is_written(self.loaded, windows=WINDOWS, length=WINDOW_LENGTH)
+    def calibration_tokens(self, repair: str) -> int:
+        """How many tokens a repair is fitted on."""
+        own = 0 if self.calibration is None else self.calibration.token_ids.numel()
+        return own + math.prod(self._size(repair))
+
+    def is_written(self, repair: str) -> bool:
+        """Whether the text that the model writes for a repair is there already."""
+        windows, length = self._size(repair)
+        return is_written(self.loaded, windows=windows, length=length)
 
     def _put(self, case: Case, cell: GridCell) -> None:
         self.cells[case] = cell

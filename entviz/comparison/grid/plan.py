@@ -100,7 +100,7 @@ class _Counter:
         self.loaded, self.layers = measurer.loaded, measurer.loaded.layers
         self.all_weights = max(1, self._weights(PruneSet(all_blocks(self.layers))))
         self.counted: set[Case] = set()
-        self.repairs = False  # whether the calibration text of repairs was counted
+        self.repairs: set[str] = set()  # whose calibration text was counted
         self.analyses: set[bool] = set()  # that are not known: with all tokens, without massive ones
         self.tries = False  # whether somebody has tried prune sets, and so has made the dense predictions
         self.drawn = 0
@@ -137,12 +137,13 @@ class _Counter:
         """What fitting a repair takes, in runs of blocks: the dense and the repaired stream, and as much to solve."""
         if not case.repair:
             return NOTHING
-        windows = self.measurer.calibration_tokens / self.measurer.measured.length
+        windows = self.measurer.calibration_tokens(case.repair) / self.measurer.measured.length
         first = min((block.index for block in case.drop), default=0)
         runs = _FITTING * (self.layers - first) * windows
-        if not self.repairs:
-            runs += self.layers * windows * (1 if self.measurer.is_written else 1 + _WRITING)
-            self.repairs = True
+        if case.repair not in self.repairs:
+            written = self.measurer.is_written(case.repair)
+            runs += self.layers * windows * (1 if written else 1 + _WRITING)
+            self.repairs.add(case.repair)
         return Work(attentions=runs, mlps=runs)
 
     def analysis(self) -> Work:
