@@ -91,7 +91,7 @@ class Repaired:
     Attributes:
         method: the name of the method, one of :data:`entviz.repair.registry.METHODS`.
         texts: the beginning of the SHA-256 of each text that it was fitted on, in order; None if they are not known.
-        windows, window_length: how many windows of each kind of text at most, and their length in tokens.
+        windows, window_length: how many windows in all, shared by the kinds of text, and their length in tokens.
         self_written: whether text that the model wrote itself was one more kind.
         tokens: how many tokens there were in all.
     """
@@ -111,7 +111,12 @@ class Repaired:
             return cls(repair.method, None, 0, 0, False, repair.tokens)
         hashes = tuple(choice.options()["calibration"])
         return cls(
-            choice.method, hashes, choice.windows, choice.window_length, choice.self_written, repair.tokens
+            choice.method,
+            hashes,
+            choice.windows or 0,
+            choice.window_length or 0,
+            choice.self_written,
+            repair.tokens,
         )
 
     def choice(self, texts: Iterable[str]) -> RepairChoice:

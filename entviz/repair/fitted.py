@@ -47,6 +47,8 @@ def fitted(
     Raises what :meth:`RepairChoice.check`, :func:`calibration_of` and :func:`entviz.repair.fitting.fit` raise.
     """
     choice.check(drop)
+    count, length = size_of(choice, loaded)
+    choice = replace(choice, windows=count, window_length=length)  # so that it says what it was fitted on
     key = (loaded.fingerprint, str(loaded.dtype), choice, begin, drop)
     with _lock:
         known = _kept.get(key)
