@@ -43,7 +43,7 @@ def test_what_is_exported_is_what_evaluate_measures_and_its_recipe_gives_it_back
     assert "| | dense | pruned | pruned and repaired |" in card
     for value in (measured["dense"]["perplexity"], measured["plain"]["perplexity"], measured["perplexity"]):
         assert f"{value:.2f}" in card
-    assert "- Repaired by: Refitted projections, fitted on 768 tokens: “Nobody had been there" in card
+    assert "- Repaired by: Refitted projections, fitted on 384 tokens: “Nobody had been there" in card
     assert "For its biases mlp_bias is on in config.json" in card
     recipe = ("--drop", f"@{tmp_path / 'out' / 'recipe.json'}")
     status, _, said = ask("llama", "evaluate", *recipe)
