@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from entviz.part_cache import NoPartCache, PartCache
-from entviz.progress import Progress, silent
+from entviz.progress import Progress, part, silent
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from entviz.criteria.repaired_costs import RepairedCosts
     from entviz.decoder.states import StateCache
     from entviz.models.loaded import LoadedModel
+    from entviz.repair.kept import Kept
     from entviz.text.windows import Windows
 
 _MOST_FOR_BIASES = 8  # windows
+_FITTING = 0.6  # the usual share of the time that the fit of a repair takes, beside measuring
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +48,14 @@ class Calibration:
     kept: PartCache = field(default_factory=NoPartCache)
 
     def analysis_of(
-        self, metrics: Sequence[str], progress: Progress = silent, *, without_massive: bool = False
+        self,
+        metrics: Sequence[str],
+        progress: Progress = silent,
+        *,
+        without_massive: bool = False,
+        most_windows: int | None = None,
     ) -> Analysis:
-        """The existing analysis if it has these metrics for these tokens, otherwise a new analysis of them."""
+        """The existing analysis if it has these metrics for these tokens, otherwise a new one, of ``most_windows``."""
         from entviz.analysis import analyze
 
         known = self.analysis
@@ -60,7 +67,7 @@ class Calibration:
             return known
         return analyze(
             self.loaded,
-            self.windows,
+            self.windows if most_windows is None else _spread(self.windows, most_windows),
             tuple(metrics),
             without_massive=without_massive,
             dense=known,
@@ -75,22 +82,36 @@ class Calibration:
         *,
         before: Analysis,
         cache: StateCache,
+        repair: str = "",
+        fits: Kept | None = None,
         progress: Progress = silent,
     ) -> Analysis:
-        """A metric of the pruned model, at one level; everything equal in the analysis ``before`` is taken from it."""
+        """A metric of the pruned model, at one level; everything equal in the analysis ``before`` is taken from it.
+
+        With ``repair``, the name of a method, it is that of the repaired model; ``fits`` keeps what its fits begin with.
+        """
         from entviz.analysis import analyze
         from entviz.criteria.ranking import kinds_of
+        from entviz.repair.fitting import fit
 
         about: dict[str, Any] = {"metric": metric, "level": level, "drop": str(drop)}
         about |= {"without_massive": True} if before.without_massive else {}
+        about |= {"repair": repair} if repair else {}
         known: Analysis | None = self.kept.get("measurement", self.windows.fingerprint, about)
         if known is None:
+            fitted = None
+            if repair:
+                fitted = fit(
+                    self.loaded, self.windows, drop, repair, kept=fits, progress=part(progress, 0, _FITTING)
+                )
+                progress = part(progress, _FITTING, 1)
             known = analyze(
                 self.loaded,
                 self.windows,
                 (metric,),
                 kinds_of(level),
                 drop=drop,
+                repair=fitted,
                 without_massive=before.without_massive,
                 dense=before,
                 cache=cache,

@@ -17,6 +17,7 @@ from entviz.criteria.ranking import LEVELS
 from entviz.criteria.switches import Switch, switch, switches_of
 from entviz.errors import OptionError
 from entviz.progress import Progress, silent
+from entviz.repair.registry import METHODS
 
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
@@ -112,6 +113,11 @@ class ByAnalysis(Criterion):
         iterative: after each drop, measure the pruned model again and drop the next lowest. It needs an analysis a
             block, and its scores are those at the time when a block was dropped.
         without_massive: measure without tokens that have massive activations (:mod:`entviz.analysis.massive`).
+        repair: after each drop, repair the pruned model by this method before it is measured again; a name in
+            :data:`entviz.repair.registry.METHODS`, or empty for no repair. It is fitted on the calibration windows.
+
+    Raises:
+        OptionError: for an unknown repair, or one without ``iterative``.
     """
 
     _: KW_ONLY  # options of its own come first
@@ -131,6 +137,16 @@ class ByAnalysis(Criterion):
         "without massive tokens",
         "Measured without the tokens that have massive activations, which can set the range of a histogram alone.",
     )
+    repair: str = ""
+
+    def __post_init__(self) -> None:
+        if self.repair:
+            known = METHODS[self.repair]
+            if not self.iterative:
+                raise OptionError(
+                    f"{self.name} measures a repaired model only if it measures again after each drop: add iterative "
+                    f"to repair={known.name}."
+                )
 
     @property
     def needs(self) -> Needs:

@@ -45,6 +45,7 @@ class EntroDrop(ByAnalysis):
     score_unit = "nats"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # Canonical, because it is part of the keys of stored results.
         object.__setattr__(self, "estimator", entropy_of(self.estimator).spec)
         if self.stage not in (None, 2):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # measured on few tokens, and a search overfits to them. On held-out text, sets of attentions of SmolLM2 135M found by
 # either one alone did worse than sets found by the sum.
 _COST = "both"
+_WINDOWS_FOR_SEEDS = 8  # measuring more would take longer than the time that is given
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ class Search(Criterion):
         # Seeds are optional: if windows are too short for an estimator, the search starts without its seed.
         entropies = measurable(default_entropies(), calibration.windows.input_length)
         criteria: list[ByAnalysis] = [*map(EntroDrop, entropies), Cosine()]
-        analysis = calibration.analysis_of([criterion.metric for criterion in criteria], not_yet)
+        analysis = calibration.analysis_of(
+            [criterion.metric for criterion in criteria], not_yet, most_windows=_WINDOWS_FOR_SEEDS
+        )
         seeds = []
         for criterion in criteria:
             for protect in {candidates.protect, criterion.protection}:

@@ -205,6 +205,8 @@ class _Counter:
         evaluations = criterion.evaluations(blocks, largest)
         share = _SHARED * evaluations * runs
         if isinstance(criterion, ByAnalysis):  # it measures again, which is begun where the stream changes
+            if criterion.repair:  # the pruned stream of the calibration text, up to each hole and through it
+                work += Work(attentions=2 * evaluations * runs, mlps=2 * evaluations * runs)
             sites = _SHARED * evaluations * windows * len(kinds_of(entry.level)) * self.layers
             return work + Work(attentions=share, mlps=share, sites=sites)
         if evaluations:
