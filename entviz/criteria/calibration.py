@@ -88,7 +88,8 @@ class Calibration:
     ) -> Analysis:
         """A metric of the pruned model, at one level; everything equal in the analysis ``before`` is taken from it.
 
-        With ``repair``, the name of a method, it is that of the repaired model; ``fits`` keeps what its fits begin with.
+        With ``repair``, the name of a method, it is that of the repaired model; ``fits`` keeps what its fits begin
+        with.
         """
         from entviz.analysis import analyze
         from entviz.criteria.ranking import kinds_of
