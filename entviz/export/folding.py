@@ -71,6 +71,16 @@ class Folded:
             )
         return found
 
+    def weights(self, layers_path: str) -> dict[str, Tensor]:
+        """The new weights and biases, by their names in the whole model."""
+        found = {}
+        for one in self.projections:
+            name = f"{layers_path}.{one.layer}.{one.path}"
+            found[f"{name}.weight"] = one.weight
+            if one.bias is not None:
+                found[f"{name}.bias"] = one.bias
+        return found
+
     def layer(self, layer: nn.Module, index: int) -> nn.Module:
         """A view of a layer, which is number ``index`` of the whole model, with all that is folded into it."""
         here = {patch.path: patch for patch in self.projections if patch.layer == index}
@@ -95,25 +105,30 @@ class Folded:
         return replaced(layer, views)
 
 
-def fold(loaded: LoadedModel, repair: Repair, kept: Sequence[int]) -> Folded:
+def fold(loaded: LoadedModel, repair: Repair, kept: Sequence[int], *, adds_biases: bool = True) -> Folded:
     """How a checkpoint with the layers ``kept`` holds a repair.
 
-    Raises ``ExportError`` if its weights cannot express it, or the architecture cannot have the biases.
+    Args:
+        adds_biases: whether the files can hold biases that the model itself does not have.
+
+    Raises ``ExportError`` if its weights cannot express it, or the files cannot have the biases.
     """
     projections = [_projection(loaded, repair, patch) for patch in repair.patches]
     wanted = [(one.layer, one.path) for one in projections if one.bias is not None and _lacks(loaded, one)]
-    settings, biases = switches(loaded, kept, wanted)
+    settings, biases = switches(loaded, kept, wanted if adds_biases else ())
     if wanted and not settings:
+        who = f"{loaded.model.config.model_type} models" if adds_biases else "these files"
         raise ExportError(
-            f"{repair.method} needs biases that {loaded.model.config.model_type} models cannot have. Repair by "
-            f"refit{WITHOUT_BIAS} instead."
+            f"{repair.method} needs biases that {who} cannot have. Repair by refit{WITHOUT_BIAS} instead."
         )
     rounded = [_rounded(one, loaded.dtype) for one in projections]
     return Folded(replace(repair, patches=tuple(rounded)), settings, biases)
 
 
-def needs_biases(loaded: LoadedModel, drop: PruneSet, method: str, kept: Sequence[int]) -> bool:
-    """Whether a method that refits projections gives them biases that a checkpoint of the model cannot have."""
+def needs_biases(
+    loaded: LoadedModel, drop: PruneSet, method: str, kept: Sequence[int], *, adds_biases: bool = True
+) -> bool:
+    """Whether a method that refits projections gives them biases that the files cannot have; see :func:`fold`."""
     if not (METHODS[method].projects and METHODS[method].intercept):
         return False
     wanted = []
@@ -121,7 +136,7 @@ def needs_biases(loaded: LoadedModel, drop: PruneSet, method: str, kept: Sequenc
         found = find(loaded.anatomy, place.changed)
         if found is not None and found.bias is None:
             wanted.append((place.changed.index, found.path))
-    return bool(wanted) and not switches(loaded, kept, wanted)[0]
+    return bool(wanted) and not (adds_biases and switches(loaded, kept, wanted)[0])
 
 
 def switches(

@@ -10,7 +10,9 @@ transformers rotates halves.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -32,10 +34,16 @@ _LLAMA_3: Final = (
 _SPLITTERS: Final = {_LLAMA_3: "llama-bpe", _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}"): "qwen2"}
 
 
-def write_gguf(request: ExportRequest, target: Path, progress: Progress = silent) -> None:
+def write_gguf(
+    request: ExportRequest,
+    target: Path,
+    progress: Progress = silent,
+    weights: Mapping[str, Tensor] = MappingProxyType({}),
+) -> None:
     """Write the kept layers into a GGUF file.
 
-    ``progress`` is called with the number of written tensors and can raise ``Cancelled``.
+    ``progress`` is called with the number of written tensors and can raise ``Cancelled``. ``weights`` are written
+    instead of the model's own of the same names.
 
     Raises ``ExportError`` if the architecture or the tokenizer has no simple equivalent, ``OSError`` if the file cannot
     be written.
@@ -49,11 +57,11 @@ def write_gguf(request: ExportRequest, target: Path, progress: Progress = silent
     writer = GGUFWriter(target, kind)
     _add_settings(writer, request, config)
     _add_tokenizer(writer, request.loaded.optional_tokenizer)
-    state = request.loaded.model.state_dict()
+    state = {**request.loaded.model.state_dict(), **weights}
     try:
         for number, (source, name) in enumerate(names.items()):
             progress(number, len(names))
-            data, raw = _as_stored(_reordered(state[source], name, config))
+            data, raw = as_stored(_reordered(state[source], name, config))
             writer.add_tensor(name, data, raw_dtype=raw)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -116,7 +124,8 @@ def _reordered(weight: Tensor, name: str, config: Any) -> Tensor:
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
-def _as_stored(weight: Tensor) -> tuple[np.ndarray, Any]:
+def as_stored(weight: Tensor) -> tuple[np.ndarray, Any]:
+    """The numbers of a tensor as the file holds them, and their type if numpy's does not say it."""
     from gguf import GGMLQuantizationType, quants
 
     weight = weight.detach().cpu()

@@ -7,7 +7,7 @@ safetensors is written in its own number type, for the architectures in :mod:`en
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from entviz.blocks import PruneSet
 from entviz.errors import ExportError
@@ -15,6 +15,11 @@ from entviz.export.request import ExportRequest, Format, FormatOutput, loading_l
 from entviz.models import CATALOG
 from entviz.progress import Progress
 from entviz.words.phrases import listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from entviz.repair.repair import Repair
 
 FILE: Final = "prune-layers.txt"
 WEIGHTS: Final = "pruned.gguf"
@@ -57,6 +62,18 @@ def _limits(model: str, drop: PruneSet) -> list[str]:
     ]
 
 
+def _repaired(request: ExportRequest, notes: list[str]) -> tuple[dict[str, Tensor], Repair | None]:
+    """The new weights in the number type of the model, and the repair as written; notes are added."""
+    if request.repair is None:
+        return {}, None
+    from entviz.export.folding import fold
+
+    folded = fold(request.loaded, request.repair, request.kept, adds_biases=False)
+    notes[:] = [f"{notes[0]} That leaves the layers out, and does not repair.", *folded.said]
+    dtype, path = request.loaded.dtype, request.loaded.anatomy.layers_path
+    return {name: weight.to(dtype) for name, weight in folded.weights(path).items()}, folded.repair
+
+
 def _write(request: ExportRequest, directory: Path, progress: Progress) -> FormatOutput:
     argument = prune_layers(request.drop)
     (directory / FILE).write_text(argument + "\n", "utf-8")
@@ -64,18 +81,19 @@ def _write(request: ExportRequest, directory: Path, progress: Progress) -> Forma
     target = directory / WEIGHTS
     notes = [f"For a GGUF file of the whole model that you have: {_WITHOUT_FILE.format(argument=argument)}"]
     try:
+        weights, repair = _repaired(request, notes)
         if source is not None:
             from entviz.export.gguf_copying import copy_gguf
 
-            copy_gguf(source, target, request.kept, request.loaded.layers, progress)
+            copy_gguf(source, target, request.kept, request.loaded.layers, progress, weights)
         else:
             from entviz.export.gguf_writing import write_gguf
 
-            write_gguf(request, target, progress)
+            write_gguf(request, target, progress, weights)
         from entviz.export.checking import compare
         from entviz.models.gguf import misread_by_transformers
 
-        check = compare(request, target)
+        check = compare(request, target, repair=repair)
         lines = f'# llama.cpp: llama-cli -m "{{directory}}/{WEIGHTS}"\n'
         misread = misread_by_transformers(target)
         if not misread:
@@ -90,7 +108,9 @@ def _write(request: ExportRequest, directory: Path, progress: Progress) -> Forma
         return FormatOutput(
             f'llama-cli -m "{{directory}}/{WEIGHTS}"', language="bash", check=check, notes=notes
         )
-    except ExportError as error:  # the argument is useful by itself
+    except ExportError as error:  # the argument is useful by itself, unless a repair was asked for
+        if request.repair is not None:
+            raise
         target.unlink(missing_ok=True)
         notes.insert(0, f"No GGUF file was written: {error}")
         return FormatOutput(_WITHOUT_FILE.format(argument=argument), language="bash", notes=notes)
@@ -104,4 +124,6 @@ FORMAT: Final = Format(
     objection=_objection,
     limits=_limits,
     write=_write,
+    no_repair="",
+    adds_biases=False,
 )

@@ -135,6 +135,7 @@ class Format:
         write: writes the files into an empty directory.
         keeps_layers: whether the weights it writes are those of the dense model, dropped layers included.
         no_repair: why it cannot hold a repair, as a sentence; empty if it can.
+        adds_biases: whether it can hold biases that the model itself does not have.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Format:
     write: Callable[[ExportRequest, Path, Progress], FormatOutput]
     keeps_layers: bool = False
     no_repair: str = "This format cannot hold a repair. Export a Transformers checkpoint, which can."
+    adds_biases: bool = True
 
 
 @dataclass(frozen=True)

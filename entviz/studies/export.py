@@ -107,9 +107,10 @@ class Export(Study["Exported"]):
         from entviz.export.folding import WITHOUT_BIAS, needs_biases
         from entviz.export.registry import FORMATS
 
-        if self.repair is None or FORMATS[self.format].weights is None:
+        form, loaded = FORMATS[self.format], material.loaded
+        if self.repair is None or form.weights is None:
             return self
-        kept = [i for i in range(material.loaded.layers) if Block("layer", i) not in self.drop]
-        if not needs_biases(material.loaded, self.drop, self.repair.method, kept):
+        kept = [i for i in range(loaded.layers) if Block("layer", i) not in self.drop]
+        if not needs_biases(loaded, self.drop, self.repair.method, kept, adds_biases=form.adds_biases):
             return self
         return replace(self, repair=replace(self.repair, method=self.repair.method + WITHOUT_BIAS))

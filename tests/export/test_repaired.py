@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGUFReader
 from transformers import AutoModelForCausalLM
 
 import entviz
@@ -12,10 +14,11 @@ from entviz.errors import ExportError, OptionError
 from entviz.export import export
 from entviz.export.folding import needs_biases
 from entviz.export.recipe import read_recipe
-from entviz.models import LoadedModel
+from entviz.models import LoadedModel, load
 from entviz.repair.fitting import fit
 from entviz.text.windows import windows_from_token_ids
 from tests.export.conftest import LAYERS, plain_losses
+from tests.models.gguf_files import made, write
 from tests.tiny import OPTIONS, VOCABULARY_SIZE, build
 
 MIXED = PruneSet.parse("attn.1,layer.2,mlp.4")
@@ -173,3 +176,54 @@ def test_qwen2_has_biases_elsewhere_and_is_refitted_without(windows, calibration
     repair = fit(loaded, calibration, MIXED, "refit-without-bias")
     found, _ = checked(loaded, MIXED, repair, windows, tmp_path / "out")
     assert any("fitted without constants, and measured so" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+def test_a_gguf_file_holds_refitted_weights(windows, calibration, tmp_path, architecture, dtype):
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "head_dim": 128} if architecture == "qwen3" else {}
+    whole = LoadedModel.of(build(architecture, layers=LAYERS, **sizes), name=architecture)
+    drop = PruneSet.parse("layer.1,layer.3")
+    repair = fit(whole, calibration, drop, "refit-without-bias")
+    loaded = whole.in_dtype(dtype)
+    found = export(loaded, drop, "llama.cpp", tmp_path / "out", repair=repair)
+    assert found.check.difference < 1e-4
+    again = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", gguf_file="pruned.gguf", dtype=torch.float32
+    ).eval()
+    wanted = entviz.evaluate(whole, windows, drop, repair=repair)
+    losses = plain_losses(again, windows).tolist()
+    assert losses == pytest.approx(wanted.per_window_nll, abs=1e-4 if dtype == "float32" else 0.02)
+    assert abs(entviz.evaluate(whole, windows, drop).nll - wanted.nll) > 1e-3
+    assert "That leaves the layers out, and does not repair." in found.notes[0]
+    if dtype == "float32":
+        biased = fit(whole, calibration, drop, "refit")
+        with pytest.raises(
+            ExportError, match=r"biases that these files cannot have\. Repair by refit-without"
+        ):
+            export(loaded, drop, "llama.cpp", tmp_path / "none", repair=biased)
+        assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_copied_gguf_file_has_the_refitted_weights_and_all_others_as_they_were(
+    windows, calibration, tmp_path, monkeypatch, kind
+):
+    """GPT-2 has biases already, and its file has the matrices the other way round than the model."""
+    path = write(tmp_path / "tiny.gguf", made(kind))
+    monkeypatch.setenv("ENTVIZ_CACHE", str(tmp_path / "cache"))
+    loaded, drop = load(str(path)), PruneSet.parse("layer.2")
+    repair = fit(loaded, calibration, drop, "refit" if kind == "gpt2" else "refit-without-bias")
+    found = export(loaded, drop, "llama.cpp", tmp_path / "out", repair=repair)
+    assert found.check.difference < 1e-4
+    exported = load(str(tmp_path / "out" / "pruned.gguf"))
+    wanted = entviz.evaluate(loaded, windows, drop, repair=repair)
+    assert entviz.evaluate(exported, windows, PruneSet()).nll == pytest.approx(wanted.nll, abs=1e-4)
+    assert abs(entviz.evaluate(loaded, windows, drop).nll - wanted.nll) > 1e-3
+    before = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
+    changed = {
+        tensor.name
+        for tensor in GGUFReader(tmp_path / "out" / "pruned.gguf").tensors
+        if not np.array_equal(tensor.data, before[tensor.name.replace("blk.2.", "blk.3.")].data)
+    }
+    assert changed == {"blk.1.ffn_down.weight", *(["blk.1.ffn_down.bias"] if kind == "gpt2" else [])}
