@@ -138,8 +138,8 @@ class Repaired:
         return RepairChoice(
             METHODS[self.method].name,
             tuple(known[name] for name in self.texts),
-            windows=self.windows,
-            window_length=self.window_length,
+            windows=self.windows or None,
+            window_length=self.window_length or None,
             self_written=self.self_written,
         )
 
