@@ -54,14 +54,14 @@ def draw() -> None:
         cells = _draw_bench(chosen, choice, todo)
     beside, timed = st.container(), st.container()
     with costs:  # drawn last, for by now there may be a first number to show
-        shown = numbers.draw(chosen, todo, partial(_time, timed))
+        shown, repaired = numbers.draw(chosen, todo, partial(_time, timed))
     if not todo:
         with beside:
             next_best.draw(chosen, choice, ready=shown.fresh and cells is not None)
     numbers.draw_dtype(chosen, shown)
-    trail.draw(shown)
+    trail.draw(shown, repaired)
     board.draw_text()
-    tokens.draw(shown)
+    tokens.draw(shown, repaired)
     if not todo:
         continuation.draw(chosen, ready=shown.fresh and cells is not None)
     _draw_next()
@@ -108,7 +108,7 @@ def _draw_bench(
         bench.draw(dense, pruned, cells, choice, alt=sentence, damage=table, turns=turns)
         curve.draw_measured_on(analyzed)
     with buttons:
-        board.draw_buttons(choice, ranking, dense.layers)
+        board.draw_buttons(chosen, choice, ranking, dense.layers)
     return cells
 
 

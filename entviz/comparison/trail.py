@@ -27,7 +27,7 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True)
 class Stop:
-    """A prune set that was tried, and what it costs.
+    """A prune set that was tried, with a repair or without, and what it costs.
 
     Attributes:
         drop: the prune set.
@@ -38,6 +38,8 @@ class Stop:
         top1_agreement: the share of positions where the likeliest next token is the dense model's.
         parameters: weights left; ``parameters_kept`` is their share.
         number: its number in its trail, from 1; 0 outside of one.
+        repair: the title of the repair that the pruned model ran with; empty for none.
+        repaired_by: the choices that the repair is made by; equal for equal repairs of a prune set.
     """
 
     drop: PruneSet
@@ -50,9 +52,13 @@ class Stop:
     parameters: int
     parameters_kept: float
     number: int = 0
+    repair: str = ""
+    repaired_by: Hashable = None
 
     @classmethod
-    def of(cls, evaluation: Evaluation, basis: Hashable) -> Stop:
+    def of(
+        cls, evaluation: Evaluation, basis: Hashable, *, repair: str = "", repaired_by: Hashable = None
+    ) -> Stop:
         """The stop that an evaluation is."""
         one = evaluation
         return cls(
@@ -65,6 +71,17 @@ class Stop:
             top1_agreement=one.top1_agreement,
             parameters=one.parameters_pruned,
             parameters_kept=one.parameters_pruned / one.parameters_dense,
+            repair=repair,
+            repaired_by=repaired_by,
+        )
+
+    def same(self, other: Stop) -> bool:
+        """Whether both are the same prune set with the same repair, measured on the same."""
+        return (self.drop, self.basis, self.repair, self.repaired_by) == (
+            other.drop,
+            other.basis,
+            other.repair,
+            other.repaired_by,
         )
 
 
@@ -73,7 +90,7 @@ class Trail:
     """Stops, and the way along them. Nothing in it is changed: each step gives another trail.
 
     Attributes:
-        stops: each prune set once for each basis, in the order in which they were tried first; the latest
+        stops: each prune set once for each basis and repair, in the order in which they were tried first; the latest
             :data:`MOST_STOPS` of them.
         steps: the numbers of the stops, in the order of the visits.
     """
@@ -88,7 +105,7 @@ class Trail:
 
     def visited(self, stop: Stop) -> Trail:
         """The trail one step further; the same where it ends at that stop already."""
-        known = next((one for one in self.stops if (one.drop, one.basis) == (stop.drop, stop.basis)), None)
+        known = self.known(stop)
         if known is not None and known is self.now:
             return self
         stops = self.stops
@@ -98,6 +115,10 @@ class Trail:
         left = {one.number for one in stops}
         steps = [step for step in (*self.steps, known.number) if step in left]
         return Trail(stops, tuple(steps[-MOST_STEPS:]))
+
+    def known(self, stop: Stop) -> Stop | None:
+        """The stop of the trail that is the same; None where it was not visited, or is forgotten."""
+        return next((one for one in self.stops if one.same(stop)), None)
 
     def find(self, number: int) -> Stop | None:
         """The stop of a number; None where it is not there any more."""
@@ -112,15 +133,16 @@ class Trail:
     def table(self, basis: Hashable) -> pd.DataFrame:
         """A row for each stop of a basis, in the order of their numbers.
 
-        Columns: number, drop, blocks, perplexity, dense_perplexity, loss_increase, loss_increase_low,
-        loss_increase_high (nats a token), kl, kl_low, kl_high (nats), top1_agreement, parameters_kept (shares),
-        parameters, best. A stop is among the best unless another has as few parameters or fewer and a perplexity as
-        low or lower, and is better in one of them.
+        Columns: number, drop, repair (its title, or empty), blocks, perplexity, dense_perplexity, loss_increase,
+        loss_increase_low, loss_increase_high (nats a token), kl, kl_low, kl_high (nats), top1_agreement,
+        parameters_kept (shares), parameters, best. A stop is among the best unless another has as few parameters or
+        fewer and a perplexity as low or lower, and is better in one of them.
         """
         rows = [
             {
                 "number": stop.number,
                 "drop": str(stop.drop),
+                "repair": stop.repair,
                 "blocks": len(list(stop.drop)),
                 "perplexity": stop.perplexity,
                 "dense_perplexity": stop.dense_perplexity,
@@ -143,7 +165,7 @@ class Trail:
 
 
 _COLUMNS = (
-    *("number", "drop", "blocks", "perplexity", "dense_perplexity"),
+    *("number", "drop", "repair", "blocks", "perplexity", "dense_perplexity"),
     *("loss_increase", "loss_increase_low", "loss_increase_high", "kl", "kl_low", "kl_high"),
     *("top1_agreement", "parameters_kept", "parameters"),
 )

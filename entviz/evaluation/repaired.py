@@ -18,6 +18,7 @@ from entviz.evaluation.perplexity import or_none, perplexity
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, part, silent
 from entviz.repair.repair import Repair
+from entviz.statistics import Interval, cosine_averages, interval
 from entviz.text.windows import Windows
 
 
@@ -63,6 +64,17 @@ class RepairedEvaluation(Evaluation):
         """
         excess = self.plain_nll - self.dense_nll
         return (self.plain_nll - self.nll) / excess if excess > 0 else None
+
+    @property
+    def recovered_interval(self) -> Interval | None:
+        """:attr:`recovered` with its 95% interval; the ratio of two means of the same tokens, by the delta method."""
+        share = self.recovered
+        if share is None:
+            return None
+        rest = (self.plain_token_nll - self.token_nll) - share * (self.plain_token_nll - self.dense_token_nll)
+        excess = self.plain_nll - self.dense_nll
+        around = interval(cosine_averages(rest))  # of a mean of 0
+        return Interval(share, share + around.low / excess, share + around.high / excess)
 
     def to_json(self) -> dict[str, Any]:
         """As of an evaluation, with ``plain``, ``recovered`` and the fits."""

@@ -31,6 +31,7 @@ HEIGHT: Final = 300  # pixels, without its legend
 POINTS: Final = (
     "prune sets tried"  # the trace whose points can be clicked; each one's customdata is its number
 )
+REPAIRED: Final = "repaired prune sets"  # the same of those that were measured with a repair
 _LEGEND_LINE: Final = 19
 _NAMED: Final = 12  # blocks of a prune set in a label
 _FAINT: Final = 0.55  # opacity of what stands behind
@@ -45,6 +46,8 @@ def trail_chart(
     comparison: "Comparison | None" = None,
 ) -> go.Figure:
     """Perplexity or KL against the parameters kept, a point for each prune set that was tried.
+
+    A prune set that was measured with a repair is a point of another shape and colour.
 
     Args:
         table: as :meth:`entviz.comparison.trail.Trail.table` gives it, at least one row.
@@ -61,7 +64,10 @@ def trail_chart(
     _add_way(figure, rows, quality, [step for step in steps if step in rows.index])
     _add_best(figure, table[table["best"]].sort_values("parameters_kept"), quality)
     now = steps[-1] if steps else None
-    _add_points(figure, table, quality, now, pinned or {})
+    mended = table["repair"] != ""
+    for repaired in (False, True):
+        if (mended == repaired).any():
+            _add_points(figure, table[mended == repaired], quality, now, pinned or {}, repaired=repaired)
     below = 62 + _LEGEND_LINE * sum(trace.showlegend is not False for trace in figure.data)
     theme.style(figure, x_title="Parameters kept (%)", y_title=QUALITY_TITLES[quality], height=HEIGHT + below)
     figure.update_layout(
@@ -177,22 +183,29 @@ def _add_best(figure: go.Figure, best: pd.DataFrame, quality: str) -> None:
 
 
 def _add_points(
-    figure: go.Figure, table: pd.DataFrame, quality: str, now: int | None, pinned: Mapping[str, int]
+    figure: go.Figure,
+    table: pd.DataFrame,
+    quality: str,
+    now: int | None,
+    pinned: Mapping[str, int],
+    *,
+    repaired: bool = False,
 ) -> None:
+    shape, colour = ("square", theme.GREEN) if repaired else ("circle", theme.BLUE)
     here = (table["number"] == now).to_numpy()
     letters = {number: letter for letter, number in pinned.items()}
     figure.add_scatter(
         x=100 * table["parameters_kept"].to_numpy(float),
         y=table[quality].to_numpy(float),
         mode="markers+text",
-        name=POINTS,
+        name=REPAIRED if repaired else POINTS,
         text=[letters.get(number, "") for number in table["number"]],
         textposition="top right",
         textfont={"size": 14},
         marker={
-            "symbol": np.where(here, "circle", "circle-dot").tolist(),
+            "symbol": np.where(here, shape, f"{shape}-dot").tolist(),
             "size": np.where(here, 14, 10).tolist(),
-            "color": np.where(here, theme.VERMILION, theme.BLUE).tolist(),
+            "color": np.where(here, theme.VERMILION, colour).tolist(),
         },
         # Nothing is faded where a point is selected: a click only goes there.
         selected={"marker": {"opacity": 1}},
@@ -205,6 +218,8 @@ def _add_points(
 def _label(row: Any, *, here: bool) -> str:
     blocks = str(row.drop).split(",") if row.drop else []
     dropped = f"without {some(blocks, _NAMED)}" if blocks else "dense: nothing dropped"
+    if row.repair:
+        dropped += f", <b>repaired</b>: {row.repair}"
     lines = [
         f"<b>{row.number}</b>{' (you are here)' if here else ''}: {dropped}",
         f"perplexity {in_words(row.perplexity, '.4g')} (dense {in_words(row.dense_perplexity, '.4g')})",

@@ -21,6 +21,7 @@ class Bias(Method):
 
     name = "bias"
     title = "Bias"
+    purpose = "a constant is added to the stream after each hole; the quickest to fit"
     source = "The mean of what is missing; the constant term alone of the other least squares"
     intercept = True
     ridge = False

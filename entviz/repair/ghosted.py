@@ -21,6 +21,7 @@ class Ghosted(Method):
 
     name = "ghosted"
     title = "Linear map after each hole"
+    purpose = "the stream goes through a linear map after each hole"
     source = (
         "Ghosted Layers (2026, arXiv 2605.15491): a linear map of the stream where layers were; ridge and weights are "
         "entviz's"

@@ -48,6 +48,7 @@ class Method(ABC):
     Attributes:
         name: its name in the shell.
         title: its name for a reader.
+        purpose: what it does, for a reader who chooses: part of a sentence.
         source: where it was published, with the equation, and what is different here.
         projects: whether it changes the output projection of a kept block, and so needs one.
         intercept: whether it fits a constant besides.
@@ -59,6 +60,7 @@ class Method(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    purpose: ClassVar[str]
     source: ClassVar[str]
     projects: ClassVar[bool] = False
     intercept: ClassVar[bool] = False

@@ -21,6 +21,7 @@ class BlockLinearization(Method):
 
     name = "nbl"
     title = "Linear blocks"
+    purpose = "an affine map of its normed input stands where each dropped block was"
     source = (
         "Neural Block Linearization (Erdogan et al. 2025, arXiv 2505.21077): the linear least-squares estimate of a "
         "block's output from its normed input; here of what is missing to the dense stream, with ridge and weights"

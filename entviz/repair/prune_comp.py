@@ -21,6 +21,7 @@ class PruneComp(Method):
 
     name = "prune-comp"
     title = "Prune&Comp"
+    purpose = "the stream is scaled after each hole to the length that it has in the dense model"
     source = "Chen et al. 2025, arXiv 2507.18212: magnitude compensation"
     weighted = False
     ridge = False

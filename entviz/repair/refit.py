@@ -25,6 +25,7 @@ class Refit(Method):
 
     name = "refit"
     title = "Refitted projections"
+    purpose = "the last kept block before each hole gets another output projection, by least squares"
     source = (
         "Least squares on the projection that a hole follows; the idea of ReplaceMe (Shopkhoev et al. 2025, arXiv "
         "2505.02819) with all of the projection free, weighted tokens and a ridge"
@@ -55,6 +56,7 @@ class RefitAll(Refit):
 
     name = "refit-all"
     title = "Refitted projections, all after the first hole"
+    purpose = "every kept block after the first hole gets another output projection"
     source = "As refit, for every kept block after the first hole"
 
     def places(self, way: Way) -> list[Place]:

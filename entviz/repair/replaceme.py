@@ -24,6 +24,7 @@ class ReplaceMe(Method):
 
     name = "replaceme"
     title = "ReplaceMe"
+    purpose = "what the last kept block before each hole adds goes through a square matrix"
     source = "Shopkhoev et al. 2025, arXiv 2505.02819, the least-squares form"
     projects = True
     weighted = False

@@ -202,6 +202,7 @@ def test_no_change_is_kept_where_it_is_best():
 def test_every_method_says_where_it_is_from():
     for method in METHODS.values():
         assert method.title
+        assert method.purpose
         assert method.source
     assert Block.parse("attn.2") in PruneSet.parse(DROP)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from entviz.blocks import PruneSet
-from entviz.figures import costs
+from entviz.figures import costs, repairs
 from entviz.runtime import runtime
 from entviz.runtime.queue import Job
 from entviz.studies import Evaluate
 from entviz.words.phrases import of_windows, some
-from pages.parts.prune import ticks
+from pages.parts.prune import repair, ticks
 from pages.parts.shared import cards, job_view, provenance, selection
 from pages.parts.shared.markdown import escape
 
@@ -40,6 +40,7 @@ class EvaluationRequest:
 def ask(chosen: selection.Selection) -> None:
     """Have the numbers of the prune set in view computed, while the page draws other things before them."""
     asked = _asked(chosen)
+    repair.withdraw(asked)
     if not job_view.is_stopped(PLACE, asked):
         _evaluate(asked)  # what is wrong with it, if anything, is said where the numbers are drawn
 
@@ -48,12 +49,16 @@ def draw(
     chosen: selection.Selection,
     todo: str | None,
     time: "Callable[[job_view.Shown[Evaluation]], Speed | None]",
-) -> "job_view.Shown[Evaluation]":
-    """The numbers of the prune set in view. ``time`` is asked for the speed of what is drawn, and draws elsewhere."""
+) -> "tuple[job_view.Shown[Evaluation], repair.Repaired | None]":
+    """The numbers of the prune set in view, and those with a repair once they are there.
+
+    ``time`` is asked for the speed of what is drawn, and draws elsewhere.
+    """
     with st.container(key="prune.numbers"):
         # For a moment the browser has both: what the job's fragment drew, and what is drawn of its result. page.css
         # then shows the latter alone, so that nothing under it jumps.
         status, cards = st.container(key="prune.coming"), st.container(key="prune.there")
+        beneath = st.container(key="prune.repaired") if selection.get("repair") else None
     asked = _asked(chosen)
     before = job_view.last(PLACE)
     if todo:
@@ -72,14 +77,18 @@ def draw(
                 every=POLL_SECONDS,
                 eager=True,
             )
+    repaired = None
+    if beneath is not None:
+        with beneath:
+            repaired = repair.measure(shown)
     speed = time(shown)
     with cards:
         if shown.fresh and shown.result is not None:
             _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
-            _draw_cards(shown.result, asked, speed=speed)
+            _draw_cards(shown.result, asked, speed=speed, repaired=repaired)
         elif todo or shown.failed:
             _draw_earlier(shown)
-    return shown
+    return shown, repaired if shown.fresh else None
 
 
 def _asked(chosen: selection.Selection) -> EvaluationRequest:
@@ -106,14 +115,19 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
     else:
         timed: job_view.Shown[Speed] = job_view.last(SPEED_PLACE)
         speed = timed.result if timed.about == shown.about else None
-        _draw_cards(shown.result, shown.about, "the earlier result", speed)
+        _draw_cards(shown.result, shown.about, "the earlier result", speed, repair.earlier(shown))
 
 
 def _draw_cards(
-    evaluation: "Evaluation", asked: EvaluationRequest, note: str = "", speed: "Speed | None" = None
+    evaluation: "Evaluation",
+    asked: EvaluationRequest,
+    note: str = "",
+    speed: "Speed | None" = None,
+    repaired: "repair.Repaired | None" = None,
 ) -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
-    title = named(asked.drop)
+    title = named(asked.drop) if repaired is None else f"Pruned → repaired, {named(asked.drop, 'without')}"
+    numbers = costs.cards(evaluation) if repaired is None else repairs.cards(evaluation, repaired.view)
     with st.container(key="prune.shown"):
         with st.container(key="prune.title"):
             st.markdown(
@@ -121,7 +135,7 @@ def _draw_cards(
             )
         # page.css makes a row of it in which those of the first glance are large; on a phone they stand first.
         with st.container(key="prune.cards"):
-            found = [*costs.cards(evaluation), costs.speed_card(speed)]
+            found = [*numbers, costs.speed_card(speed)]
             for card in sorted(found, key=lambda one: not one.main):
                 with st.container(key=f"prune.card.{'main' if card.main else 'more'}.{card.title}"):
                     cards.draw(card)
@@ -150,11 +164,11 @@ def draw_dtype(chosen: selection.Selection, shown: "job_view.Shown[Evaluation]")
         st.caption(costs.difference(shown.result, exact.result))
 
 
-def named(drop: str) -> str:
+def named(drop: str, without: str = "Without") -> str:
     """A prune set for a sentence, as Markdown; long ones are cut."""
     if not drop:
         return "Nothing dropped: the dense model"
-    return f"Without {escape(some(drop.split(','), NAMED))}"
+    return f"{without} {escape(some(drop.split(','), NAMED))}"
 
 
 def measured_on(evaluation: "Evaluation", asked: EvaluationRequest) -> str:

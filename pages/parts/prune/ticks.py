@@ -14,9 +14,9 @@ and one run at a time makes it.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
@@ -57,13 +57,18 @@ def know_layers(layers: int | None) -> None:
     st.session_state[_LAYERS] = layers
 
 
-def put(drop: str | PruneSet) -> None:
-    """Make this the prune set. What is no prune set, or would leave nothing of the model, becomes a message."""
+def put(drop: str | PruneSet, **choices: Any) -> None:
+    """Make this the prune set. What is no prune set, or would leave nothing of the model, becomes a message.
+
+    ``choices`` are others of the view that are made with it, such as its repair.
+    """
     with _one_at_a_time:
-        _put(drop, _past())
+        _put(drop, _past(), choices=choices)
 
 
-def _put(drop: str | PruneSet, past: _Past, counted: int | None = None) -> None:
+def _put(
+    drop: str | PruneSet, past: _Past, counted: int | None = None, choices: Mapping[str, Any] | None = None
+) -> None:
     before, layers = text(), st.session_state.get(_LAYERS)
     said = ""
     try:
@@ -80,7 +85,7 @@ def _put(drop: str | PruneSet, past: _Past, counted: int | None = None) -> None:
         past.sets = [*past.sets, before][-UNDO_STEPS:]
     past.counted = past.counted if counted is None else counted
     try:
-        selection.put(drop=str(wanted))
+        selection.put(**{**(choices or {}), "drop": str(wanted)})
     except BaseException:  # the run was stopped before it could write
         past.sets, past.counted = old.sets, old.counted
         raise

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from entviz.figures import costs, theme, tokens
+from entviz.figures import costs, repairs, theme, tokens
 from entviz.figures import token_damages as drawn
 from entviz.runtime import runtime
 from pages.parts.prune import numbers, token_damage
@@ -17,22 +17,32 @@ if TYPE_CHECKING:
 
     from entviz.comparison.damages.token_damages import TokenDamages
     from entviz.evaluation.loss import Evaluation
+    from pages.parts.prune import repair
 
 DRAWN: Final = 1024  # tokens at a time; more would make the page slow
 DIFFERENCE: Final = "Difference"
-VIEWS: Final = (DIFFERENCE, "Dense and pruned")
+VIEWS: Final = (DIFFERENCE, "Both models")
+REPAIRED: Final = ("dense", "repaired")  # the model that is compared with, and the one that is
 
 
-def draw(shown: "job_view.Shown[Evaluation]") -> None:
-    """The text and the chart of the newest evaluation there is, and the files to download."""
+def draw(shown: "job_view.Shown[Evaluation]", repaired: "repair.Repaired | None" = None) -> None:
+    """The text and the chart of the newest evaluation there is, and the files to download.
+
+    Where the prune set is repaired, they are of the repaired model; what each dropped block costs is without it.
+    """
     if shown.result is None:
         return
-    evaluation, asked = shown.result, shown.about
+    plain, asked = shown.result, shown.about
+    evaluation = plain if repaired is None else repaired.view
+    names = tokens.NAMES if repaired is None else REPAIRED
     st.subheader(
         "Where it hurts", anchor=False, help="Loss is −log p of a token given those before it, in nats."
     )
     earlier = "" if shown.fresh else "This is the earlier result. "
-    st.caption(f"{earlier}{numbers.named(asked.drop)}, measured on {numbers.measured_on(evaluation, asked)}.")
+    mended = "" if repaired is None else f", {repaired.named}"
+    st.caption(
+        f"{earlier}{numbers.named(asked.drop)}{mended}, measured on {numbers.measured_on(evaluation, asked)}."
+    )
     spelled = job_view.show(
         lambda: runtime().spell(asked.selection.model, evaluation.token_ids.tolist(), job_view.session()),
         place="prune.spelling",
@@ -43,10 +53,14 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
     if spelled.result is None or spelled.about != (asked.selection.model, evaluation.token_ids.tobytes()):
         return
     pieces = spelled.result
-    whole = job_view.once("prune.tokens", evaluation, lambda: _Whole.of(evaluation, pieces))
+    whole = job_view.once(
+        "prune.tokens", (evaluation, plain), lambda: _Whole.of(evaluation, pieces, plain, names)
+    )
     part = _draw_part_picker(evaluation)
     found = token_damage.measure(shown)
     block = token_damage.draw_picker(found)
+    if repaired is not None and found is not None:
+        st.caption("What each dropped block costs is measured without the repair.")
     view_of = job_view.once(
         "prune.by_block", (evaluation, found, block), lambda: _View.of(whole, found, block)
     )
@@ -92,20 +106,23 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Whole:
-    """All tokens of an evaluation as a table, the increase that has the strongest colour, and the files."""
+    """All tokens of an evaluation as a table, the increase that has the strongest colour, the files, and the names of
+    the two models.
+    """
 
     rows: "pd.DataFrame"
     strongest: float
     files: dict[str, str]
+    names: tuple[str, str]
 
     @classmethod
-    def of(cls, evaluation: "Evaluation", pieces: list[list[str]]) -> "_Whole":
+    def of(
+        cls, evaluation: "Evaluation", pieces: list[list[str]], plain: "Evaluation", names: tuple[str, str]
+    ) -> "_Whole":
         rows = tokens.table(evaluation, pieces)
-        files = {
-            "numbers": costs.table(evaluation).to_csv(index=False),
-            "tokens": rows.to_csv(index=False),
-        }
-        return cls(rows, tokens.scale(rows), files)
+        table = costs.table(plain) if evaluation is plain else repairs.table(plain, evaluation)
+        files = {"numbers": table.to_csv(index=False), "tokens": rows.to_csv(index=False)}
+        return cls(rows, tokens.scale(rows), files, names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +136,7 @@ class _View:
     @classmethod
     def of(cls, whole: _Whole, found: "TokenDamages | None", block: str | None) -> "_View":
         if found is None or block is None:
-            return cls(whole.rows, whole.strongest, tokens.NAMES)
+            return cls(whole.rows, whole.strongest, whole.names)
         rows = drawn.rows_of(whole.rows, found, block)
         return cls(rows, tokens.scale(rows), drawn.names_of(block))
 

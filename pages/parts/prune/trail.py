@@ -9,15 +9,16 @@ from entviz.comparison.trail import Stop, Trail, difference
 from entviz.figures import theme
 from entviz.figures import trail as drawn
 from entviz.runtime import runtime
-from entviz.studies import Evaluate
+from entviz.studies import Evaluate, EvaluateRepaired
 from entviz.words.phrases import counted, of_windows, some
 from pages.parts.prune import numbers, ticks
-from pages.parts.shared import downloads, job_view, provenance
+from pages.parts.shared import downloads, job_view, provenance, repairs
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.comparison.grid.result import Comparison
     from entviz.evaluation.loss import Evaluation
+    from pages.parts.prune import repair
     from pages.parts.shared import selection
 
 PLACE: Final = "prune.trail"  # in the session's state
@@ -26,9 +27,9 @@ _NAMED: Final = 4  # blocks of a prune set in a picker
 _SIDES: Final = ("A", "B")
 
 
-def draw(shown: "job_view.Shown[Evaluation]") -> None:
+def draw(shown: "job_view.Shown[Evaluation]", repaired: "repair.Repaired | None" = None) -> None:
     """The chart, once there are two prune sets to see, and what can be done with its points."""
-    trail = _noted(shown)
+    trail = _noted(shown, repaired)
     if shown.about is None or trail.now is None:
         return
     asked: numbers.EvaluationRequest = shown.about
@@ -70,14 +71,24 @@ def draw(shown: "job_view.Shown[Evaluation]") -> None:
     downloads.draw_csv("Your way as CSV", _file(trail), "entviz-trail.csv", key="prune.trail.csv")
 
 
-def _noted(shown: "job_view.Shown[Evaluation]") -> Trail:
-    """The trail, with the prune set in view as soon as all of its windows are measured."""
+def _noted(shown: "job_view.Shown[Evaluation]", repaired: "repair.Repaired | None") -> Trail:
+    """The trail, with the prune set in view as soon as all of its windows are measured; then with its repair."""
     trail: Trail = st.session_state.get(PLACE, Trail())
     found = shown.result
-    if shown.fresh and found is not None and found.windows == found.windows_total:
-        further = trail.visited(Stop.of(found, (shown.about.selection, found.dtype)))
-        if further is not trail:
-            st.session_state[PLACE] = trail = further
+    if not shown.fresh or found is None or found.windows < found.windows_total:
+        return trail
+    basis = (shown.about.selection, found.dtype)
+    plain = Stop.of(found, basis)
+    further = trail
+    if repaired is None or trail.known(plain) is None:
+        further = trail.visited(plain)
+    if repaired is not None:
+        chosen = repaired.about.repair
+        further = further.visited(
+            Stop.of(repaired.view, basis, repair=chosen.choice.title, repaired_by=chosen.made_by)
+        )
+    if further is not trail:
+        st.session_state[PLACE] = trail = further
     return trail
 
 
@@ -89,7 +100,9 @@ def _go_back(key: str) -> None:
     stop = trail.find(number)
     if stop is not None and (trail.now is None or stop.basis == trail.now.basis):
         st.session_state[_RETURNS] = st.session_state.get(_RETURNS, 0) + 1
-        ticks.put(stop.drop)
+        made_by: Any = stop.repaired_by
+        # Dense, every repair is as good as none: it stays chosen for what is dropped next.
+        ticks.put(stop.drop, **(dict(made_by or {"repair": ""}) if stop.drop else {}))
 
 
 def _number(point: dict[str, Any]) -> int:
@@ -138,18 +151,22 @@ def _evaluation(asked: "numbers.EvaluationRequest", stop: Stop | None, side: str
     if stop is None:
         return None
     study = Evaluate(asked.selection.sample(), stop.drop, asked.dtype)
+    if stop.repaired_by is not None:
+        choice = repairs.made_by(asked.selection, stop.repaired_by).choice
+        study = EvaluateRepaired(asked.selection.sample(), stop.drop, asked.dtype, repair=choice)
     shown: job_view.Shown[Evaluation] = job_view.show(
         lambda: runtime().ask(study, job_view.session(), slot=None),
         place=f"{PLACE}.{side}",
         label=f"Measuring {side} again",
-        about=(asked.selection, asked.dtype, str(stop.drop)),
+        about=(asked.selection, asked.dtype, str(stop.drop), stop.repaired_by),
     )
     return shown.result if shown.fresh else None
 
 
 def _title(stop: Stop) -> str:
     blocks = [str(block) for block in stop.drop]
-    return f"{stop.number}: {f'without {some(blocks, _NAMED)}' if blocks else 'dense'}"
+    mended = f", repaired: {stop.repair}" if stop.repair else ""
+    return f"{stop.number}: {f'without {some(blocks, _NAMED)}' if blocks else 'dense'}{mended}"
 
 
 def _comparison(chosen: "selection.Selection") -> "Comparison | None":

@@ -5,10 +5,7 @@ widget's callback calls :func:`write` itself. What comes in is someone else's wr
 bounded, and one that will not do becomes a sentence and the default, never an exception.
 """
 
-import base64
-import binascii
 import re
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -21,14 +18,12 @@ from entviz.errors import EntvizError, OptionError
 from entviz.estimators import METRICS, base, canonical, split
 from entviz.models import CATALOG
 from entviz.models.here import is_downloaded
+from entviz.repair.registry import METHODS
 from entviz.text.passages import passages
-from pages.parts.shared import selection
+from pages.parts.shared import linked_text, selection
 
-LINKED_CHARACTERS: Final = 1500  # a longer typed text would make links that mail programs and chats cut off
 SPECS_CHARACTERS: Final = 400  # of estimators, with options
-_PACKED: Final = "~"  # starts a text that the link itself carries; no passage's name does
 _NO: Final = "no"
-_TOO_LONG: Final = "own"  # stands for a text that the link could not carry
 _MODEL: Final = re.compile(r"[\w./~:\\ -]+")
 _EMPTY: Final[dict[str, dict[str, Any]]] = {  # what a parameter that is not there stands for
     "begin": {"begin": True},
@@ -37,6 +32,9 @@ _EMPTY: Final[dict[str, dict[str, Any]]] = {  # what a parameter that is not the
     "massive": {"without_massive": False},
     "level": {"level": ()},
     "drop": {"drop": ""},
+    "repair": {"repair": ""},
+    "calibration": {"repair_own": False, "repair_text": ""},
+    "written": {"repair_self": True},
 }
 _PAGE: Final = "address.page"  # in the session's state, as are the next two: the page that was read on last
 _WRITTEN: Final = "address.written"  # what write() last put into the address bar
@@ -111,6 +109,7 @@ def parameters(**changes: Any) -> dict[str, str]:
         "massive": _NO if view["without_massive"] else "",
         "level": ",".join(view["level"]),
         "drop": str(view["drop"]),
+        **_repair(view),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -121,45 +120,51 @@ def draw_link() -> None:
         # The address bar's own query may be one run old, so only its first part is used.
         page = (st.context.url or "").partition("?")[0].rstrip("/")
         st.code(f"{page}/?{urlencode(parameters(), safe=',/~')}", language=None, wrap_lines=True)
-        st.caption("The same model, text, estimators and prune set, for anyone who opens it.")
-        if parameters().get("text") == _TOO_LONG:
+        st.caption("The same model, text, estimators, prune set and repair, for anyone who opens it.")
+        if linked_text.TOO_LONG in (parameters().get("text"), parameters().get("calibration")):
             st.warning(
-                f"A link carries a text of your own up to {LINKED_CHARACTERS:,} characters. This one is longer: "
+                f"A link carries a text of your own up to {linked_text.CHARACTERS:,} characters. This one is longer: "
                 "people who open the link will be asked for it.",
                 icon=":material/link_off:",
             )
+
+
+def _repair(view: dict[str, Any]) -> dict[str, str]:
+    if not view["repair"]:
+        return {}
+    return {
+        "repair": str(view["repair"]),
+        "calibration": linked_text.packed(view["repair_text"]) if view["repair_own"] else "",
+        "written": "" if view["repair_self"] else _NO,
+    }
 
 
 def _pack_text(view: dict[str, Any]) -> str:
     name = view["text_name"]
     if name not in (selection.TYPED, selection.UPLOADED):
         return str(name)
-    text: str = view["typed_text"] if name == selection.TYPED else view["uploaded_text"]
-    if len(text) > LINKED_CHARACTERS:
-        return _TOO_LONG
-    return _PACKED + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
+    return linked_text.packed(view["typed_text"] if name == selection.TYPED else view["uploaded_text"])
 
 
 def _take_text(value: str) -> dict[str, Any]:
     if value in passages():
         return {"text_name": value}
-    if value == _TOO_LONG:
+    if value == linked_text.TOO_LONG:
         raise ValueError(
             "The link was made with a text too long for it to carry. Choose it in the sidebar to see the same view."
         )
-    if not value.startswith(_PACKED):
+    if not linked_text.is_packed(value):
         raise ValueError(f"The link names a text that is not here. The texts are {', '.join(passages())}.")
-    try:
-        packed = base64.b64decode(value[1:] + "=" * (-len(value[1:]) % 4), altchars=b"-_", validate=True)
-        # Bounded while it unpacks: a few hundred bytes can stand for gigabytes.
-        text = zlib.decompressobj().decompress(packed, 4 * LINKED_CHARACTERS + 1).decode()
-    except (binascii.Error, zlib.error, ValueError):
-        raise ValueError("The text in the link is damaged, perhaps cut off. Copy the link again.") from None
-    if len(text) > LINKED_CHARACTERS:
+    return {"text_name": selection.TYPED, "typed_text": linked_text.unpacked(value)}
+
+
+def _take_calibration(value: str) -> dict[str, Any]:
+    if not linked_text.is_packed(value):
         raise ValueError(
-            f"The text in the link is longer than {LINKED_CHARACTERS:,} characters and was left out."
+            "The link's repair was fitted on a text too long for the link to carry. Here it is fitted on other text: "
+            "choose that text under Calibration to see the same numbers."
         )
-    return {"text_name": selection.TYPED, "typed_text": text}
+    return {"repair_own": True, "repair_text": linked_text.unpacked(value)}
 
 
 def _take_model(value: str) -> dict[str, Any]:
@@ -240,6 +245,20 @@ def _take_drop(value: str) -> dict[str, Any]:
         ) from None
 
 
+def _take_repair(value: str) -> dict[str, Any]:
+    if value not in METHODS:
+        raise ValueError(f"The repair in the link is not known here. The repairs are {', '.join(METHODS)}.")
+    return {"repair": value}
+
+
+def _take_written(value: str) -> dict[str, Any]:
+    if value not in ("yes", _NO):
+        raise ValueError(
+            "The link must say yes or no to text that the model writes itself, and says neither."
+        )
+    return {"repair_self": value == "yes"}
+
+
 _READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "model": _take_model,
     "text": _take_text,
@@ -251,4 +270,7 @@ _READERS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
     "massive": _take_massive,
     "level": _take_level,
     "drop": _take_drop,
+    "repair": _take_repair,
+    "calibration": _take_calibration,
+    "written": _take_written,
 }

@@ -53,6 +53,10 @@ DEFAULTS: Final[dict[str, Any]] = {
     "without_massive": False,  # whether entropy and importance are measured without massive tokens
     "level": KINDS,
     "drop": "",
+    "repair": "",  # the name of the method that repairs what is dropped; empty for none
+    "repair_own": False,  # whether it is fitted on a text of one's own, and not on built-in passages
+    "repair_text": "",  # that text
+    "repair_self": True,  # whether it is fitted on text that the model writes itself, too
 }
 _VIEW: Final = "view"  # in the session's state
 _UNTOUCHED: Final[Mapping[str, Any]] = {}

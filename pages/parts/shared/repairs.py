@@ -1,0 +1,91 @@
+"""The repair that is chosen in this session: what it is fitted on, and on which other text it is measured too.
+
+::
+
+    repair = chosen(selection.current())      # None where none is chosen
+    repair.choice                             # a RepairChoice, as studies take it
+    repair.other.title                        # another kind of text, which it is not fitted on
+
+It is fitted on the built-in passages that are not measured on, or on a text of one's own, and on text that the model
+writes itself.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from entviz.repair.choice import RepairChoice
+from entviz.studies import TextSample
+from entviz.text.passages import Passage, passages
+from entviz.words.phrases import listed
+from pages.parts.shared import selection
+
+# A built-in passage fills four such windows, of which one decides how far a fit goes.
+WINDOW_LENGTH: Final = 128
+WINDOWS: Final = 64
+CHOICES: Final = ("repair", "repair_own", "repair_text", "repair_self")  # of the session
+Choices = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class ChosenRepair:
+    """A repair, and the text that it is fitted on and measured on.
+
+    Attributes:
+        choice: the method and its calibration texts.
+        texts: the titles of these texts.
+        selection: what it is measured on first.
+        other: another kind of text to measure it on; neither in view nor fitted on.
+        made_by: the choices of the session that it is made by.
+    """
+
+    choice: RepairChoice
+    texts: tuple[str, ...]
+    selection: selection.Selection
+    other: Passage
+    made_by: Choices
+
+    @property
+    def other_title(self) -> str:
+        """The other text's name for a sentence, such as "the story passage"."""
+        return f"the {self.other.name} passage"
+
+    @property
+    def other_sample(self) -> TextSample:
+        """As much of the other text as fills windows that are no longer than those in view."""
+        length = min(self.selection.window_length, WINDOW_LENGTH)
+        return TextSample(self.selection.model, self.other.text, None, length, self.selection.begin)
+
+    @property
+    def fitted_on(self) -> str:
+        """The names of what it is fitted on, for a sentence."""
+        written = ("text that the model wrote itself",) if self.choice.self_written else ()
+        return listed([*self.texts, *written])
+
+
+def chosen(view: selection.Selection) -> ChosenRepair | None:
+    """The repair that is chosen for a model and a text in view, or None."""
+    if not selection.get("repair"):
+        return None
+    return made_by(view, tuple((name, selection.get(name)) for name in CHOICES))
+
+
+def made_by(view: selection.Selection, choices: Choices) -> ChosenRepair:
+    """The repair of these choices for a model and a text in view."""
+    by = dict(choices)
+    own: str = by["repair_text"] if by["repair_own"] else ""
+    other = _other(view.text, own)
+    if by["repair_own"]:
+        texts, titles = ((own,), ("your calibration text",)) if own.strip() else ((), ())
+    else:
+        free = [one for one in passages().values() if one.text not in (view.text, other.text)]
+        texts = tuple(one.text for one in free)
+        titles = (f"the {listed([one.name for one in free])} passages",)
+    choice = RepairChoice(by["repair"], texts, WINDOWS, WINDOW_LENGTH, self_written=bool(by["repair_self"]))
+    return ChosenRepair(choice, titles, view, other, choices)
+
+
+def _other(view: str, own: str) -> Passage:
+    """The passage after the one in view, or the first; not the text that one calibrates on."""
+    every = list(passages().values())
+    start = next((place + 1 for place, one in enumerate(every) if one.text == view), 0)
+    return next(one for one in every[start:] + every[:start] if one.text not in (view, own))
