@@ -106,3 +106,20 @@ def test_evaluations_of_other_tokens_have_no_difference(evaluations):
         difference(first, dataclasses.replace(second, token_ids=np.flip(second.token_ids, 0)))
     with pytest.raises(ValueError, match="number type"):
         difference(first, dataclasses.replace(second, dtype="bfloat16"))
+
+
+def test_a_repaired_prune_set_is_a_stop_of_its_own_for_each_repair():
+    plain = stop("attn.1")
+    bias, refit = (
+        dataclasses.replace(plain, perplexity=perplexity, repair=name, repaired_by=(("repair", name),))
+        for name, perplexity in (("bias", 28.0), ("refit", 27.0))
+    )
+    trail = Trail()
+    for one in (plain, bias, refit, bias):
+        trail = trail.visited(one)
+    assert trail.steps == (1, 2, 3, 2)
+    assert trail.known(plain).number == 1
+    assert trail.known(dataclasses.replace(bias, repaired_by=(("repair", "bias"), ("text", "other")))) is None
+    table = trail.table("news").set_index("number")
+    assert table["repair"].to_dict() == {1: "", 2: "bias", 3: "refit"}
+    assert table["best"].to_dict() == {1: False, 2: False, 3: True}

@@ -106,3 +106,24 @@ def test_a_difference_is_said_with_its_uncertainty_and_its_blocks():
     )
     assert "B keeps 2.50 million parameters fewer than A." in said
     assert "Only A drops attn.1; only B drops mlp.2 and mlp.3." in said
+
+
+def test_repaired_prune_sets_are_points_of_another_shape_and_say_so():
+    found = way()
+    none = Interval(0.1, 0.1, 0.1)
+    found = found.visited(
+        Stop(
+            PruneSet.parse("attn.1"),
+            *("news", 25.0, 20.0, none, none, 0.9, 900_000, 0.9),
+            repair="Refitted projections",
+            repaired_by="refit",
+        )
+    )
+    drawn = traces(trail.trail_chart(found.table("news"), "perplexity", found.steps))
+    assert list(drawn[trail.POINTS].y) == [20, 30, 90]
+    mended = drawn[trail.REPAIRED]
+    assert list(mended.y) == [25]
+    assert mended.customdata[0][0] == 4
+    assert "repaired</b>: Refitted projections" in mended.customdata[0][1]
+    assert mended.marker.symbol[0] not in drawn[trail.POINTS].marker.symbol
+    assert "repaired" not in "".join(data[1] for data in drawn[trail.POINTS].customdata)

@@ -91,6 +91,9 @@ _LINK = {
     "options": ["knn(k=5)", "bucket(buckets=40),renyi(alpha=0.5)"],
     "level": ["layer,attn,mlp"],
     "drop": ["attn.5,layer.7", ""],
+    "repair": ["refit", "bias"],
+    "calibration": ["own", "~eJwLyUhVKCzNTM5WSCrKL89TSMuvUMgqzS0oBgBkBgiB"],
+    "written": ["no", "yes"],
 }
 
 
