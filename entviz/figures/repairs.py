@@ -57,25 +57,23 @@ def headline(found: "Sequence[tuple[str, RepairedEvaluation]]") -> Headline:
     Args:
         found: names of texts for a sentence, such as "the news passage", with what was measured on them.
     """
-    kinds = {title: _kind(one) for title, one in found}
-    recovered = [(title, one) for title, one in found if kinds[title] == "recovers"]
-    said = []
-    if recovered:
-        shares = [
-            f"{_share(one)}{'' if place else ' of the added loss'} on {title}"
-            for place, (title, one) in enumerate(recovered)
-        ]
-        said.append(f"recovers {listed(shares)}")
+    by_kind: dict[str, list[tuple[str, RepairedEvaluation]]] = {}
     for title, one in found:
+        by_kind.setdefault(_kind(one), []).append((title, one))
+    said = []
+    if recovered := by_kind.get("recovers"):
+        said.append(f"recovers {_shares(recovered)}")
+    if unclear := by_kind.get("unclear"):
+        on = listed([title for title, _ in unclear])
+        said.append(f"changes nothing clearly on {on} (recovers {_shares(unclear)})")
+    if free := by_kind.get("free"):
+        on = listed([title for title, _ in free])
+        said.append(f"finds nothing to recover on {on}, where dropping adds no loss")
+    for title, one in by_kind.get("harms", ()):
         change = one.nll_above(one.plain_token_nll)
-        if kinds[title] == "unclear":
-            said.append(f"changes nothing clearly on {title} ({_share(one)} of the added loss recovered)")
-        elif kinds[title] == "free":
-            said.append(f"finds nothing to recover on {title}, where dropping adds no loss")
-        elif kinds[title] == "harms":
-            by = f"{number(change.mean)} ± {number(change.reach)} nats a token"
-            said.append(f"does harm on {title}: the loss is {by} higher with it")
-    return Headline(f"The repair {'; it '.join(said)}.", "harms" in kinds.values())
+        by = f"{number(change.mean)} ± {number(change.reach)} nats a token"
+        said.append(f"does harm on {title}: the loss is {by} higher with it")
+    return Headline(f"The repair {'; it '.join(said)}.", "harms" in by_kind)
 
 
 def perplexities(found: "Sequence[tuple[str, RepairedEvaluation]]") -> str:
@@ -103,6 +101,13 @@ def _kind(one: "RepairedEvaluation") -> str:
     return "recovers" if change.clear else "unclear"
 
 
-def _share(one: "RepairedEvaluation") -> str:
-    share = one.recovered_interval
-    return "" if share is None else f"{decimals(100 * share.mean, 0)}% ± {decimals(100 * share.reach, 0)}%"
+def _shares(found: "Sequence[tuple[str, RepairedEvaluation]]") -> str:
+    """The share that is recovered on each text, of those on which something was lost."""
+    said = []
+    for title, one in found:
+        if (share := one.recovered_interval) is not None:
+            of = "" if said else " of the added loss"
+            said.append(
+                f"{decimals(100 * share.mean, 0)}% ± {decimals(100 * share.reach, 0)}%{of} on {title}"
+            )
+    return listed(said)

@@ -8,7 +8,7 @@
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -97,7 +97,7 @@ def measure(shown: "job_view.Shown[Evaluation]") -> Repaired | None:
     if about is None:
         return None
     st.session_state[_ASKED] = about
-    repaired: job_view.Shown[RepairedEvaluation] = job_view.show(
+    repaired: job_view.Shown[Any] = job_view.show(
         lambda: runtime().ask(about.study, job_view.session()),
         place=PLACE,
         label=f"Repair: {about.repair.choice.title}",

@@ -152,7 +152,7 @@ def _evaluation(asked: "numbers.EvaluationRequest", stop: Stop | None, side: str
         return None
     study = Evaluate(asked.selection.sample(), stop.drop, asked.dtype)
     if stop.repaired_by is not None:
-        choice = repairs.made_by(asked.selection, stop.repaired_by).choice
+        choice = repairs.made_by(asked.selection, cast("repairs.Choices", stop.repaired_by)).choice
         study = EvaluateRepaired(asked.selection.sample(), stop.drop, asked.dtype, repair=choice)
     shown: job_view.Shown[Evaluation] = job_view.show(
         lambda: runtime().ask(study, job_view.session(), slot=None),

@@ -79,10 +79,7 @@ def differs(run: Run, text: str | None) -> str:
         study = study_of(run.kind)
         if study is None or study.found_by_page(run):
             return ""
-        return (
-            "A page measures the usual metrics, each with one set of options, on every kind of block: opened, it is "
-            "measured again."
-        )
+        return study.otherwise
     return (
         f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured again with "
         "the nearest values."
@@ -114,7 +111,7 @@ def _choices(run: Run, text: str | None) -> dict[str, Any]:
     if study is None:
         return found
     if (drop := study.prune_set(run)) is not None:
-        found["drop"] = drop
+        found |= {"drop": drop, "repair": ""}  # a run with a repair says so below
     shared = {name: value for name, value in study.opened(run, text).items() if name in selection.DEFAULTS}
     return found | shared | {"options": selection.with_options(_known(study.measured(run)))}
 

@@ -13,15 +13,13 @@ writes itself.
 from dataclasses import dataclass
 from typing import Any, Final
 
+from entviz.repair import built_in
 from entviz.repair.choice import RepairChoice
 from entviz.studies import TextSample
-from entviz.text.passages import Passage, passages
+from entviz.text.passages import Passage
 from entviz.words.phrases import listed
 from pages.parts.shared import selection
 
-# A built-in passage fills four such windows, of which one decides how far a fit goes.
-WINDOW_LENGTH: Final = 128
-WINDOWS: Final = 64
 CHOICES: Final = ("repair", "repair_own", "repair_text", "repair_self")  # of the session
 Choices = tuple[tuple[str, Any], ...]
 
@@ -52,7 +50,7 @@ class ChosenRepair:
     @property
     def other_sample(self) -> TextSample:
         """As much of the other text as fills windows that are no longer than those in view."""
-        length = min(self.selection.window_length, WINDOW_LENGTH)
+        length = min(self.selection.window_length, built_in.WINDOW_LENGTH)
         return TextSample(self.selection.model, self.other.text, None, length, self.selection.begin)
 
     @property
@@ -73,19 +71,14 @@ def made_by(view: selection.Selection, choices: Choices) -> ChosenRepair:
     """The repair of these choices for a model and a text in view."""
     by = dict(choices)
     own: str = by["repair_text"] if by["repair_own"] else ""
-    other = _other(view.text, own)
+    other = built_in.another(view.text, own)
+    titles: tuple[str, ...] = ()
     if by["repair_own"]:
-        texts, titles = ((own,), ("your calibration text",)) if own.strip() else ((), ())
+        texts = (own,) if own.strip() else ()
+        titles = ("your calibration text",) if texts else ()
+        choice = built_in.fitted_on(by["repair"], texts, self_written=by["repair_self"])
     else:
-        free = [one for one in passages().values() if one.text not in (view.text, other.text)]
-        texts = tuple(one.text for one in free)
-        titles = (f"the {listed([one.name for one in free])} passages",)
-    choice = RepairChoice(by["repair"], texts, WINDOWS, WINDOW_LENGTH, self_written=bool(by["repair_self"]))
+        choice = built_in.choice(by["repair"], view.text, other.text, self_written=by["repair_self"])
+        names = [one.name for one in built_in.calibration(view.text, other.text)]
+        titles = (f"the {listed(names)} passages",)
     return ChosenRepair(choice, titles, view, other, choices)
-
-
-def _other(view: str, own: str) -> Passage:
-    """The passage after the one in view, or the first; not the text that one calibrates on."""
-    every = list(passages().values())
-    start = next((place + 1 for place, one in enumerate(every) if one.text == view), 0)
-    return next(one for one in every[start:] + every[:start] if one.text not in (view, own))

@@ -1,0 +1,97 @@
+"""Repair on the Prune page: after the plain numbers, on two texts, in the link, on the trail and in the list of runs."""
+
+import pytest
+
+import entviz
+from entviz.blocks import PruneSet
+from entviz.evaluation.repaired import evaluate_repaired
+from entviz.figures import repairs
+from entviz.figures.trail import POINTS, REPAIRED
+from entviz.repair import built_in
+from entviz.repair.fitted import fitted
+from entviz.text.passages import passages
+from tests.app.conftest import figures, settle, words
+
+SECONDS = 300  # far more than it takes on an idle machine
+SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
+DROP = "attn.5,attn.6"
+LINK = {"drop": DROP, "repair": "bias", "written": "no"}  # what a model writes takes long to write
+
+
+@pytest.fixture
+def open_page(open_app):
+    def open_at(page="prune", **link):
+        app = open_app(page, **link)
+        for name, value in SETTINGS.items():
+            app.session_state[name] = value
+        app.switch_page(f"pages/{page}.py")
+        return settle(app.run(), SECONDS)
+
+    return open_at
+
+
+@pytest.fixture(scope="module")
+def measured(smollm2):
+    """The bias that the page fits, measured by the engine on the text in view."""
+    news, story = (passages()[name].text for name in ("news", "story"))
+    choice = built_in.choice("bias", news, story, self_written=False)
+    repair = fitted(choice, smollm2, PruneSet.parse(DROP))
+    windows = entviz.windows_from_text(news, smollm2.tokenizer, windows=2, window_length=64)
+    return evaluate_repaired(smollm2, windows, repair, dtype="auto")
+
+
+def test_the_cards_go_from_pruned_to_repaired_and_both_texts_are_said(open_page, smollm2, measured):
+    app = open_page(**LINK)
+    windows = entviz.windows_from_text(
+        passages()["news"].text, smollm2.tokenizer, windows=2, window_length=64
+    )
+    plain = entviz.evaluate(smollm2, windows, PruneSet.parse(DROP), dtype="auto")
+    shown = {card.label: (card.value, card.delta) for card in app.metric if card.label != "Reading speed"}
+    assert shown == {card.title: (card.value, card.change) for card in repairs.cards(plain, measured)}
+    assert " → " in shown["Perplexity"][0]
+    said = words(app).replace("\\", "")
+    share = measured.recovered_interval
+    assert f"{100 * share.mean:.0f}% ± {100 * share.reach:.0f}%".replace("-", "−") in said
+    assert "on the news passage" in said
+    assert "the story passage" in said
+    assert f"Fitted on {measured.calibration_tokens:,} tokens of other text: the code, law, medicine" in said
+    assert "Measured on 2 windows of 64 tokens of the news passage and" in said
+    assert app.query_params["repair"] == "bias"
+    assert app.query_params["written"] == "no"
+    traces = {trace.get("name"): trace for chart in figures(app) for trace in chart["data"]}
+    assert traces[POINTS]["y"] == pytest.approx([plain.perplexity], rel=1e-6)
+    assert traces[REPAIRED]["y"] == pytest.approx([measured.perplexity], rel=1e-6)
+
+
+def test_without_a_repair_again_nothing_of_it_is_left(open_page):
+    app = open_page(**LINK)
+    app.selectbox(key="prune.repair_method").set_value("").run()
+    settle(app, SECONDS)
+    assert "repair" not in app.query_params
+    assert "written" not in app.query_params
+    assert " → " not in next(card.value for card in app.metric if card.label == "Perplexity")
+    assert "Fitted on" not in words(app)
+
+
+def test_a_text_of_ones_own_that_is_the_text_in_view_is_refused(open_page):
+    app = open_page(**LINK)
+    app.toggle(key="prune.repair_own").set_value(True).run()
+    assert "fitted on text of its own" in words(settle(app, SECONDS)), "there is no text yet"
+    app.text_area(key="prune.repair_text").set_value(passages()["news"].text).run()
+    settle(app, SECONDS)
+    assert "would be fitted on the text that it is measured on" in words(app)
+    assert " → " not in next(card.value for card in app.metric if card.label == "Perplexity")
+    assert app.query_params["calibration"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("link", "sentence"),
+    [
+        ({"repair": "magic"}, "The repair in the link is not known here"),
+        ({"repair": "bias", "calibration": "own"}, "fitted on a text too long for the link to carry"),
+        ({"repair": "bias", "written": "maybe"}, "must say yes or no to text that the model writes itself"),
+    ],
+)
+def test_a_link_that_will_not_do_says_so(open_app, link, sentence):
+    app = open_app("learn", **link)  # a page that measures nothing
+    assert sentence in words(app)
