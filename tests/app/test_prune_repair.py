@@ -1,4 +1,6 @@
-"""Repair on the Prune page: after the plain numbers, on two texts, in the link, on the trail and in the list of runs."""
+"""Repair on the Prune page: after the plain numbers, on two texts, in links, on the trail, in runs opened again."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +11,9 @@ from entviz.figures import repairs
 from entviz.figures.trail import POINTS, REPAIRED
 from entviz.repair import built_in
 from entviz.repair.fitted import fitted
+from entviz.studies import EvaluateRepaired, TextSample
 from entviz.text.passages import passages
+from pages.parts.runs import opening
 from tests.app.conftest import figures, settle, words
 
 SECONDS = 300  # far more than it takes on an idle machine
@@ -95,3 +99,32 @@ def test_a_text_of_ones_own_that_is_the_text_in_view_is_refused(open_page):
 def test_a_link_that_will_not_do_says_so(open_app, link, sentence):
     app = open_app("learn", **link)  # a page that measures nothing
     assert sentence in words(app)
+
+
+def run_of(choice, drop=DROP):
+    """A stored run of a repaired evaluation of the news passage, as the list of runs reads it."""
+    study = EvaluateRepaired(
+        TextSample("smollm2-135m", passages()["news"].text, 4, 128),
+        PruneSet.parse(drop),
+        "auto",
+        repair=choice,
+    )
+    return SimpleNamespace(
+        kind=study.kind, options=study.options(), model=study.model, description=study.describe()
+    )
+
+
+def test_a_repaired_evaluation_opens_with_its_repair_and_a_plain_one_without():
+    news, story = (passages()[name].text for name in ("news", "story"))
+    run = run_of(built_in.choice("bias", news, story, self_written=False))
+    wanted = {"drop": DROP, "repair": "bias", "repair_own": False, "repair_self": False}
+    found = opening._choices(run, news)
+    assert {name: found[name] for name in wanted} == wanted
+    assert opening.differs(run, news) == ""
+    run.kind, run.options = "evaluation", {"drop": DROP, "dtype": "auto", "windows": 4, "window_length": 128}
+    assert opening._choices(run, news)["repair"] == ""
+
+
+def test_a_run_whose_calibration_text_is_not_kept_says_so():
+    run = run_of(built_in.fitted_on("refit", ("some text from a file",)))
+    assert "fitted on text that is not kept" in opening.differs(run, passages()["news"].text)
