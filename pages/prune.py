@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from entviz.analysis import Analysis
     from entviz.evaluation.loss import Evaluation
     from entviz.timing import Speed
+    from pages.parts.prune import repair
 
 STYLE: Final = Path(__file__).parent / "parts" / "prune" / "page.css"
 NEXT: Final = (
@@ -67,9 +68,11 @@ def draw() -> None:
     _draw_next()
 
 
-def _time(place: "DeltaGenerator", shown: "job_view.Shown[Evaluation]") -> "Speed | None":
+def _time(
+    place: "DeltaGenerator", shown: "job_view.Shown[Evaluation]", repaired: "repair.Repaired | None"
+) -> "Speed | None":
     with place:
-        return speed.draw(shown)
+        return speed.draw(shown, repaired)
 
 
 def _draw_bench(

@@ -103,7 +103,7 @@ def _kind(one: "RepairedEvaluation") -> str:
 
 def _shares(found: "Sequence[tuple[str, RepairedEvaluation]]") -> str:
     """The share that is recovered on each text, of those on which something was lost."""
-    said = []
+    said: list[str] = []
     for title, one in found:
         if (share := one.recovered_interval) is not None:
             of = "" if said else " of the added loss"

@@ -22,6 +22,7 @@ from entviz.store.memory import Memory
 from entviz.studies.evaluation import Evaluate
 from entviz.studies.interactions import MeasurePairs
 from entviz.studies.registry import open_store
+from entviz.studies.repaired_evaluation import EvaluateRepaired
 from entviz.studies.study import StoredStudy, Study
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from entviz.comparison.grid.estimate import Estimate
     from entviz.comparison.grid.result import Comparison
     from entviz.comparison.interactions.plan import Plan
+    from entviz.repair.choice import RepairChoice
     from entviz.store import Run, Store
     from entviz.studies.comparison import Compare
     from entviz.studies.samples import TextSample
@@ -167,26 +169,42 @@ class Runtime:
 
         return self._submit(key, time_it, session, "plan", URGENT)
 
-    def speed(self, sample: TextSample, drop: PruneSet, dtype: str, session: str) -> Job[Speed]:
+    def speed(
+        self,
+        sample: TextSample,
+        drop: PruneSet,
+        dtype: str,
+        session: str,
+        *,
+        repair: RepairChoice | None = None,
+    ) -> Job[Speed]:
         """How many times as fast as the dense model it reads without some blocks; the two are timed in turn.
 
-        Kept in no store: other sets are timed again where someone looks at them.
+        With a ``repair`` the pruned model runs with it. Kept in no store: other sets are timed again where someone
+        looks at them.
         """
+        study = Evaluate(sample, drop, dtype)
+        if repair is not None:
+            study = EvaluateRepaired(sample, drop, dtype, repair)
         try:
-            key = f"{asked_key(Evaluate(sample, drop, dtype))[0]} speed"
+            key = f"{asked_key(study)[0]} speed"
         except EntvizError as error:
             return Job.refused("refused", error)
 
         def time_it(turn: Turn) -> Speed:
             from entviz.evaluation.precision import resolved
             from entviz.evaluation.speed import reading_seconds
+            from entviz.repair.fitted import fitted
             from entviz.timing import Speed
 
             loaded = self.runner.model(sample.model, turn, turn.aside)
             windows = sample.read(loaded)
             drop.check(loaded.layers)
+            made = None if repair is None else fitted(repair, loaded, drop, begin=sample.begin, progress=turn)
             running = loaded.in_dtype(resolved(dtype, loaded.device))
-            return Speed.of(*reading_seconds(running, windows, drop, repeats=SPEED_ROUNDS, progress=turn))
+            return Speed.of(
+                *reading_seconds(running, windows, drop, repair=made, repeats=SPEED_ROUNDS, progress=turn)
+            )
 
         return self._submit(key, time_it, session, "speed", BACKGROUND)
 

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from entviz.progress import Progress, part
-from entviz.repair.built_in import is_usual
 from entviz.repair.choice import RepairChoice
-from entviz.repair.registry import METHODS
 from entviz.studies.evaluation import Evaluate
 from entviz.studies.study import Material
 
 if TYPE_CHECKING:
     from entviz.evaluation.repaired import RepairedEvaluation
     from entviz.report import About
-    from entviz.store import Run
 
 _FITTING = 0.8  # the usual share of the time that the fit takes
 
@@ -40,10 +37,6 @@ class EvaluateRepaired(Evaluate):
         "dense_perplexity": "dense",
         "recovered": "recovered",
     }
-    otherwise = (
-        "Its repair was fitted on text that is not kept: opened, it is fitted on the built-in passages and measured "
-        "again."
-    )
 
     def check(self) -> None:
         self.repair.check(self.drop, self.sample.text)
@@ -76,20 +69,6 @@ class EvaluateRepaired(Evaluate):
             "plain_perplexity": result.plain_perplexity,
             "recovered": result.recovered,
         }
-
-    @classmethod
-    def opened(cls, run: Run, text: str | None) -> dict[str, Any]:
-        method = run.options["repair"]
-        return super().opened(run, text) | {
-            "repair": method if method in METHODS else "",
-            "repair_own": False,
-            "repair_self": run.options.get("self_written", True),
-        }
-
-    @classmethod
-    def found_by_page(cls, run: Run) -> bool:
-        """The page fits on built-in passages that it does not measure on."""
-        return is_usual(run.options)
 
     @classmethod
     def report(

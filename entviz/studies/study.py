@@ -162,7 +162,6 @@ class StoredStudy(Study[Result]):
         numbers: the numbers of the summary that a list of runs shows, with the title of each.
         page: the page that shows the result.
         needs_text: whether the page needs the text to open a stored result.
-        otherwise: what the page does otherwise with a run that it does not find, as a sentence.
     """
 
     result: ClassVar[str]
@@ -170,10 +169,6 @@ class StoredStudy(Study[Result]):
     numbers: ClassVar[Mapping[str, str]] = MappingProxyType({})
     page: ClassVar[Page]
     needs_text: ClassVar[bool] = True
-    otherwise: ClassVar[str] = (
-        "A page measures the usual metrics, each with one set of options, on every kind of block: opened, it is "
-        "measured again."
-    )
 
     def options(self) -> dict[str, Any]:
         """Everything that the result depends on besides the model and the text, as plain data."""

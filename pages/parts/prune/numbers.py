@@ -48,7 +48,7 @@ def ask(chosen: selection.Selection) -> None:
 def draw(
     chosen: selection.Selection,
     todo: str | None,
-    time: "Callable[[job_view.Shown[Evaluation]], Speed | None]",
+    time: "Callable[[job_view.Shown[Evaluation], repair.Repaired | None], Speed | None]",
 ) -> "tuple[job_view.Shown[Evaluation], repair.Repaired | None]":
     """The numbers of the prune set in view, and those with a repair once they are there.
 
@@ -81,7 +81,7 @@ def draw(
     if beneath is not None:
         with beneath:
             repaired = repair.measure(shown)
-    speed = time(shown)
+    speed = time(shown, repaired)
     with cards:
         if shown.fresh and shown.result is not None:
             _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
@@ -114,8 +114,9 @@ def _draw_earlier(shown: "job_view.Shown[Evaluation]") -> None:
         st.skeleton(height=CARDS_HEIGHT)
     else:
         timed: job_view.Shown[Speed] = job_view.last(SPEED_PLACE)
-        speed = timed.result if timed.about == shown.about else None
-        _draw_cards(shown.result, shown.about, "the earlier result", speed, repair.earlier(shown))
+        repaired = repair.earlier(shown)
+        speed = timed.result if timed.about == (repaired.about if repaired else shown.about) else None
+        _draw_cards(shown.result, shown.about, "the earlier result", speed, repaired)
 
 
 def _draw_cards(

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 PLACE: Final = "prune.repair"
 OTHER_PLACE: Final = "prune.repair_other"
-_ASKED: Final = "prune.repair_asked"  # in the session's state: what the newest fit is for
+# In the session's state: what the newest fit is for, and what could not be fitted or was stopped.
+_ASKED: Final = "prune.repair_asked"
+_FAILED: Final = "prune.repair_failed"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,12 @@ def withdraw(asked: "EvaluationRequest") -> None:
         del st.session_state[_ASKED]
 
 
+def is_coming(asked: "EvaluationRequest") -> bool:
+    """Whether the repair of what is dropped is asked for and not there yet."""
+    about = request(asked)
+    return about is not None and about not in (job_view.last(PLACE).about, st.session_state.get(_FAILED))
+
+
 def measure(shown: "job_view.Shown[Evaluation]") -> Repaired | None:
     """Ask for the repair once the plain numbers are there, draw how far it is, and return what there is of it."""
     found = shown.result
@@ -103,6 +111,7 @@ def measure(shown: "job_view.Shown[Evaluation]") -> Repaired | None:
         label=f"Repair: {about.repair.choice.title}",
         about=about,
     )
+    st.session_state[_FAILED] = about if repaired.failed else None
     if not repaired.fresh or repaired.result is None:
         return None
     background.show(

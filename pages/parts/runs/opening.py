@@ -1,6 +1,6 @@
 """Opening a stored run again: on which page, with which choices, and why that may not be the same."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -9,6 +9,8 @@ import streamlit as st
 from entviz.errors import OptionError
 from entviz.estimators import canonical
 from entviz.models.here import is_here
+from entviz.repair import built_in
+from entviz.repair.registry import METHODS
 from entviz.store import Run
 from entviz.studies import study_of
 from entviz.studies.summaries import number_rows
@@ -63,6 +65,11 @@ def differs(run: Run, text: str | None) -> str:
         )
     widgets = _widgets(run, text)
     possible = _possible(widgets)
+    if "repair" in options and not built_in.is_usual(options):
+        return (
+            "Its repair was fitted on text that is not kept with it: opened, it is fitted on built-in passages and "
+            "measured again."
+        )
     if any(possible[key] != widgets[key] for key in _PROTECTED if key in widgets):
         return (
             f"A page protects up to {MOST_PROTECTED} layers at each end: opened, it is ranked again with the nearest "
@@ -79,7 +86,10 @@ def differs(run: Run, text: str | None) -> str:
         study = study_of(run.kind)
         if study is None or study.found_by_page(run):
             return ""
-        return study.otherwise
+        return (
+            "A page measures the usual metrics, each with one set of options, on every kind of block: opened, it is "
+            "measured again."
+        )
     return (
         f"A page takes {fewest} to {most} windows of {shortest} to {longest} tokens: opened, it is measured again with "
         "the nearest values."
@@ -111,9 +121,17 @@ def _choices(run: Run, text: str | None) -> dict[str, Any]:
     if study is None:
         return found
     if (drop := study.prune_set(run)) is not None:
-        found |= {"drop": drop, "repair": ""}  # a run with a repair says so below
+        found |= {"drop": drop} | _repair(options)
     shared = {name: value for name, value in study.opened(run, text).items() if name in selection.DEFAULTS}
     return found | shared | {"options": selection.with_options(_known(study.measured(run)))}
+
+
+def _repair(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices of the repair that a run of a prune set was measured with, or of none."""
+    method = options.get("repair", "")
+    if method not in METHODS:
+        return {"repair": ""}
+    return {"repair": method, "repair_own": False, "repair_self": options.get("self_written", True)}
 
 
 def _known(specs: Iterable[str]) -> Iterator[str]:
