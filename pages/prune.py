@@ -64,7 +64,7 @@ def draw() -> None:
     board.draw_text()
     tokens.draw(shown, repaired)
     if not todo:
-        continuation.draw(chosen, ready=shown.fresh and cells is not None)
+        continuation.draw(chosen, shown.fresh and cells is not None, repaired)
     _draw_next()
 
 
@@ -93,7 +93,7 @@ def _draw_bench(
         if not todo and not analyzed.failed:
             place.skeleton(height=bench.HEIGHT)
         return None
-    rankings, ranking, pruned = [], None, None
+    rankings, ranking = [], None
     with status:
         other = curve.other(analyzed, choice.estimator)
         if analyzed.fresh:
@@ -102,13 +102,14 @@ def _draw_bench(
                 ranking = ranked.result
                 rankings = [*criteria.other_rankings(chosen, choice), ranking]
         pruned = curve.measure(chosen, analyzed, choice.estimator)
+        repaired = curve.measure_repaired(chosen, analyzed, pruned, choice.estimator)
     cells = grid.table(rankings, dense, choice.estimator, ticks.current(), choice.unit)
-    sentence = curve.sentence(analyzed, other, pruned, choice.estimator)
+    sentence = curve.sentence(analyzed, other, pruned, choice.estimator, repaired)
     turns = curve.turns(dense, other, choice.estimator)
     with place:
         measured = damage.newest(chosen, choice.kinds)
         table = measured.table if measured is not None else None
-        bench.draw(dense, pruned, cells, choice, alt=sentence, damage=table, turns=turns)
+        bench.draw(dense, pruned, repaired, cells, choice, alt=sentence, damage=table, turns=turns)
         curve.draw_measured_on(analyzed)
     with buttons:
         board.draw_buttons(chosen, choice, ranking, dense.layers)

@@ -39,6 +39,7 @@ def picture(
     *,
     ranked: Sequence[str],
     pruned: "Analysis | None" = None,
+    repaired: "Analysis | None" = None,
     score_title: str = "",
     damage: pd.DataFrame | None = None,
     turns: bool = True,
@@ -51,6 +52,7 @@ def picture(
         cells: what :func:`entviz.figures.grid.table` made of the same model.
         ranked: the kinds of blocks to choose among.
         pruned: the newest analysis of the model without blocks, which need not be those that are dropped now.
+        repaired: that of the repaired model.
         score_title: what the criterion's scores are, with their unit.
         damage: measured damage, a row for each block that is measured so far. Columns: block (a name such as
             ``attn.7``), value (how much worse the model gets without it too) and unit (one for all, such as "nats a
@@ -61,18 +63,22 @@ def picture(
         layers; kinds (of the rows of cells); dropped (attentions and MLPs by name); curve (see :func:`curve`, or None);
         bars (see :func:`entviz.figures.bench_bars.measures`); legend (what the cells' colours mean, None without
         scores); and cells, each with block, colour, score (as text), shielded, said (lines of text: by every measure),
-        and pruned (what the pruned curve is after it, which holds for the blocks that ``pruned`` is without).
+        and pruned (what the curves of the pruned and the repaired model are after it, which holds for the blocks that
+        these are without).
     """
     drawn = grid.picture(
         cells.assign(increase=np.nan), ranked=ranked
     )  # every measure's increase is said below
     has_curve = metric in dense.entropies
-    known = pruned if has_curve and pruned is not None and metric in pruned.entropies else None
+    known, mended = (
+        one if has_curve and one is not None and metric in one.entropies else None
+        for one in (pruned, repaired)
+    )
     bars = bench_bars.measures(
         dense, metric, cells, ranked=ranked, pruned=known, score_title=score_title, damage=damage
     )
     numbers = bench_bars.lines(dense, damage)
-    after = _entropies_after(dense, known, metric) if has_curve else {}
+    after = _entropies_after(dense, known, mended, metric) if has_curve else {}
     for cell in drawn["cells"]:
         block = cell["block"]
         dense_after, pruned_after = after.get(block, ("", ""))
@@ -82,15 +88,22 @@ def picture(
         "layers": drawn["layers"],
         "kinds": drawn["kinds"],
         "dropped": drawn["dropped"],
-        "curve": curve(dense, known, metric, turns=turns) if has_curve else None,
+        "curve": curve(dense, known, metric, repaired=mended, turns=turns) if has_curve else None,
         "bars": bars,
         "legend": grid.legend(drawn["low"], drawn["high"], score_title, grid.note(drawn)),
         "cells": drawn["cells"],
     }
 
 
-def curve(dense: "Analysis", pruned: "Analysis | None", metric: str, *, turns: bool = True) -> dict[str, Any]:
-    """The entropy at every site, of the dense model and over it that of the pruned one.
+def curve(
+    dense: "Analysis",
+    pruned: "Analysis | None",
+    metric: str,
+    *,
+    repaired: "Analysis | None" = None,
+    turns: bool = True,
+) -> dict[str, Any]:
+    """The entropy at every site, of the dense model and over it those of the pruned and of the repaired one.
 
     ``turns`` says whether the lowest layer may be called a turning point, and the two sides of it stages; not where a
     few massive tokens alone make it (:func:`entviz.figures.massive.turns`).
@@ -106,6 +119,8 @@ def curve(dense: "Analysis", pruned: "Analysis | None", metric: str, *, turns: b
     lines = [_line("dense", dense, metric, theme.DENSE_COLOUR, band=True, turns=turns)]
     if pruned is not None:
         lines.append(_line("pruned", pruned, metric, theme.PRUNED_COLOUR, band=False, turns=turns))
+    if repaired is not None:
+        lines.append(_line("repaired", repaired, metric, theme.REPAIRED_COLOUR, band=False, turns=turns))
     points = [point for line in lines for point in line["points"]]
     values = np.array([point["value"] for point in points])
     least, most = cut_ends(values)
@@ -190,19 +205,24 @@ def _stages(dense: "Analysis", metric: str) -> list[dict[str, Any]]:
     ]
 
 
-def _entropies_after(dense: "Analysis", pruned: "Analysis | None", metric: str) -> dict[str, tuple[str, str]]:
-    """block -> what the curve is after it, dense and pruned; the latter empty where there is none."""
-    values = [
-        dict(zip(rows["site"], rows["value"], strict=True))
-        for one in (dense, pruned)
-        if one is not None
-        for rows in [one.sites[one.sites["metric"] == metric]]
+def _entropies_after(
+    dense: "Analysis", pruned: "Analysis | None", repaired: "Analysis | None", metric: str
+) -> dict[str, tuple[str, str]]:
+    """block -> what the curve is after it: dense; pruned and repaired, empty where there is neither."""
+
+    def values(one: "Analysis") -> dict[str, float]:
+        rows = one.sites[one.sites["metric"] == metric]
+        return dict(zip(rows["site"], rows["value"], strict=True))
+
+    before = values(dense)
+    others = [
+        (name, values(one)) for name, one in (("pruned", pruned), ("repaired", repaired)) if one is not None
     ]
     title = metric_title(metric, "entropy", sentence=True)
     said: dict[str, tuple[str, str]] = {}
     for layer in range(dense.layers):
-        for block, site in (("attn", "attn"), ("mlp", "layer"), ("layer", "layer")):
-            now = [number(float(one[f"{site}.{layer}"])) for one in values]
-            then = f"{now[1]} pruned" if len(now) > 1 else ""
-            said[f"{block}.{layer}"] = (f"{title} after it {now[0]} nats", then)
+        for block, kind in (("attn", "attn"), ("mlp", "layer"), ("layer", "layer")):
+            site = f"{kind}.{layer}"
+            then = ", ".join(f"{number(float(found[site]))} {name}" for name, found in others)
+            said[f"{block}.{layer}"] = (f"{title} after it {number(float(before[site]))} nats", then)
     return said

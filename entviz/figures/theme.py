@@ -41,6 +41,7 @@ KIND_COLOURS: Final[dict[str, str]] = {"embed": GREY, "layer": GREY, "attn": SKY
 
 DENSE_COLOUR: Final = GREY  # the dense model, wherever it is shown with a pruned one
 PRUNED_COLOUR: Final = VERMILION
+REPAIRED_COLOUR: Final = GREEN
 GRID_COLOUR: Final = "rgba(128,132,140,0.18)"
 LINE_COLOUR: Final = "rgba(128,132,140,0.75)"  # readable on white and on near-black
 STAGE_COLOURS: Final[tuple[str, str]] = ("rgba(86,180,233,0.10)", "rgba(230,159,0,0.10)")

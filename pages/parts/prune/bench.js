@@ -108,9 +108,9 @@ function toggle(now, block) {
   for (const part of parts(block)) gone ? now.delete(part) : now.add(part)
 }
 
-// Whether the pruned curve is that of the prune set in view.
-function isCurrent(board, now) {
-  const line = board.data.curve?.lines.find((one) => one.name === "pruned")
+// Whether the pruned curve, or the repaired one, is that of the prune set in view.
+function isCurrent(board, now, name = "pruned") {
+  const line = board.data.curve?.lines.find((one) => one.name === name)
   return line !== undefined && line.dropped.length === now.size && line.dropped.every((name) => now.has(name))
 }
 

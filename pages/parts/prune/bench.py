@@ -42,6 +42,7 @@ _JS: Final = "\n".join(
 def draw(
     dense: "Analysis",
     pruned: "Analysis | None",
+    repaired: "Analysis | None",
     cells: "pd.DataFrame",
     choice: criteria.RankingChoices,
     *,
@@ -60,6 +61,7 @@ def draw(
         cells,
         ranked=choice.kinds,
         pruned=pruned,
+        repaired=repaired,
         score_title=choice.score_title,
         damage=damage,
         turns=turns,

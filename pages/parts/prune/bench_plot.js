@@ -116,7 +116,7 @@ function drawCurve(board, now, plot, titles) {
   }
   ticks(board, row, axis, y, plot, titles)
   for (const line of curve.lines) {
-    const stale = line.name === "pruned" && !isCurrent(board, now)
+    const stale = line.name !== "dense" && !isCurrent(board, now, line.name)
     plot.push(`<g class="line ${line.name}${stale ? " stale" : ""}" style="--line:${line.colour}">`)
     if (line.band) {
       const there = line.points.map((point) => `${x(point.place)},${y(point.high)}`)
@@ -139,7 +139,7 @@ function drawCurve(board, now, plot, titles) {
   }
   far(board, row, axis, x, plot)
   // On the pruned curve where it is that of the prune set in view, else on the dense one, at once.
-  const newest = curve.lines.findLast((line) => line.name === "dense" || isCurrent(board, now))
+  const newest = curve.lines.findLast(({ name }) => name === "dense" || (name === "pruned" && isCurrent(board, now)))
   for (const block of now)
     for (const { place, value } of pointsOf(newest, block)) plot.push(cross(x(place), y(value), 4.5))
 }
@@ -228,8 +228,8 @@ function drawLegend(board, now) {
   if (!curve) return
   board.legend.append(element("b", "", curve.title))
   for (const line of curve.lines) {
-    const stale = line.name === "pruned" && !isCurrent(board, now)
-    const one = element("span", stale ? "key stale" : "key", stale ? "pruned: being measured" : line.words)
+    const stale = line.name !== "dense" && !isCurrent(board, now, line.name)
+    const one = element("span", stale ? "key stale" : "key", stale ? `${line.name}: being measured` : line.words)
     one.style.setProperty("--line", line.colour)
     board.legend.append(one)
     if (!line.band) continue

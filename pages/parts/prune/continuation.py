@@ -9,8 +9,9 @@ from entviz.blocks import PruneSet
 from entviz.figures import generation as drawn
 from entviz.runtime import runtime
 from entviz.studies import Generate, Prompt
-from pages.parts.prune import numbers, ticks
-from pages.parts.shared import job_view, provenance, selection
+from pages.parts.prune import numbers, repair, ticks
+from pages.parts.shared import job_view, provenance, repairs, selection
+from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -32,10 +33,14 @@ class ContinuationRequest:
     drop: str
     count: int
     begin: bool
+    repair: "repairs.ChosenRepair | None" = None
 
 
-def draw(chosen: selection.Selection, ready: bool) -> None:
-    """The prompt, and both continuations. Until ``ready`` nothing new is written: the numbers come first."""
+def draw(chosen: selection.Selection, ready: bool, repaired: "repair.Repaired | None" = None) -> None:
+    """The prompt, and both continuations. Until ``ready`` nothing new is written: the numbers come first.
+
+    With a repair the pruned model writes with it.
+    """
     st.subheader(
         "What it writes",
         anchor=False,
@@ -55,14 +60,15 @@ def draw(chosen: selection.Selection, ready: bool) -> None:
     asked = ContinuationRequest(chosen.model, prompt, "", int(count), chosen.begin)
     with left:
         dense = _draw_one(chosen, asked, "prune.dense", ready)
-    asked = replace(asked, drop=ticks.text())
+    asked = replace(asked, drop=ticks.text(), repair=None if repaired is None else repaired.about.repair)
     with right:
         if not asked.drop:
             st.markdown("**Pruned**")
             st.caption("Drop a block to see what the pruned model writes.")
             pruned = None
         else:
-            pruned = _draw_one(chosen, asked, "prune.pruned", ready)
+            coming = repaired is None and repair.is_coming(numbers.request(chosen))
+            pruned = _draw_one(chosen, asked, "prune.pruned", ready and not coming)
     both = [one for one in (dense, pruned) if one is not None]
     if both:
         _draw_texts(chosen, both, (left, right))
@@ -72,14 +78,23 @@ def _draw_one(
     chosen: selection.Selection, asked: "ContinuationRequest", place: str, ready: bool
 ) -> "Generation | None":
     """Heading and progress of one continuation; returns it once it is there."""
-    st.markdown(f"**{numbers.named(asked.drop) if asked.drop else 'Dense'}**")
+    mended = "" if asked.repair is None else f", repaired ({escape(asked.repair.choice.title)})"
+    st.markdown(f"**{numbers.named(asked.drop) + mended if asked.drop else 'Dense'}**")
     shown: job_view.Shown[Generation] = job_view.last(place)
     if not ready and shown.about != asked:
         st.caption("Written once the numbers are there.")
         return None
     prompt = Prompt(chosen.model, asked.prompt, chosen.begin)
     shown = job_view.show(
-        lambda: runtime().ask(Generate(prompt, PruneSet.parse(asked.drop), asked.count), job_view.session()),
+        lambda: runtime().ask(
+            Generate(
+                prompt,
+                PruneSet.parse(asked.drop),
+                asked.count,
+                repair=None if asked.repair is None else asked.repair.choice,
+            ),
+            job_view.session(),
+        ),
         place=place,
         label="Writing",
         about=asked,

@@ -10,7 +10,7 @@ from entviz.runtime import runtime
 from entviz.stages import stages
 from entviz.studies import Analyze, AnalyzePruned
 from entviz.words.phrases import some
-from pages.parts.prune import numbers, ticks
+from pages.parts.prune import numbers, repair, ticks
 from pages.parts.shared import job_view, provenance, selection
 from pages.parts.shared.markdown import escape
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
 PLACE: Final = "prune.curve"
+REPAIRED_PLACE: Final = "prune.curve_repaired"
 OTHER_PLACE: Final = "prune.massive"
 
 
@@ -47,6 +48,33 @@ def measure(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metr
     if shown.result is None or shown.about[:3] != (chosen, metric, bare):
         return None
     return shown.result
+
+
+def measure_repaired(
+    chosen: selection.Selection, dense: "job_view.Shown[Analysis]", pruned: "Analysis | None", metric: str
+) -> "Analysis | None":
+    """The analysis of the repaired model, as a job on the screen, once what it costs is measured; or None.
+
+    ``pruned`` is that without the repair, over which it is drawn.
+    """
+    about = repair.request(numbers.request(chosen))
+    if about is None or pruned is None or not dense.fresh or not runtime().knows(about.study):
+        return None
+    study = AnalyzePruned(
+        chosen.sample(),
+        (metric,),
+        drop=about.study.drop,
+        without_massive=pruned.without_massive,
+        repair=about.repair.choice,
+    )
+    asked = (about, metric, pruned.without_massive)
+    shown: job_view.Shown[Analysis] = job_view.show(
+        lambda: runtime().ask(study, job_view.session()),
+        place=REPAIRED_PLACE,
+        label="Measuring the repaired stream",
+        about=asked,
+    )
+    return shown.result if shown.about == asked else None
 
 
 def other(shown: "job_view.Shown[Analysis]", metric: str) -> "Analysis | None":
@@ -86,9 +114,13 @@ def turns(dense: "Analysis", other: "Analysis | None", metric: str) -> bool:
 
 
 def sentence(
-    shown: "job_view.Shown[Analysis]", other: "Analysis | None", pruned: "Analysis | None", metric: str
+    shown: "job_view.Shown[Analysis]",
+    other: "Analysis | None",
+    pruned: "Analysis | None",
+    metric: str,
+    repaired: "Analysis | None" = None,
 ) -> str:
-    """What the curve shows. Plain text; empty where the analysis of the dense model does not hold the metric."""
+    """What the curves show. Plain text; empty where the analysis of the dense model does not hold the metric."""
     dense = shown.result
     if dense is None or metric not in dense.entropies:
         return ""
@@ -96,8 +128,11 @@ def sentence(
         measuring = other is None and not job_view.is_stopped(OTHER_PLACE, shown.about)
         return massive.said(dense, other, metric, selection.KINDS, measuring=measuring)
     blocks = some([str(block) for block in pruned.drop], numbers.NAMED)
-    said = reading.pruned_sentence(dense, pruned, metric, turns=turns(dense, other, metric))
-    return f"Without {blocks}: {said}"
+    may_turn = turns(dense, other, metric)
+    said = f"Without {blocks}: {reading.pruned_sentence(dense, pruned, metric, turns=may_turn)}"
+    if repaired is None:
+        return said
+    return f"{said} Repaired: {reading.pruned_sentence(dense, repaired, metric, turns=may_turn)}"
 
 
 def draw_measured_on(dense: "job_view.Shown[Analysis]") -> None:

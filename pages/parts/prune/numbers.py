@@ -39,7 +39,7 @@ class EvaluationRequest:
 
 def ask(chosen: selection.Selection) -> None:
     """Have the numbers of the prune set in view computed, while the page draws other things before them."""
-    asked = _asked(chosen)
+    asked = request(chosen)
     repair.withdraw(asked)
     if not job_view.is_stopped(PLACE, asked):
         _evaluate(asked)  # what is wrong with it, if anything, is said where the numbers are drawn
@@ -59,7 +59,7 @@ def draw(
         # then shows the latter alone, so that nothing under it jumps.
         status, cards = st.container(key="prune.coming"), st.container(key="prune.there")
         beneath = st.container(key="prune.repaired") if selection.get("repair") else None
-    asked = _asked(chosen)
+    asked = request(chosen)
     before = job_view.last(PLACE)
     if todo:
         shown = before
@@ -91,7 +91,8 @@ def draw(
     return shown, repaired if shown.fresh else None
 
 
-def _asked(chosen: selection.Selection) -> EvaluationRequest:
+def request(chosen: selection.Selection) -> EvaluationRequest:
+    """What is asked for now."""
     return EvaluationRequest(
         chosen, ticks.text(), "float32" if st.session_state.get("prune.float32") else "auto"
     )
