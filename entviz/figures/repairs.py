@@ -42,11 +42,7 @@ def cards(plain: "Evaluation", repaired: "Evaluation") -> list[costs.Card]:
     The change is that of the repaired model from the dense one. A number that the repair leaves as it is stands once.
     """
     return [
-        replace(
-            after,
-            value=after.value if before.value == after.value else f"{before.value} → {after.value}",
-            about=after.about if before.value == after.value else f"{after.about} {_ARROW}",
-        )
+        after if before.value == after.value else _both(before, after)
         for before, after in zip(costs.cards(plain), costs.cards(repaired), strict=True)
     ]
 
@@ -64,8 +60,8 @@ def headline(found: "Sequence[tuple[str, RepairedEvaluation]]") -> Headline:
     if recovered := by_kind.get("recovers"):
         said.append(f"recovers {_shares(recovered)}")
     if unclear := by_kind.get("unclear"):
-        on = listed([title for title, _ in unclear])
-        said.append(f"changes nothing clearly on {on} (recovers {_shares(unclear)})")
+        where = [f"{title} ({_share(one)} of the added loss)" for title, one in unclear]
+        said.append(f"changes nothing clearly on {listed(where)}")
     if free := by_kind.get("free"):
         on = listed([title for title, _ in free])
         said.append(f"finds nothing to recover on {on}, where dropping adds no loss")
@@ -102,12 +98,25 @@ def _kind(one: "RepairedEvaluation") -> str:
 
 
 def _shares(found: "Sequence[tuple[str, RepairedEvaluation]]") -> str:
-    """The share that is recovered on each text, of those on which something was lost."""
-    said: list[str] = []
-    for title, one in found:
-        if (share := one.recovered_interval) is not None:
-            of = "" if said else " of the added loss"
-            said.append(
-                f"{decimals(100 * share.mean, 0)}% ± {decimals(100 * share.reach, 0)}%{of} on {title}"
-            )
-    return listed(said)
+    """The share that is recovered on each text."""
+    first, *others = [f"{_share(one)} {{}}on {title}" for title, one in found]
+    return listed([first.format("of the added loss "), *(one.format("") for one in others)])
+
+
+def _share(one: "RepairedEvaluation") -> str:
+    share = one.recovered_interval
+    return "" if share is None else f"{decimals(100 * share.mean, 0)}% ± {decimals(100 * share.reach, 0)}%"
+
+
+def _both(before: costs.Card, after: costs.Card) -> costs.Card:
+    """One card for both. Its space is for the two numbers: the interval of the change is said with what it is about."""
+    number_before, _, unit = before.value.partition(" ")
+    same_unit = unit and after.value.endswith(f" {unit}")
+    change, _, reach = after.change.partition("±")
+    interval = f" With the repair: {after.change}." if reach else ""
+    return replace(
+        after,
+        value=f"{number_before if same_unit else before.value} → {after.value}",
+        change=change.strip(),
+        about=f"{after.about} {_ARROW}{interval}",
+    )

@@ -1,5 +1,6 @@
 """Repair on the Prune page: after the plain numbers, on two texts, in links, on the trail, in runs opened again."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -14,22 +15,43 @@ from entviz.repair.fitted import fitted
 from entviz.studies import EvaluateRepaired, TextSample
 from entviz.text.passages import passages
 from pages.parts.runs import opening
-from tests.app.conftest import figures, settle, words
+from tests.app.conftest import figures, words
 
 SECONDS = 300  # far more than it takes on an idle machine
+METHOD = "prune.repair_method"
 SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
 DROP = "attn.5,attn.6"
 LINK = {"drop": DROP, "repair": "bias", "written": "no"}  # what a model writes takes long to write
 
 
+def until(app, seen, said=""):
+    """Run the page until ``seen(app)``. What else it measures is not waited for."""
+    end = time.monotonic() + SECONDS
+    while not seen(app):
+        assert time.monotonic() < end, said or words(app)
+        time.sleep(0.2)
+        app.run()
+        assert not app.exception
+    return app
+
+
+def value(app, title):
+    """The number of a card; empty while there is none."""
+    return next((card.value for card in app.metric if card.label == title), "")
+
+
+def is_repaired(app):
+    """Whether it is measured with the repair on both texts."""
+    return " → " in value(app, "Perplexity") and ", fitted on" in words(app)
+
+
 @pytest.fixture
 def open_page(open_app):
-    def open_at(page="prune", **link):
-        app = open_app(page, **link)
-        for name, value in SETTINGS.items():
-            app.session_state[name] = value
-        app.switch_page(f"pages/{page}.py")
-        return settle(app.run(), SECONDS)
+    def open_at(**link):
+        app = open_app("prune", **link)
+        for name, chosen in SETTINGS.items():
+            app.session_state[name] = chosen
+        return app
 
     return open_at
 
@@ -45,7 +67,7 @@ def measured(smollm2):
 
 
 def test_the_cards_go_from_pruned_to_repaired_and_both_texts_are_said(open_page, smollm2, measured):
-    app = open_page(**LINK)
+    app = until(open_page(**LINK), is_repaired)
     windows = entviz.windows_from_text(
         passages()["news"].text, smollm2.tokenizer, windows=2, window_length=64
     )
@@ -58,8 +80,11 @@ def test_the_cards_go_from_pruned_to_repaired_and_both_texts_are_said(open_page,
     assert f"{100 * share.mean:.0f}% ± {100 * share.reach:.0f}%".replace("-", "−") in said
     assert "on the news passage" in said
     assert "the story passage" in said
-    assert f"Fitted on {measured.calibration_tokens:,} tokens of other text: the code, law, medicine" in said
-    assert "Measured on 2 windows of 64 tokens of the news passage and" in said
+    assert (
+        f"Bias, fitted on {measured.calibration_tokens:,} tokens of other text: the code, law, medicine"
+        in said
+    )
+    assert "Measured on 2 windows of 64 tokens of the news passage and " in said
     assert app.query_params["repair"] == "bias"
     assert app.query_params["written"] == "no"
     traces = {trace.get("name"): trace for chart in figures(app) for trace in chart["data"]}
@@ -68,23 +93,26 @@ def test_the_cards_go_from_pruned_to_repaired_and_both_texts_are_said(open_page,
 
 
 def test_without_a_repair_again_nothing_of_it_is_left(open_page):
-    app = open_page(**LINK)
-    app.selectbox(key="prune.repair_method").set_value("").run()
-    settle(app, SECONDS)
+    app = until(open_page(**LINK), is_repaired)
+    until(app, lambda page: any(box.key == METHOD for box in page.selectbox))
+    app.selectbox(key=METHOD).set_value("").run()
+    until(app, lambda page: value(page, "Perplexity"))
     assert "repair" not in app.query_params
     assert "written" not in app.query_params
-    assert " → " not in next(card.value for card in app.metric if card.label == "Perplexity")
-    assert "Fitted on" not in words(app)
+    assert " → " not in value(app, "Perplexity")
+    assert "fitted on" not in words(app)
 
 
 def test_a_text_of_ones_own_that_is_the_text_in_view_is_refused(open_page):
     app = open_page(**LINK)
-    app.toggle(key="prune.repair_own").set_value(True).run()
-    assert "fitted on text of its own" in words(settle(app, SECONDS)), "there is no text yet"
-    app.text_area(key="prune.repair_text").set_value(passages()["news"].text).run()
-    settle(app, SECONDS)
-    assert "would be fitted on the text that it is measured on" in words(app)
-    assert " → " not in next(card.value for card in app.metric if card.label == "Perplexity")
+    app.session_state["view"] = {
+        **app.session_state["view"],
+        "repair_own": True,
+        "repair_text": passages()["news"].text,
+    }
+    app.run()
+    until(app, lambda page: "would be fitted on the text that it is measured on" in words(page))
+    assert " → " not in value(app, "Perplexity")
     assert app.query_params["calibration"] == "own"
 
 

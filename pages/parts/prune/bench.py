@@ -9,6 +9,7 @@ from entviz.blocks import Block
 from entviz.errors import EntvizError
 from entviz.figures import bench, theme
 from pages.parts.prune import criteria, ticks
+from pages.parts.shared import selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HEIGHT: Final = 440  # pixels, about what it takes in a window of 800
 _KEY: Final = "prune.bench"
+_REPAIR_ROW: Final = 24  # pixels that a repair takes above the bench: so much lower is the curve
 _HTML: Final = f"""
 <div class="bench" role="group" aria-label="Blocks; arrow keys move, Space ticks"
 style="--cross:{theme.PRUNED_COLOUR};--grid:{theme.GRID_COLOUR};--rule:{theme.LINE_COLOUR}">
@@ -69,7 +71,8 @@ def draw(
     mount = st.components.v2.component("entviz_bench", html=_HTML, css=_CSS, js=_JS)
     mount(
         key=_KEY,
-        data=drawn | {"seen": ticks.counted(), "alt": alt},
+        data=drawn
+        | {"seen": ticks.counted(), "alt": alt, "above": _REPAIR_ROW if selection.get("repair") else 0},
         on_toggles_change=_take_clicks,
     )
 

@@ -47,7 +47,7 @@ function lay(board, measure) {
     top += height
   }
   top += strip
-  if (data.curve) row("curve", null, Math.max(140, Math.min(300, innerHeight - 628)))
+  if (data.curve) row("curve", null, Math.max(140, Math.min(300, innerHeight - 628 - data.above)))
   top += GAP
   board.choices.style.top = `${top}px`
   top += strip

@@ -84,7 +84,8 @@ def draw(
     speed = time(shown, repaired)
     with cards:
         if shown.fresh and shown.result is not None:
-            _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
+            if repaired is None:  # which says it itself
+                _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
             _draw_cards(shown.result, asked, speed=speed, repaired=repaired)
         elif todo or shown.failed:
             _draw_earlier(shown)
@@ -128,13 +129,17 @@ def _draw_cards(
     repaired: "repair.Repaired | None" = None,
 ) -> None:
     """One card a number. The title names the prune set that was measured, which need not be the one ticked now."""
-    title = named(asked.drop) if repaired is None else f"Pruned → repaired, {named(asked.drop, 'without')}"
+    title = named(asked.drop)
     numbers = costs.cards(evaluation) if repaired is None else repairs.cards(evaluation, repaired.view)
     with st.container(key="prune.shown"):
-        with st.container(key="prune.title"):
-            st.markdown(
-                f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else "")
-            )
+        if repaired is None or note:
+            with st.container(key="prune.title"):
+                st.markdown(
+                    f"**{title}**" + (f" :small[({note}: {measured_on(evaluation, asked)})]" if note else "")
+                )
+        else:
+            with st.container(key="prune.headline"):
+                repair.draw_headline(repaired)
         # page.css makes a row of it in which those of the first glance are large; on a phone they stand first.
         with st.container(key="prune.cards"):
             found = [*numbers, costs.speed_card(speed)]
@@ -166,11 +171,11 @@ def draw_dtype(chosen: selection.Selection, shown: "job_view.Shown[Evaluation]")
         st.caption(costs.difference(shown.result, exact.result))
 
 
-def named(drop: str, without: str = "Without") -> str:
+def named(drop: str) -> str:
     """A prune set for a sentence, as Markdown; long ones are cut."""
     if not drop:
         return "Nothing dropped: the dense model"
-    return f"{without} {escape(some(drop.split(','), NAMED))}"
+    return f"Without {escape(some(drop.split(','), NAMED))}"
 
 
 def measured_on(evaluation: "Evaluation", asked: EvaluationRequest) -> str:

@@ -16,7 +16,7 @@ from entviz.blocks import PruneSet
 from entviz.figures import repairs as said
 from entviz.runtime import runtime
 from entviz.studies import EvaluateRepaired
-from entviz.words.phrases import of_windows
+from entviz.words.phrases import listed, of_windows
 from pages.parts.shared import background, job_view, repairs
 from pages.parts.shared.markdown import escape
 
@@ -69,6 +69,12 @@ class Repaired:
     about: RepairRequest
     view: "RepairedEvaluation"
     other: "RepairedEvaluation | None" = None
+
+    @property
+    def measured(self) -> "list[tuple[str, RepairedEvaluation]]":
+        """The names of the texts, and what was measured on each."""
+        texts = [(self.about.evaluation.selection.text_title, self.view)]
+        return texts if self.other is None else [*texts, (self.about.repair.other_title, self.other)]
 
     @property
     def named(self) -> str:
@@ -124,7 +130,8 @@ def measure(shown: "job_view.Shown[Evaluation]") -> Repaired | None:
     job = background.job_at(OTHER_PLACE)
     other = job.result if job is not None and job.state == "done" else None
     result = Repaired(about, repaired.result, other)
-    draw_headline(result)
+    if other is not None:
+        draw_measured_on(result)
     return result
 
 
@@ -137,21 +144,18 @@ def earlier(shown: "job_view.Shown[Evaluation]") -> Repaired | None:
 
 
 def draw_headline(found: Repaired) -> None:
-    """What is recovered on both texts, and what was fitted and measured on what."""
-    measured = [(found.about.evaluation.selection.text_title, found.view)]
-    if found.other is not None:
-        measured.append((found.about.repair.other_title, found.other))
-    headline = said.headline(measured)
+    """What is recovered on each text; where the repair does harm, with a sign."""
+    headline = said.headline(found.measured)
     icon = ":material/warning: " if headline.harms else ""
-    st.markdown(f"{icon}**{escape(headline.text)}**", help=said.ABOUT)
-    view = found.view
-    on = f"{of_windows(view.windows, view.window_length)} of {measured[0][0]}"
-    if found.other is not None:
-        on += f" and {of_windows(found.other.windows, found.other.window_length)} of {measured[1][0]}"
+    st.markdown(
+        f"{icon}**{escape(headline.text)}**", help=f"{said.perplexities(found.measured)}\n\n{said.ABOUT}"
+    )
+
+
+def draw_measured_on(found: Repaired) -> None:
+    """What the repair was fitted on, and what it was measured on."""
+    windows = [f"{of_windows(one.windows, one.window_length)} of {title}" for title, one in found.measured]
     st.caption(
-        escape(
-            f"Fitted on {view.calibration_tokens:,} tokens of other text: {found.about.repair.fitted_on}. Measured on "
-            f"{on}."
-        ),
-        help=said.perplexities(measured),
+        f"{escape(found.about.repair.choice.title)}, fitted on {found.view.calibration_tokens:,} tokens of other text: "
+        f"{escape(found.about.repair.fitted_on)}. Measured on {listed(windows)}, {found.view.dtype}."
     )
