@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PLACE: Final = "prune.repair"
 OTHER_PLACE: Final = "prune.repair_other"
+_SLOT: Final = "repair in view"  # not the study's own, which the same on the other text has
 # In the session's state: what the newest fit is for, and what could not be fitted or was stopped.
 _ASKED: Final = "prune.repair_asked"
 _FAILED: Final = "prune.repair_failed"
@@ -92,7 +93,8 @@ def withdraw(asked: "EvaluationRequest") -> None:
     """End the fit for what is no longer in view, at once: what is asked for now comes first."""
     before: RepairRequest | None = st.session_state.get(_ASKED)
     if before is not None and before != request(asked):
-        runtime().worker.withdraw(job_view.session(), EvaluateRepaired.kind)
+        for slot in (_SLOT, EvaluateRepaired.kind):  # on the text in view, and on the other
+            runtime().worker.withdraw(job_view.session(), slot)
         del st.session_state[_ASKED]
 
 
@@ -112,7 +114,7 @@ def measure(shown: "job_view.Shown[Evaluation]") -> Repaired | None:
         return None
     st.session_state[_ASKED] = about
     repaired: job_view.Shown[Any] = job_view.show(
-        lambda: runtime().ask(about.study, job_view.session()),
+        lambda: runtime().ask(about.study, job_view.session(), slot=_SLOT),
         place=PLACE,
         label=f"Repair: {about.repair.choice.title}",
         about=about,
