@@ -7,15 +7,11 @@ choice("refit", text, other.text)                # fitted on the passages that a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from entviz.repair.choice import RepairChoice
 from entviz.repair.registry import METHODS
 from entviz.text.passages import Passage, passages
-
-# A passage fills four such windows, of which one decides how far a fit goes.
-WINDOW_LENGTH: Final = 128
-WINDOWS: Final = 64
 
 
 def another(*texts: str) -> Passage:
@@ -31,13 +27,9 @@ def calibration(*measured: str) -> list[Passage]:
 
 
 def choice(method: str, *measured: str, self_written: bool = True) -> RepairChoice:
-    """A repair that is fitted on the passages that are none of the ``measured`` texts."""
-    return fitted_on(method, tuple(one.text for one in calibration(*measured)), self_written=self_written)
-
-
-def fitted_on(method: str, texts: tuple[str, ...], *, self_written: bool = True) -> RepairChoice:
-    """A repair that is fitted on ``texts``, with as many windows as pages use."""
-    return RepairChoice(method, texts, WINDOWS, WINDOW_LENGTH, self_written=self_written)
+    """A repair that is fitted on the passages that are none of the ``measured`` texts, as much as the method needs."""
+    texts = tuple(one.text for one in calibration(*measured))
+    return RepairChoice(method, texts, self_written=self_written)
 
 
 def is_usual(options: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from entviz.evaluation.repaired import evaluate_repaired
 from entviz.figures import repairs
 from entviz.figures.trail import POINTS, REPAIRED
 from entviz.repair import built_in
+from entviz.repair.choice import RepairChoice
 from entviz.repair.fitted import fitted
 from entviz.studies import EvaluateRepaired, TextSample
 from entviz.text.passages import passages
@@ -154,5 +155,5 @@ def test_a_repaired_evaluation_opens_with_its_repair_and_a_plain_one_without():
 
 
 def test_a_run_whose_calibration_text_is_not_kept_says_so():
-    run = run_of(built_in.fitted_on("refit", ("some text from a file",)))
+    run = run_of(RepairChoice("refit", ("some text from a file",)))
     assert "fitted on text that is not kept" in opening.differs(run, passages()["news"].text)

@@ -1,5 +1,6 @@
 """Your way there, on the Prune page: each prune set that was measured is a point to go back to."""
 
+import dataclasses
 import io
 from types import SimpleNamespace
 
@@ -75,16 +76,21 @@ def test_undo_walks_back_along_it_and_adds_no_point(open_page):
 
 
 def test_a_clicked_point_is_gone_back_to_and_a_point_of_a_curve_or_of_another_text_is_not(monkeypatch):
-    way = Trail()
+    way, none = Trail(), Interval(0.0, 0.0, 0.0)
     for drop, basis in (("attn.1", "law"), ("", "news"), ("attn.5", "news"), ("attn.5,attn.6", "news")):
-        none = Interval(0.0, 0.0, 0.0)
         way = way.visited(Stop(PruneSet.parse(drop), basis, 30.0, 20.0, none, none, 1.0, 10, 1.0))
     state = {trail.PLACE: way}
     monkeypatch.setattr(trail, "st", SimpleNamespace(session_state=state))
+    plain = Stop(PruneSet.parse("attn.7"), "news", 30.0, 20.0, none, none, 1.0, 10, 1.0)
+    mended = dataclasses.replace(
+        plain, repair="Bias", repaired_by=(("repair", "bias"), ("repair_own", False))
+    )
+    state[trail.PLACE] = state[trail.PLACE].visited(mended).visited(way.stops[1])
     gone = []
-    monkeypatch.setattr(trail.ticks, "put", lambda drop: gone.append(str(drop)))
+    monkeypatch.setattr(trail.ticks, "put", lambda drop, **choices: gone.append((str(drop), choices)))
     for customdata in (
         [3, "label"],
+        [5, "a repaired one"],
         [2, "label"],
         [1, "of another text"],
         [99, "forgotten"],
@@ -95,7 +101,8 @@ def test_a_clicked_point_is_gone_back_to_and_a_point_of_a_curve_or_of_another_te
         trail._go_back("chart")
     state["chart"] = {"selection": {"points": []}}  # a selection that was taken back
     trail._go_back("chart")
-    assert gone == ["attn.5", ""]
+    repaired = {"repair": "bias", "repair_own": False}
+    assert gone == [("attn.5", {"repair": ""}), ("attn.7", repaired), ("", {})]
 
 
 def test_two_pinned_sets_are_compared_and_all_of_it_is_a_file(open_page, smollm2):

@@ -20,6 +20,7 @@ from entviz.text.passages import Passage
 from entviz.words.phrases import listed
 from pages.parts.shared import selection
 
+LONGEST: Final = 128  # tokens of a window of the other text; a built-in passage fills four of them
 CHOICES: Final = ("repair", "repair_own", "repair_text", "repair_self")  # of the session
 Choices = tuple[tuple[str, Any], ...]
 
@@ -50,7 +51,7 @@ class ChosenRepair:
     @property
     def other_sample(self) -> TextSample:
         """As much of the other text as fills windows that are no longer than those in view."""
-        length = min(self.selection.window_length, built_in.WINDOW_LENGTH)
+        length = min(self.selection.window_length, LONGEST)
         return TextSample(self.selection.model, self.other.text, None, length, self.selection.begin)
 
     @property
@@ -76,7 +77,7 @@ def made_by(view: selection.Selection, choices: Choices) -> ChosenRepair:
     if by["repair_own"]:
         texts = (own,) if own.strip() else ()
         titles = ("your calibration text",) if texts else ()
-        choice = built_in.fitted_on(by["repair"], texts, self_written=by["repair_self"])
+        choice = RepairChoice(by["repair"], texts, self_written=by["repair_self"])
     else:
         choice = built_in.choice(by["repair"], view.text, other.text, self_written=by["repair_self"])
         names = [one.name for one in built_in.calibration(view.text, other.text)]
