@@ -1,7 +1,8 @@
 """Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
 
 python -m benchmarks                     # about half an hour on two cores
-python -m benchmarks analysis live       # some of: analysis memory live many precision generation busy estimates
+python -m benchmarks analysis live       # some of: analysis memory live many precision generation busy
+                                         # estimates damages repairs
 python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
 """
 
@@ -28,6 +29,7 @@ from benchmarks.damages import damages, damages_on_the_page
 from benchmarks.estimates import estimates
 from benchmarks.memory import memory
 from benchmarks.reference import analyze_plainly
+from benchmarks.repairs import repairs
 from benchmarks.startup import startup
 from benchmarks.timing import Figure, paired, seconds
 from entviz import kernels
@@ -307,6 +309,7 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "busy": busy,
     "estimates": estimates,
     "damages": damages,
+    "repairs": repairs,
     "startup": startup,
     "clicks": clicks,
     "damages-on-the-page": damages_on_the_page,
