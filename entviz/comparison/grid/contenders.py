@@ -40,7 +40,7 @@ MOST_SEEDS = 50
 _REPAIRED = "repaired="
 REPAIRS = {
     f"{_REPAIRED}{method.name}": Switch(
-        "repair", "", method.name, f"{_REPAIRED}{method.name}", method.title, method.name, method.title
+        "repair", "", method.name, f"{_REPAIRED}{method.name}", method.title, method.name, method.purpose
     )
     for method in METHODS.values()
 }
