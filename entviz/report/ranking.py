@@ -53,6 +53,7 @@ def of_ranking(ranking: Ranking, about: About, asked: Mapping[str, Any]) -> str:
                 for switch in criterion.switches()
                 if switch.on is True
             },
+            "--repair": asked.get("repair"),
             "--seed": asked.get("seed"),
             "--seconds": asked.get("seconds"),
             "--windows": asked["windows"],
@@ -78,6 +79,7 @@ def _more(name: str, asked: Mapping[str, Any]) -> list[str]:
         "stage",
         "seed",
         "seconds",
+        "repair",
         *(each.name for each in all_switches(CRITERIA.values()).values() if each.on is True),
     }
     own = [option for option in known(name).options() if option in asked and option not in flags]

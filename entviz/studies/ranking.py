@@ -182,6 +182,7 @@ class Rank(TextStudy["Ranking"]):
         options, protect = run.options, run.options["protect"]
         if options["criterion"] not in CRITERIA:
             return {}
+        own = CRITERIA[options["criterion"]].switches()
         shown = {
             "prune.criterion": options["criterion"],
             "prune.level": options["level"],
@@ -189,7 +190,7 @@ class Rank(TextStudy["Ranking"]):
         } | {
             # Whether massive tokens are measured is a choice that pages share.
             switch.name if switch.name == "without_massive" else f"prune.{switch.key}": (
-                options.get(switch.name, switch.off) == switch.on
+                switch in own and options.get(switch.name, switch.off) == switch.on
             )
             for switch in all_switches(CRITERIA.values()).values()
         }

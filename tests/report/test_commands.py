@@ -38,6 +38,10 @@ ASKED = {
         *("rank", "--text", TEXT, *CUT, "--criterion", "entrodrop:bucket:iterative", "--protect", "0,0"),
         *("--level", "mlp", "--budget", "2"),
     ),
+    "repaired and measured again": (
+        *("rank", "--text", TEXT, *CUT, "--criterion", "cosine:iterative:repair=bias", "--level", "mlp"),
+        *("--budget", "2"),
+    ),
     "a share": ("rank", "--text", TEXT, *CUT, "--criterion", "cosine", "--level", "mlp", "--budget", "10%"),
     "greedy": ("rank", "--text", TEXT, *CUT, "--criterion", "finercut", "--budget", "2"),
     "random": ("rank", "--text", TEXT, *CUT, "--criterion", "random", "--seed", "4"),
