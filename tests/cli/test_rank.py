@@ -87,6 +87,17 @@ def test_it_measures_again_after_each_drop(answer, directory):
     assert answer(*asked, "--estimator", "bucket")["scores"] != found["scores"]
 
 
+def test_a_search_chooses_for_a_repair(answer, wrong):
+    asked = ("rank", "--text", TEXT, "--windows", 4, "--window-length", 40, "--budget", 2, "--seconds", 2)
+    found = answer(*asked, "--criterion", "search", "--repair", "bias")
+    assert "Chosen for the repair bias: fitted on 2 of the 4 calibration windows" in " ".join(found["notes"])
+    assert len(found["drop"]) == 2
+    assert "it is for" not in wrong(*asked, "--criterion", "search", "--repair", "magic")
+    assert "--repair is for entrodrop, cosine, block-influence and search: leave it out for last." in wrong(
+        *asked, "--criterion", "last", "--repair", "bias"
+    )
+
+
 def test_options_stand_behind_the_criterion_or_after_flags(answer, wrong):
     asked = ("rank", "--text", TEXT, *WINDOWS, "--level", "mlp", "--budget", 2)
     by_flags = answer(
