@@ -54,6 +54,14 @@ class Loaded(Protocol):
     def from_widest(self, dtype: str) -> Loaded: ...
 
 
+class Repaired(Protocol):
+    """The part of a repair that is needed here, which :class:`entviz.repair.repair.Repair` provides."""
+
+    @property
+    def method(self) -> str: ...
+    def on(self, anatomy: Anatomy) -> Anatomy: ...
+
+
 def all_finite(values: Tensor | np.ndarray | Sequence[float]) -> bool:
     """Whether all values are finite."""
     if isinstance(values, Tensor):
@@ -68,6 +76,7 @@ def check(
     loaded: Loaded,
     token_ids: Tensor,
     drop: PruneSet | None = None,
+    repair: Repaired | None = None,
 ) -> None:
     """Raise ``ModelError`` with the cause unless all ``values`` are finite.
 
@@ -75,17 +84,24 @@ def check(
         values: the results for ``token_ids`` (windows, tokens), one or more numbers for each window.
         loaded: the model, in the number type in which it ran.
         drop: the blocks that were dropped.
+        repair: what the model without them ran with.
     """
     if not all_finite(values):
-        raise cause(loaded, token_ids, drop)
+        raise cause(loaded, token_ids, drop, repair)
 
 
-def cause(loaded: Loaded, token_ids: Tensor, drop: PruneSet | None = None) -> ModelError:
+def cause(
+    loaded: Loaded, token_ids: Tensor, drop: PruneSet | None = None, repair: Repaired | None = None
+) -> ModelError:
     """The error that explains why numbers of ``loaded`` without ``drop`` on ``token_ids`` (windows, tokens) are not
     finite.
     """
     drop = PruneSet() if drop is None else drop
-    return _cause(loaded, drop, lambda model: _begins(model.anatomy, token_ids, drop))
+
+    def begins(model: Loaded) -> str | None:
+        return _begins(model.anatomy if repair is None else repair.on(model.anatomy), token_ids, drop)
+
+    return _cause(loaded, drop, begins, f", repaired by {repair.method}," if repair is not None else "")
 
 
 def cause_at_examination(loaded: Loaded) -> ModelError | None:
@@ -148,12 +164,9 @@ def _begins_in(anatomy: Anatomy, window: Tensor, drop: PruneSet) -> str | None:
         return "the embedding"
     for i, (step, call) in enumerate(zip(anatomy.split_layers, calls, strict=True)):
         attention, mlp = i not in drop.attention, i not in drop.mlp
-        if attention and mlp:
-            middle, hidden = step.trace(hidden, call)
-            if not all_finite(middle):
-                return f"the attention of layer {i}"
-        else:
-            hidden = step.run(hidden, call, attention=attention, mlp=mlp)
+        middle, hidden = step.trace(hidden, call, attention=attention, mlp=mlp)
+        if attention and not all_finite(middle):
+            return f"the attention of layer {i}"
         if not all_finite(hidden):
             return f"the {'MLP' if mlp else 'attention'} of layer {i}"
     normed = anatomy.head.normed(hidden[0])
@@ -175,11 +188,13 @@ def _in_type(loaded: Loaded, dtype: str) -> Loaded | None:
 # --- saying --------------------------------------------------------------------------------------------------------
 
 
-def _cause(loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None]) -> ModelError:
+def _cause(
+    loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None], repaired: str = ""
+) -> ModelError:
     dtype = _name(loaded)
     bad = list(_not_finite(loaded.model))
     if bad and loaded.original is not None and _name(loaded.original) in _WIDER:
-        return _cause(loaded.original, drop, begins)  # the values in the copy were already infinite
+        return _cause(loaded.original, drop, begins, repaired)  # the values in the copy were already infinite
     # A number type with a narrow range makes infinities of numbers, and never a NaN.
     if bad and (dtype == "float32" or not all(one.infinite for one in bad)):
         return _of_weights(loaded, bad)
@@ -195,7 +210,7 @@ def _cause(loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None
             return _of_weights(loaded, wrong)
         if begins(model) is None:
             works.append(other)
-    subject = loaded.name + (f" without {_few(drop)}" if drop else "")
+    subject = loaded.name + (f" without {_few(drop)}" if drop else "") + repaired
     if bad:
         said = f"{subject} overflows in {dtype}: {_values(bad)} infinite in it. "
     elif where is not None:
@@ -209,7 +224,7 @@ def _cause(loaded: Loaded, drop: PruneSet, begins: Callable[[Loaded], str | None
             f"{said}Try {' or '.join(untried)} when more memory is free; now there is not enough."
         )
     if drop:
-        return ModelError(f"{said}Choose another prune set.")
+        return ModelError(f"{said}Choose another prune set{' or repair' if repaired else ''}.")
     return ModelError(
         f"{said}No number type with a larger range is left, and all its weights are finite, so its weights or its "
         "config.json are damaged. Download or save the model again."

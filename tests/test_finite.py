@@ -21,6 +21,7 @@ from entviz.criteria.cost_model import CostModel
 from entviz.criteria.greedy import greedy
 from entviz.criteria.leave_one_out import leave_one_out
 from entviz.criteria.prune_set_search import search
+from entviz.decoder.patches import Correction
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.generation import generate
@@ -30,6 +31,7 @@ from entviz.evaluation.tasks import evaluate_task
 from entviz.export import export
 from entviz.models import load
 from entviz.models.loaded import LoadedModel
+from entviz.repair.repair import Repair
 from entviz.tasks import Item, Task
 from entviz.text.windows import Windows
 from tests.comparison.windows import random_windows
@@ -269,6 +271,25 @@ def delicate():
 
 MLPS = all_blocks(5, ["mlp"])
 OVERFLOWS = "tiny without mlp.2 overflows in float16: its numbers are not finite from the MLP of layer 3 on."
+
+
+def test_a_repair_that_overflows_is_named():
+    """A constant that float16 can hold, and whose sum with the stream it cannot."""
+    loaded, drop = made(lambda model: None).in_dtype("float16"), PruneSet.parse("attn.1")
+    shift = Correction("attn.1", bias=torch.full((32,), 65504.0))
+    double = Correction("layer.2", scale=1000.0)
+    repair = Repair("prune-comp", drop, (shift, double))
+    assert math.isfinite(evaluate(loaded, WINDOWS, drop, dtype="float16").nll)
+    for ask in (
+        lambda: evaluate(loaded, WINDOWS, drop, dtype="float16", repair=repair),
+        lambda: analyze(loaded, WINDOWS, ("knn(k=2)",), drop=drop, repair=repair),
+        lambda: generate(loaded, "a b c", drop, repair=repair),
+        lambda: evaluate_task(loaded, TASK, drop, dtype="float16", repair=repair),
+    ):
+        with pytest.raises(
+            ModelError, match=r"without attn\.1, repaired by prune-comp, overflows in float16"
+        ):
+            ask()
 
 
 def test_a_prune_set_that_overflows_is_named(delicate):

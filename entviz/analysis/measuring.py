@@ -95,7 +95,7 @@ def analyze(
         kept = Kept(massive, len(windows), windows.input_length)
         kept.check(chosen.values())
     inside = levels != ("layer",)
-    values = _Values(loaded, drop, chosen.values(), kept)
+    values = _Values(loaded, drop, repair, chosen.values(), kept)
     if first and dense is not None:
         values.take_from(dense, first, inside=inside)
     # All sites of the dense model are examined, so that the options do not change which tokens are massive.
@@ -189,9 +189,14 @@ class _Values:
     """The values measured on each window: entropies by site and metric, importances by block and metric."""
 
     def __init__(
-        self, loaded: LoadedModel, drop: PruneSet, metrics: Iterable[Metric], kept: Kept | None
+        self,
+        loaded: LoadedModel,
+        drop: PruneSet,
+        repair: Repair | None,
+        metrics: Iterable[Metric],
+        kept: Kept | None,
     ) -> None:
-        self._loaded, self._drop, self._kept = loaded, drop, kept
+        self._loaded, self._drop, self._repair, self._kept = loaded, drop, repair, kept
         self._done = 0
         self._count: MassiveCount | None = None
         metrics = tuple(metrics)
@@ -268,7 +273,7 @@ class _Values:
 
     def _fail(self, token_ids: Tensor, metric: str, site: str, *states: Tensor) -> NoReturn:
         if not all(map(all_finite, states)):
-            raise cause(self._loaded, token_ids, self._drop)
+            raise cause(self._loaded, token_ids, self._drop, self._repair)
         largest = max(float(part.abs().max()) for part in states)
         raise OptionError(
             f"'{metric}' is not a finite number at {site}, where hidden states reach {largest:.2g}: it is measured in "

@@ -147,7 +147,7 @@ def _continue(
     for count in range(1, max_new_tokens + 1):
         # The largest logit is not finite where one is NaN or infinite; minus infinity is of tokens never to come.
         largest, place = writer.feed(fresh).max(-1)
-        check(largest, loaded, torch.tensor([token_ids]), drop)
+        check(largest, loaded, torch.tensor([token_ids]), drop, writer.repair)
         chosen = int(place.item())
         now = time.perf_counter()
         prefilled = prefilled or now

@@ -208,7 +208,7 @@ def evaluate(
             text = TextOnDevice.of(loaded, dtype, token_ids, windows)
             report = _Report(progress, done, total, len(token_ids))
             dense = dense_on(loaded, text, cache, report.tick)
-            scores = _scores(loaded, anatomy, text, drop, dense, cache, report)
+            scores = _scores(loaded, anatomy, text, drop, repair, dense, cache, report)
             result = _extended(result, token_ids[:, text.before :], dense, scores)
             progress(done + len(token_ids) * (anatomy.layers + 1), total, result)
     return result
@@ -284,6 +284,7 @@ def _scores(
     anatomy: Anatomy,
     text: TextOnDevice,
     drop: PruneSet,
+    repair: Repair | None,
     dense: DenseReference,
     cache: StateCache,
     report: _Report,
@@ -296,7 +297,7 @@ def _scores(
         return Scores(*known)
     hidden = run_pruned(anatomy, text.token_ids, drop, cache=cache, text=text.key, after_layer=report.layer)
     made = score(loaded.anatomy.head, *text.scored(hidden), dense, after_chunk=report.tick)
-    check(made.nll + made.kl, loaded, text.token_ids, drop)
+    check(made.nll + made.kl, loaded, text.token_ids, drop, repair)
     cache.put(key, made.nll, made.kl, made.agrees)
     return made
 

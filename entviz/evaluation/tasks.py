@@ -206,7 +206,9 @@ def evaluate_task(
                 for number, i, values in zip(numbers, group, found, strict=True):
                     if not all_finite(values):
                         ids = torch.tensor([encoded[i].choices[_first_not_finite(values)].ids])
-                        raise ModelError(f"Item {number} cannot be scored. {cause(loaded, ids, drop)}")
+                        raise ModelError(
+                            f"Item {number} cannot be scored. {cause(loaded, ids, drop, repair)}"
+                        )
                 result = _extended(result, numbers, [items[i] for i in group], found)
                 progress(result.items, result.items_total, result)
     return result
