@@ -139,7 +139,7 @@ def board(drawn: dict[str, Any], kinds: Sequence[str] = KINDS) -> str:
 
 
 def legend(
-    low: float | None, high: float | None, title: str, note: str = "dark is dropped first"
+    low: float | None, high: float | None, title: str, note: str = "dark goes first"
 ) -> dict[str, Any] | None:
     """What colours from ``low`` to ``high`` mean: title, stops (CSS colours), ends and note; None without ends."""
     if low is None or high is None:
@@ -150,7 +150,7 @@ def legend(
 
 def note(drawn: dict[str, Any]) -> str:
     """Which end of the colours of a :func:`picture` goes first, and what its scale is of."""
-    return f"dark is dropped first{'; kinds that are not ranked have scales of their own' if drawn['apart'] else ''}"
+    return f"dark goes first{'; other kinds on scales of their own' if drawn['apart'] else ''}"
 
 
 def colour_bar(drawn: dict[str, Any], title: str) -> str:

@@ -116,9 +116,9 @@ def test_other_kinds_are_told_apart_on_scales_of_their_own_and_that_is_said():
     shared = {together[f"{kind}.{layer}"]["colour"] for kind in ("attn", "mlp") for layer in range(LAYERS)}
     assert len({together[f"mlp.{layer}"]["colour"] for layer in range(LAYERS)}) < len(shared)
     assert together["mlp.9"]["colour"] != found["mlp.9"]
-    assert "have scales of their own" in grid.colour_bar(picture, "x")
-    assert "have scales of their own" not in grid.colour_bar(drawn(ranked=("attn",)), "x")
-    assert "dark is dropped first" in grid.colour_bar(drawn(ranked=("attn",)), "x")
+    assert "on scales of their own" in grid.colour_bar(picture, "x")
+    assert "on scales of their own" not in grid.colour_bar(drawn(ranked=("attn",)), "x")
+    assert "dark goes first" in grid.colour_bar(drawn(ranked=("attn",)), "x")
 
 
 def test_without_scores_there_is_no_colour_and_no_bar():

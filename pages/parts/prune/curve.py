@@ -103,14 +103,14 @@ def other(shown: "job_view.Shown[Analysis]", metric: str) -> "Analysis | None":
 
 
 def _may_turn_by_them(dense: "Analysis", metric: str) -> bool:
-    if dense.without_massive or metric not in dense.entropies:
+    if dense.without_massive or not massive.are_in(dense) or metric not in dense.entropies:
         return False
     return stages(dense, metric).two
 
 
 def turns(dense: "Analysis", other: "Analysis | None", metric: str) -> bool:
     """Whether the curve may be said to turn: not where massive tokens make that, or might."""
-    return dense.without_massive or massive.turns(dense, other, metric)
+    return not _may_turn_by_them(dense, metric) or massive.turns(dense, other, metric)
 
 
 def sentence(
