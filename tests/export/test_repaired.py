@@ -61,7 +61,7 @@ def checked(loaded, drop, repair, windows, directory):
     return found, model
 
 
-@pytest.mark.parametrize("method", ["refit", "refit-all", "bias"])
+@pytest.mark.parametrize("method", ["refit", "bias", pytest.param("refit-all", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("architecture", REFITTED)
 def test_plain_transformers_computes_the_repaired_model(
     tiny, windows, calibration, tmp_path, architecture, method
