@@ -33,7 +33,10 @@ def model_card(request: ExportRequest, form: Format, output: FormatOutput) -> st
         pieces.append(output.check.sentence)
     if output.notes:
         pieces.append("## Good to know\n\n" + "\n".join(f"- {note}" for note in output.notes))
-    pieces.append("`recipe.json` is the prune set for entviz: `--drop @recipe.json`, or the Prune page.")
+    its_repair = "" if request.repair is None else " and its repair"
+    pieces.append(
+        f"`recipe.json` is the prune set{its_repair} for entviz: `--drop @recipe.json`, or the Prune page."
+    )
     return "\n\n".join(pieces) + "\n"
 
 
@@ -90,8 +93,10 @@ def _what_it_costs(request: ExportRequest) -> str:
     heads = ["dense", "pruned and repaired" if found.repair else "pruned"]
     if isinstance(found, RepairedEvaluation):
         plain = (in_words(found.plain_perplexity, ".2f"), f"{found.plain_nll:.4f}", f"{found.plain_kl:.4f}")
+        added = 0 if request.repair is None else request.repair.parameters
+        more = ("not measured", f"{found.parameters_pruned - added:,}")
         heads.insert(1, "pruned")
-        rows = [(*row[:2], without, row[2]) for row, without in zip(rows, (*plain, "", ""), strict=True)]
+        rows = [(*row[:2], without, row[2]) for row, without in zip(rows, (*plain, *more), strict=True)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     windows = of_windows(found.windows, found.window_length)
     where = _plain(request.text) or "a text"

@@ -45,6 +45,11 @@ def test_what_is_exported_is_what_evaluate_measures_and_its_recipe_gives_it_back
         assert f"{value:.2f}" in card
     assert "- Repaired by: Refitted projections, fitted on 384 tokens: “Nobody had been there" in card
     assert "For its biases mlp_bias is on in config.json" in card
+    # The two biases of fitted projections, of the two holes, are all that is read more than without the repair.
+    parameters = measured["parameters"]
+    assert (
+        f"| {parameters['dense']:,} | {parameters['pruned'] - 2 * 32:,} | {parameters['pruned']:,} |" in card
+    )
     recipe = ("--drop", f"@{tmp_path / 'out' / 'recipe.json'}")
     status, _, said = ask("llama", "evaluate", *recipe)
     assert status == 2
