@@ -12,7 +12,8 @@ evaluation, as in Minoux 1978 for greedy choice; the rule is not strict here, so
 1. *Seeds*: the sets that other criteria choose, so that the result is never worse than theirs on this text.
 2. *Greedy*: start with no block dropped and always add the block that costs least. If a cheaper set of the same size
    is known, for example from a search for a smaller budget, continue from that.
-3. *Swaps*: put one dropped block back and drop another instead, as long as that lowers the cost.
+3. *Swaps*: put one dropped block back and drop another instead, as long as that lowers the cost. This is the level
+   switch of EvoPress (Sieberling et al. 2024, arXiv 2410.14649), in order of the estimates and not at random.
 4. *Beam*: grow again, keeping the few best sets of each size, which finds sets that pay off only two blocks later;
    then swap blocks of the result. While sets were not yet tried on all windows, this stage repeats with twice as many
    windows. It then repeats with lower estimates, and finally without estimates, to use the time that is left.
@@ -87,11 +88,8 @@ class _Search:
         """Seconds since the start."""
         return time.perf_counter() - self.started
 
-    def tell(self, done: int = 0, total: int = 0, partial: object = None, /) -> None:
-        self.progress(int(min(self.spent, self.seconds) * 10), int(self.seconds * 10), self.best)
-
     def report(self, done: int = 0, total: int = 0, partial: object = None, /) -> None:
-        self.tell()
+        self.progress(int(min(self.spent, self.seconds) * 10), int(self.seconds * 10), self.best)
         if self.spent > self.deadline and self.best is not None:
             raise _OutOfTime
 
@@ -276,11 +274,8 @@ def search(
     """
     finals = Finals() if finals is None else finals
     state = _Search(cost_model, blocks, enough, seconds, finals, progress)
-    exact = exact if exact is not None else cost_model
     try:
         state.seeds(seeds)
-        if finals.first and state.seed is not None:
-            exact.costs([state.seed], exact.window_count, state.tell)
         state.try_each()
         state.grow("greedy", 1)
         state.swaps()
@@ -295,4 +290,4 @@ def search(
             state.swaps()
     except _OutOfTime:
         pass
-    return state.measure_finals(exact)
+    return state.measure_finals(exact if exact is not None else cost_model)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 from cachetools import LRUCache
 
-from entviz.blocks import PruneSet
+from entviz.blocks import Block, PruneSet
 from entviz.criteria.cost_model import CostModel, KnownCosts
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
-from entviz.progress import Progress, part
+from entviz.progress import Progress, part, silent
 from entviz.repair.fitting import fit
 from entviz.repair.kept import Kept
 from entviz.repair.repair import Repair
@@ -85,6 +85,11 @@ class RepairedCosts(CostModel):
                 ) from error
             self._fits[drop] = known
         return known
+
+    def check(self, blocks: Sequence[Block]) -> None:
+        """Raise what :meth:`repair_of` raises, before a search: by a repair of the first block with one before it."""
+        first = next((block for block in blocks if block.index), blocks[0])
+        self.repair_of(PruneSet([first]), silent)
 
     def _measured(
         self, group: Sequence[PruneSet], windows: Windows, progress: Progress

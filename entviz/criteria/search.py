@@ -90,18 +90,20 @@ class Search(Criterion):
         # uses the requested number type.
         loaded, dtype = calibration.loaded, calibration.dtype
         fast = resolved(AUTO, loaded.device) if dtype == "float32" else dtype
-        race, exact, finals = calibration.cost_model(_COST, fast), calibration.cost_model(_COST), Finals()
+        race, last, finals = calibration.cost_model(_COST, fast), calibration.cost_model(_COST), Finals()
         if self.repair:
-            race, exact = calibration.repaired_costs(_COST, self.repair, fast)
+            race, repaired = calibration.repaired_costs(_COST, self.repair, fast)
+            repaired.check(candidates.free)
+            last = repaired
             # A fit takes longer than a run, and the order of sets by bias is not quite that by another repair.
-            finals = Finals(most=16, share=0.4, first=True)
+            finals = Finals(most=16, share=0.4)
         found = search(
             race,
             candidates.free,
             candidates.enough,
             seeds=self._seeds(calibration, candidates, progress),
             seconds=self.seconds,
-            exact=exact,
+            exact=last,
             finals=finals,
             progress=report,
         )

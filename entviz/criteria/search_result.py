@@ -33,9 +33,7 @@ class Finals:
     Attributes:
         most: how many of them.
         share: the share of the time that is kept for it.
-        first: measure the best seed exactly before anything else, so that what cannot be measured so is known early.
     """
 
     most: int = 3
     share: float = 0.15
-    first: bool = False
