@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
+from entviz.evaluation import speed
 from entviz.models import loading
 from entviz.models.hub import HubUnreachableError
 from entviz.runtime import runtime
@@ -26,6 +28,7 @@ atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
 
 APP = Path(__file__).parents[2] / "app.py"
+SPEED_ROUNDS = 2
 LOOK_SECONDS = 1.5  # below the worker's patience with those who do not look
 SMALL = {"windows": "2", "length": "64"}  # little work, on the default text
 
@@ -41,6 +44,14 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speeds are timed as always, but in fewer rounds: else they take most of the time of these tests."""
+    monkeypatch.setattr(import_module("entviz.runtime.runtime"), "SPEED_ROUNDS", SPEED_ROUNDS)
+    monkeypatch.setattr(speed, "REPEATS", SPEED_ROUNDS)
+    monkeypatch.setattr(speed, "MOST_REPEATS", SPEED_ROUNDS)
+
+
+@pytest.fixture(autouse=True)
 def no_failure(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Nothing that nobody foresaw may fail behind a sentence, unless the test made it fail and clears the log."""
     yield
@@ -53,12 +64,14 @@ def open_app() -> Callable[..., AppTest]:
     """Opens a page at a link, ``open_app("prune", drop="attn.5")``, with small windows unless the link says otherwise.
 
     The page is there after one run, with its work under way: see ``settle``. Prune does not measure further blocks in
-    the background, which would take the time of the tests that follow, unless the test asks for it.
+    the background, which would take the time of the tests that follow, unless the test asks for it, and continuations
+    are short.
     """
 
     def open_at(page: str = "explore", *, measures_damage: bool = False, **link: str) -> AppTest:
         app = AppTest.from_file(APP, default_timeout=60)
         app.session_state["prune.damage"] = measures_damage
+        app.session_state["prune.new_tokens"] = 3
         app.switch_page(f"pages/{page}.py")
         for name, value in (SMALL | link).items():
             app.query_params[name] = value

@@ -14,7 +14,7 @@ from entviz.figures.trail import POINTS
 from entviz.statistics import Interval
 from entviz.text.passages import passages
 from pages.parts.prune import trail
-from tests.app.conftest import figures, settle, words
+from tests.app.conftest import SPEED_ROUNDS, figures, settle, words
 
 SECONDS = 300  # far more than it takes on an idle machine
 SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
@@ -72,7 +72,8 @@ def test_undo_walks_back_along_it_and_adds_no_point(open_page):
     assert app.query_params["drop"] == "attn.5"
     assert len(points(app)["x"]) == 2
     assert "(you are here)" in points(app)["customdata"][0][1]
-    assert "× as fast as dense (middle half of 7 rounds: " in words(app), "timed in turn, with its spread"
+    said = f"× as fast as dense (middle half of {SPEED_ROUNDS} rounds: "
+    assert said in words(app), "timed in turn, with its spread"
 
 
 def test_a_clicked_point_is_gone_back_to_and_a_point_of_a_curve_or_of_another_text_is_not(monkeypatch):
