@@ -61,16 +61,16 @@ def repair_from(options: argparse.Namespace, recipe: Recipe) -> RepairChoice | N
     from entviz.repair.choice import RepairChoice
     from entviz.text.files import read_text
 
-    encoding = getattr(options, "encoding", "utf-8")
-    texts = tuple(read_text(file, encoding) for file in options.repair_text_file)
-    if options.repair is None and recipe.repair is not None:
-        return recipe.repair.choice(texts)
-    if options.repair in (None, NONE):
-        if texts:
+    if options.repair == NONE or (options.repair is None and recipe.repair is None):
+        if options.repair_text_file:
             raise OptionError(
                 "--repair-text-file is the text that a repair is fitted on: name one by --repair."
             )
         return None
+    encoding = getattr(options, "encoding", "utf-8")
+    texts = tuple(read_text(file, encoding) for file in options.repair_text_file)
+    if options.repair is None and recipe.repair is not None:
+        return recipe.repair.choice(texts)
     return RepairChoice(
         options.repair,
         texts,

@@ -6,7 +6,6 @@ import json
 import re
 
 from entviz.evaluation.perplexity import in_words
-from entviz.evaluation.repaired import RepairedEvaluation
 from entviz.export.request import ExportRequest, Format, FormatOutput, hub_name
 from entviz.models import CATALOG
 from entviz.repair.registry import METHODS
@@ -76,6 +75,8 @@ def _repair(request: ExportRequest) -> list[str]:
 
 
 def _what_it_costs(request: ExportRequest) -> str:
+    from entviz.evaluation.repaired import RepairedEvaluation
+
     found = request.evaluation
     if found is None:
         return "## What it costs\n\nNot measured."
