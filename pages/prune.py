@@ -18,6 +18,7 @@ from pages.parts.prune import (
     damage,
     next_best,
     numbers,
+    repair_control,
     speed,
     ticks,
     tokens,
@@ -44,8 +45,10 @@ NEXT: Final = (
 def draw() -> None:
     frame.require()
     st.html(STYLE)
-    st.header("Drop blocks, see the cost", anchor=False)
     chosen = selection.current()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="prune.head"):
+        st.header("Drop blocks, see the cost", anchor=False)
+        repair_control.draw(chosen)
     todo = selection.missing(chosen)
     with st.container(key="prune.work"):
         choice = criteria.draw_pickers()
@@ -112,7 +115,7 @@ def _draw_bench(
         bench.draw(dense, pruned, repaired, cells, choice, alt=sentence, damage=table, turns=turns)
         curve.draw_measured_on(analyzed)
     with buttons:
-        board.draw_buttons(chosen, choice, ranking, dense.layers)
+        board.draw_buttons(choice, ranking, dense.layers)
     return cells
 
 

@@ -108,6 +108,12 @@ def pruned_sentence(dense: "Analysis", pruned: "Analysis", metric: str, *, turns
     return f"{end} A turning point appears at layer {now.turning_point}." if now.two else end
 
 
+def repaired_sentence(dense: "Analysis", repaired: "Analysis", metric: str) -> str:
+    """Where one entropy's curve ends with a repair. Plain text."""
+    before, after = (_last(one, metric) for one in (dense, repaired))
+    return f"With the repair it ends at {number(after)} nats ({number(after - before, sign=True)})."
+
+
 def _lowest(found: Stages) -> str:
     return "at the embedding" if found.lowest_at == "embedding" else f"after layer {found.turning_point}"
 

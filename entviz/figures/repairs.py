@@ -53,23 +53,20 @@ def headline(found: "Sequence[tuple[str, RepairedEvaluation]]") -> Headline:
     Args:
         found: names of texts for a sentence, such as "the news passage", with what was measured on them.
     """
-    by_kind: dict[str, list[tuple[str, RepairedEvaluation]]] = {}
-    for title, one in found:
-        by_kind.setdefault(_kind(one), []).append((title, one))
+    kinds = [(_kind(one), title, one) for title, one in found]
     said = []
-    if recovered := by_kind.get("recovers"):
-        said.append(f"recovers {_shares(recovered)}")
-    if unclear := by_kind.get("unclear"):
-        where = [f"{title} ({_share(one)} of the added loss)" for title, one in unclear]
-        said.append(f"changes nothing clearly on {listed(where)}")
-    if free := by_kind.get("free"):
-        on = listed([title for title, _ in free])
-        said.append(f"finds nothing to recover on {on}, where dropping adds no loss")
-    for title, one in by_kind.get("harms", ()):
-        change = one.nll_above(one.plain_token_nll)
-        by = f"{number(change.mean)} ± {number(change.reach)} nats a token"
-        said.append(f"does harm on {title}: the loss is {by} higher with it")
-    return Headline(f"The repair {'; it '.join(said)}.", "harms" in by_kind)
+    if shares := [(kind, title, one) for kind, title, one in kinds if kind in ("recovers", "unclear")]:
+        clauses = [
+            f"{_share(one)}{'' if place else ' of the added loss'} on {title}"
+            + (" (not clear)" if kind == "unclear" else "")
+            for place, (kind, title, one) in enumerate(shares)
+        ]
+        said.append(f"recovers {listed(clauses)}")
+    if free := [title for kind, title, _ in kinds if kind == "free"]:
+        said.append(f"has nothing to recover on {listed(free)}")
+    if harmed := [(title, one) for kind, title, one in kinds if kind == "harms"]:
+        said.append(f"does harm on {listed([f'{title} ({_harm(one)})' for title, one in harmed])}")
+    return Headline(f"The repair {', but '.join(said)}.", bool(harmed))
 
 
 def perplexities(found: "Sequence[tuple[str, RepairedEvaluation]]") -> str:
@@ -97,15 +94,15 @@ def _kind(one: "RepairedEvaluation") -> str:
     return "recovers" if change.clear else "unclear"
 
 
-def _shares(found: "Sequence[tuple[str, RepairedEvaluation]]") -> str:
-    """The share that is recovered on each text."""
-    first, *others = [f"{_share(one)} {{}}on {title}" for title, one in found]
-    return listed([first.format("of the added loss "), *(one.format("") for one in others)])
-
-
 def _share(one: "RepairedEvaluation") -> str:
     share = one.recovered_interval
     return "" if share is None else f"{decimals(100 * share.mean, 0)}% ± {decimals(100 * share.reach, 0)}%"
+
+
+def _harm(one: "RepairedEvaluation") -> str:
+    """How much is lost on top of what dropping costs."""
+    change = one.nll_above(one.plain_token_nll)
+    return f"{number(change.mean, sign=True)} ± {number(change.reach)} nats a token"
 
 
 def _both(before: costs.Card, after: costs.Card) -> costs.Card:

@@ -43,7 +43,7 @@ def value(app, title):
 
 def is_repaired(app):
     """Whether it is measured with the repair on both texts."""
-    return " → " in value(app, "Perplexity") and ", fitted on" in words(app)
+    return " → " in value(app, "Perplexity") and "measured on 128 of" in words(app)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_the_cards_go_from_pruned_to_repaired_and_both_texts_are_said(open_page,
         f"Bias, fitted on {measured.calibration_tokens:,} tokens of other text: the code, law, medicine"
         in said
     )
-    assert "Measured on 2 windows of 64 tokens of the news passage and " in said
+    assert "measured on 128 of the news passage and " in said
     assert app.query_params["repair"] == "bias"
     assert app.query_params["written"] == "no"
     traces = {trace.get("name"): trace for chart in figures(app) for trace in chart["data"]}
@@ -101,7 +101,7 @@ def test_without_a_repair_again_nothing_of_it_is_left(open_page):
     assert "repair" not in app.query_params
     assert "written" not in app.query_params
     assert " → " not in value(app, "Perplexity")
-    assert "fitted on" not in words(app)
+    assert "measured on 128" not in words(app)
 
 
 def test_a_text_of_ones_own_that_is_the_text_in_view_is_refused(open_page):

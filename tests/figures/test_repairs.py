@@ -70,22 +70,22 @@ def test_the_headline_says_the_share_on_each_text():
 def test_harm_on_one_text_is_said_in_the_same_sentence():
     said = repairs.headline([("A", evaluation(0.25, 1.0)), ("B", evaluation(1.2, 1.0))])
     assert said.harms
-    assert "recovers 75% ± " in said.text
-    assert "it does harm on B: the loss is 0.2000 ± " in said.text
+    assert said.text.startswith("The repair recovers 75% ± ")
+    assert " of the added loss on A, but does harm on B (+0.2000 ± " in said.text
 
 
 @pytest.mark.parametrize(
     ("repaired", "plain", "spread", "words"),
     [
-        (0.99, 1.0, 3.0, "changes nothing clearly on A"),
-        (-0.2, -0.1, 0.01, "finds nothing to recover on A"),
+        (0.99, 1.0, 3.0, "of the added loss on A (not clear)"),
+        (-0.2, -0.1, 0.01, "has nothing to recover on A"),
         (0.1, -0.1, 0.01, "does harm on A"),
     ],
 )
 def test_what_is_unclear_free_or_harmful_is_not_called_recovered(repaired, plain, spread, words):
     said = repairs.headline([("A", evaluation(repaired, plain, spread=spread))])
     assert words in said.text
-    assert not said.text.startswith("The repair recovers")
+    assert said.harms == ("harm" in words)
 
 
 def test_the_file_has_a_column_for_each():

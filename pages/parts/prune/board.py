@@ -8,7 +8,7 @@ from entviz.blocks import PruneSet
 from entviz.errors import EntvizError
 from entviz.export.recipe import MOST_BYTES, read_recipe
 from entviz.words.phrases import some
-from pages.parts.prune import criteria, repair_control, ticks
+from pages.parts.prune import criteria, ticks
 from pages.parts.shared import selection
 from pages.parts.shared.markdown import escape
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 _TEXT: Final = "prune.text"
 
 
-def draw_buttons(
-    chosen: selection.Selection, choice: criteria.RankingChoices, ranking: "Ranking | None", layers: int
-) -> None:
-    """Tick the lowest, undo, invert, clear; and the repair of what is dropped."""
+def draw_buttons(choice: criteria.RankingChoices, ranking: "Ranking | None", layers: int) -> None:
+    """Tick the lowest, undo, invert, clear; and why the last change could not be made."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         most = criteria.most_to_drop(choice, ranking, layers)
         count = st.number_input("Blocks to drop", **criteria.count_input(most), width=130)
@@ -57,7 +55,6 @@ def draw_buttons(
             args=("",),
             disabled=not selection.get("drop"),
         )
-        repair_control.draw(chosen)
 
 
 def draw_message(layers: int | None) -> None:

@@ -132,7 +132,7 @@ def sentence(
     said = f"Without {blocks}: {reading.pruned_sentence(dense, pruned, metric, turns=may_turn)}"
     if repaired is None:
         return said
-    return f"{said} Repaired: {reading.pruned_sentence(dense, repaired, metric, turns=may_turn)}"
+    return f"{said} {reading.repaired_sentence(dense, repaired, metric)}"
 
 
 def draw_measured_on(dense: "job_view.Shown[Analysis]") -> None:

@@ -16,7 +16,7 @@ from entviz.blocks import PruneSet
 from entviz.figures import repairs as said
 from entviz.runtime import runtime
 from entviz.studies import EvaluateRepaired
-from entviz.words.phrases import listed, of_windows
+from entviz.words.phrases import listed
 from pages.parts.shared import background, job_view, repairs
 from pages.parts.shared.markdown import escape
 
@@ -156,8 +156,8 @@ def draw_headline(found: Repaired) -> None:
 
 def draw_measured_on(found: Repaired) -> None:
     """What the repair was fitted on, and what it was measured on."""
-    windows = [f"{of_windows(one.windows, one.window_length)} of {title}" for title, one in found.measured]
+    tokens = [f"{one.windows * one.window_length:,} of {title}" for title, one in found.measured]
     st.caption(
-        f"{escape(found.about.repair.choice.title)}, fitted on {found.view.calibration_tokens:,} tokens of other text: "
-        f"{escape(found.about.repair.fitted_on)}. Measured on {listed(windows)}, {found.view.dtype}."
+        f"Fitted on {found.view.calibration_tokens:,} tokens of other text ({escape(found.about.repair.briefly)}); "
+        f"measured on {listed(tokens)}, {found.view.dtype}."
     )

@@ -17,21 +17,23 @@ _NOTE: Final = "prune.repair_note"  # why a file could not be read, or what of i
 
 
 def draw(chosen: selection.Selection) -> None:
-    """The method, and beside it what it is fitted on."""
+    """The method, and beside it what the methods do and what the chosen one is fitted on."""
     names = ["", *METHODS]
     st.selectbox(
         "Repair",
         names,
-        format_func=lambda name: METHODS[name].title if name else "None",
-        width=190,
-        help="Puts right in closed form, without training, what the dropped blocks leave behind. The model stays as it "
-        "is.\n\n" + "\n".join(f"- {one.title}: {one.purpose}" for one in METHODS.values()),
+        format_func=lambda name: f"Repair: {METHODS[name].title}" if name else "No repair",
+        width=270,
+        label_visibility="collapsed",
         **bound_widgets.choice("repair", "prune.repair_method", starts=bound_widgets.index_in(names)),
     )
-    if (found := repairs.chosen(chosen)) is None:
-        return
-    with st.popover("Calibration", icon=":material/straighten:"):
-        _draw_calibration(found)
+    with st.popover("About repair", icon=":material/healing:"):
+        st.markdown(
+            "Puts right in closed form, without training, what the dropped blocks leave behind. The model stays as it "
+            "is.\n\n" + "\n".join(f"- **{one.title}**: {escape(one.purpose)}." for one in METHODS.values())
+        )
+        if (found := repairs.chosen(chosen)) is not None:
+            _draw_calibration(found)
 
 
 def _draw_calibration(found: repairs.ChosenRepair) -> None:

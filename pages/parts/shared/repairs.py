@@ -31,7 +31,7 @@ class ChosenRepair:
 
     Attributes:
         choice: the method and its calibration texts.
-        texts: the titles of these texts.
+        texts: the names of these texts.
         selection: what it is measured on first.
         other: another kind of text to measure it on; neither in view nor fitted on.
         made_by: the choices of the session that it is made by.
@@ -56,9 +56,20 @@ class ChosenRepair:
 
     @property
     def fitted_on(self) -> str:
-        """The names of what it is fitted on, for a sentence."""
+        """What it is fitted on, for a sentence."""
+        texts = self.texts if self.own else (f"the {listed(self.texts)} passages",)
         written = ("text that the model wrote itself",) if self.choice.self_written else ()
-        return listed([*self.texts, *written])
+        return listed([*texts, *written])
+
+    @property
+    def briefly(self) -> str:
+        """The same in a few words."""
+        return ", ".join([*self.texts, *(["self-written"] if self.choice.self_written else [])])
+
+    @property
+    def own(self) -> bool:
+        """Whether the calibration text is one's own."""
+        return bool(dict(self.made_by)["repair_own"])
 
 
 def chosen(view: selection.Selection) -> ChosenRepair | None:
@@ -73,13 +84,12 @@ def made_by(view: selection.Selection, choices: Choices) -> ChosenRepair:
     by = dict(choices)
     own: str = by["repair_text"] if by["repair_own"] else ""
     other = built_in.another(view.text, own)
-    titles: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     if by["repair_own"]:
         texts = (own,) if own.strip() else ()
-        titles = ("your calibration text",) if texts else ()
+        names = ("your calibration text",) if texts else ()
         choice = RepairChoice(by["repair"], texts, self_written=by["repair_self"])
     else:
         choice = built_in.choice(by["repair"], view.text, other.text, self_written=by["repair_self"])
-        names = [one.name for one in built_in.calibration(view.text, other.text)]
-        titles = (f"the {listed(names)} passages",)
-    return ChosenRepair(choice, titles, view, other, choices)
+        names = tuple(one.name for one in built_in.calibration(view.text, other.text))
+    return ChosenRepair(choice, names, view, other, choices)
