@@ -118,7 +118,7 @@ def _no_better_than_random(here: pd.DataFrame) -> list[str]:
 
 def _repaired(plain: pd.DataFrame, repaired: pd.DataFrame) -> list[str]:
     """For each repair, the best prune set with it beside the best without."""
-    if plain.empty:
+    if plain.empty or repaired.empty:  # a comparison from before there were repairs has no column of them
         return []
     best = plain.loc[plain["nll"].idxmin()]
     said = []
