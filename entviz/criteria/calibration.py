@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from entviz.repair.kept import Kept
     from entviz.text.windows import Windows
 
-_MOST_FOR_BIASES = 8  # windows
+_MOST_FOR_BIASES = 4  # windows, which are run for every set that is tried
 _FITTING = 0.6  # the usual share of the time that the fit of a repair takes, beside measuring
 
 
