@@ -119,15 +119,27 @@ def settle(app: AppTest, seconds: float = 90.0) -> AppTest:
     A run of the whole page takes the time of the work that is waited for, so there is none before that work is done, or
     might end because nobody looks.
     """
-    end = time.monotonic() + seconds
-    while app.get("progress"):
-        assert time.monotonic() < end, "a job did not finish"
-        look = time.monotonic() + LOOK_SECONDS
-        while runtime().worker.unfinished and time.monotonic() < look:
-            time.sleep(0.01)
-        app.run()
+    look_until(app, lambda: not app.get("progress"), _is_idle, seconds)
     assert not app.exception
     return app
+
+
+def look_until(
+    app: AppTest, done: Callable[[], bool], news: Callable[[], bool], seconds: float = 120.0
+) -> None:
+    """Run the app until something is ``done``: when there is ``news`` of it, or else now and then."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "a job did not finish"
+        look = time.monotonic() + LOOK_SECONDS
+        while not news() and time.monotonic() < look:
+            time.sleep(0.01)
+        app.run()
+
+
+def _is_idle() -> bool:
+    """Whether there is no work but that in the background."""
+    return all(entry.priority < 0 for entry in list(runtime().worker._unfinished.values()))
 
 
 def figures(app: AppTest) -> list[dict[str, Any]]:

@@ -1,7 +1,5 @@
 """Prune's measured damages: asked in the background, what they are of, and the blocks that they name."""
 
-import time
-
 import pytest
 
 import entviz
@@ -9,7 +7,7 @@ from entviz.blocks import PruneSet
 from entviz.runtime import runtime
 from entviz.text.passages import passages
 from pages.parts.prune import damage, next_best
-from tests.app.conftest import settle, words
+from tests.app.conftest import look_until, settle, words
 
 ASKED = "background.prune.damage"
 SETTINGS = {"prune.new_tokens": 3, "prune.prompt": "Once upon a time"}
@@ -33,11 +31,7 @@ def job_of(app):
 
 def measured(app):
     """Look as the fragment does in a browser, until every block is measured."""
-    end = time.monotonic() + 120
-    while not job_of(app).finished:
-        assert time.monotonic() < end
-        time.sleep(0.3)
-        app.run()
+    look_until(app, lambda: job_of(app).finished, lambda: job_of(app).finished)
     app.run()
     assert not app.exception
     return job_of(app).result
@@ -49,10 +43,10 @@ def buttons(app, place):
 
 
 def test_the_cheapest_next_blocks_are_those_of_the_numbers(open_page, smollm2):
-    app = open_page(drop="attn.5")
+    app = open_page(drop="attn.5", length="32")
     found = measured(app)
     windows = entviz.windows_from_text(
-        passages()["news"].text, smollm2.tokenizer, windows=2, window_length=64
+        passages()["news"].text, smollm2.tokenizer, windows=2, window_length=32
     )
     assert len(found.blocks) == 59
     losses = found.blocks.set_index("block")["loss"]
@@ -66,7 +60,7 @@ def test_the_cheapest_next_blocks_are_those_of_the_numbers(open_page, smollm2):
     said = words(app).replace("\\", "")
     assert "kept attentions, and" in said
     assert "of the 3 cheapest are the same." in said
-    assert "2 windows of 64 tokens, " + found.dtype in said
+    assert "2 windows of 32 tokens, " + found.dtype in said
 
     first = next(iter(buttons(app, "damage")))
     buttons(app, "damage")[first].click()
@@ -123,7 +117,7 @@ def test_what_is_measured_already_is_there_at_once(open_page):
 
 
 def test_it_is_background_work(open_page):
-    app = open_page(drop="attn.13", windows="4", length="128")
+    app = open_page(drop="attn.13", length="128")
     job = job_of(app)
     (entry,) = [one for one in runtime().worker._unfinished.values() if one.job is job]
     assert entry.priority < 0

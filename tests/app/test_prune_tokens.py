@@ -1,7 +1,6 @@
 """Where it hurts, both ways: the text by one dropped block, and one token by the blocks that cost it."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from entviz.blocks import PruneSet
 from entviz.figures import token_damages as drawn
 from entviz.text.passages import passages
 from pages.parts.prune import token_damage
-from tests.app.conftest import figures, words
+from tests.app.conftest import figures, look_until, settle, words
 
 JOB = f"background.{token_damage.PLACE}"
 
@@ -20,13 +19,14 @@ JOB = f"background.{token_damage.PLACE}"
 def app(open_app):
     """The page with two dropped blocks, once their costs are measured."""
     app = open_app("prune", drop="attn.5,mlp.20")
-    end = time.monotonic() + 240
-    while JOB not in app.session_state or not app.session_state[JOB][1].finished:
-        assert time.monotonic() < end, "the costs were not measured"
-        time.sleep(0.5)
-        app.run()
-        assert not app.exception
+    settle(app)
+    look_until(app, lambda: _is_measured(app), lambda: _is_measured(app))
+    assert not app.exception
     return app.run()
+
+
+def _is_measured(app):
+    return JOB in app.session_state and app.session_state[JOB][1].finished
 
 
 def html_of(app):
