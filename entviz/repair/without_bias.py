@@ -21,6 +21,7 @@ class RefitWithoutBias(Refit):
 
     name = "refit-without-bias"
     title = "Refitted projections without biases"
+    purpose = "as by refit, without constants: for a checkpoint of a model that has no biases there"
     source = "As refit, without b"
     intercept = False
 
@@ -34,6 +35,7 @@ class RefitAllWithoutBias(RefitAll):
 
     name = "refit-all-without-bias"
     title = "Refitted projections without biases, all after the first hole"
+    purpose = "as by refit-all, without constants: for a checkpoint of a model that has no biases there"
     source = "As refit-all, without b"
     intercept = False
 
