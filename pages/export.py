@@ -57,10 +57,12 @@ def draw() -> None:
             query_params=address.parameters(),
         )
     left, right = st.columns([5, 4], gap="large")
-    with right:
-        evaluated = choices.draw_cost(chosen, drop, todo)
     with left:
         choice = choices.draw(chosen, drop)
+    with right:
+        evaluated = choices.draw_cost(chosen, drop, todo)
+        repaired = None if todo else choices.draw_repaired(chosen, drop, choice)
+    with left:
         st.button(
             "Write it",
             key="export.write",
@@ -82,12 +84,13 @@ def draw() -> None:
                 choice.criterion,
                 choice.dtype,
                 choice.replace,
+                repair=None if choice.repair is None else choice.repair.choice,
             )
             _ask(wanted)
         # Last: where a newer click stops this run before, the next one asks again, and the job is not begun yet.
         st.session_state[CLICKED] = False
     _draw_job()
-    _draw_recipe(chosen, drop, evaluated)
+    _draw_recipe(choices.recipe(chosen, drop, _fresh(evaluated), choice.repair, repaired))
 
 
 def _draw_empty() -> None:
@@ -130,13 +133,16 @@ def _job(asked: AskedExport) -> "Job[Exported]":
     return asked.job
 
 
-def _draw_recipe(chosen: selection.Selection, drop: str, evaluated: "job_view.Shown[Evaluation]") -> None:
-    measured = evaluated.result if evaluated.fresh else None
+def _fresh(evaluated: "job_view.Shown[Evaluation]") -> "Evaluation | None":
+    return evaluated.result if evaluated.fresh else None
+
+
+def _draw_recipe(content: bytes) -> None:
     st.divider()
     st.caption("The prune set alone, with the numbers above, for `--drop @recipe.json` and the Prune page:")
     st.download_button(
         "Download the recipe",
-        choices.recipe(chosen, drop, measured),
+        content,
         file_name="recipe.json",
         mime="application/json",
         icon=":material/download:",

@@ -109,15 +109,14 @@ class Repaired:
         choice = repair.choice
         if choice is None:
             return cls(repair.method, None, 0, 0, False, repair.tokens)
+        return cls.by(choice, repair.tokens)
+
+    @classmethod
+    def by(cls, choice: RepairChoice, tokens: int) -> Repaired:
+        """Of a choice that was fitted on so many tokens. Sizes that it leaves to the method are 0."""
         hashes = tuple(choice.options()["calibration"])
-        return cls(
-            choice.method,
-            hashes,
-            choice.windows or 0,
-            choice.window_length or 0,
-            choice.self_written,
-            repair.tokens,
-        )
+        windows, length = choice.windows or 0, choice.window_length or 0
+        return cls(choice.method, hashes, windows, length, choice.self_written, tokens)
 
     def choice(self, texts: Iterable[str]) -> RepairChoice:
         """The choice that fits the same repair, with its texts found among ``texts`` and the built-in passages.

@@ -5,7 +5,8 @@
 
 The places are taken by depth, and each sees the stream as the places before it have repaired it. How much coefficients
 are kept small is decided at each place on every fourth calibration window, which is then fitted on as well. If there
-are several kinds of text, each counts the same, however long it is.
+are several kinds of text, each counts the same there, however long it is; a fit counts every token the same, as the
+few tokens of a short text would otherwise decide more than they can tell.
 """
 
 from __future__ import annotations
@@ -199,7 +200,10 @@ class _Fitting:
             made = Moments.of(self.method.features(seen), errors, weights, self.method.intercept)
             found[group.part] = found[group.part] + made if group.part in found else made
             self._tick()
-        if not all(one.gram.isfinite().all() and one.cross.isfinite().all() for one in found.values()):
+        # A number that is not finite is on the diagonal too, squared.
+        if not all(
+            one.gram.diagonal().isfinite().all() and one.cross.isfinite().all() for one in found.values()
+        ):
             raise ModelError(
                 f"Hidden states of {self.loaded.name} at {place} are not finite, so nothing can be fitted there. "
                 "Drop other blocks, or load the model in float32."
@@ -248,10 +252,10 @@ class _Fitting:
         self, place: Place, found: dict[tuple[int, bool], Moments], projection: Projected
     ) -> tuple[Patch | None, Fit]:
         kinds = [_kind(found, kind) for kind in sorted({kind for kind, _ in found})]
-        everything = total([one.averaged() for one in kinds])
+        everything = total(kinds)
         fitted, decides = everything, kinds
         if self.method.ridge:
-            fitted = total([one.averaged() for (_, held_out), one in found.items() if not held_out])
+            fitted = total([one for (_, held_out), one in found.items() if not held_out])
             decides = [one for (_, held_out), one in sorted(found.items()) if held_out]
         ridge = best_ridge(fitted, decides, self.ridge) if self.method.ridge else LEAST
         inputs = len(fitted.gram) - fitted.intercept

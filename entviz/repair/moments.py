@@ -61,11 +61,9 @@ class Moments:
             self.intercept,
         )
 
-    def averaged(self) -> Moments:
-        """The same as means over rows, so that a long text counts as much as a short one."""
-        return Moments(
-            self.gram / self.rows, self.cross / self.rows, self.square / self.rows, self.rows, self.intercept
-        )
+    def __mul__(self, times: float) -> Moments:
+        """The same of rows that count so many times."""
+        return replace(self, gram=self.gram * times, cross=self.cross * times, square=self.square * times)
 
     @property
     def scale(self) -> float:

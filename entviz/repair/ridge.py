@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from entviz.repair.moments import Moments
+from entviz.repair.moments import Moments, total
 
 RIDGES: Final = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 FIRST: Final = 1e-1
@@ -25,13 +25,13 @@ def best_ridge(fitted: Moments, held_out: Sequence[Moments], start: float = FIRS
     :data:`RIDGES`.
     """
     sketch = _directions(fitted.cross.shape[1]).to(fitted.cross)
-    few, judges = fitted.sketched(sketch), [one.sketched(sketch) for one in held_out]
+    # A gain is linear in the sums, so that those of all kinds are judged together.
+    few, judge = fitted.sketched(sketch), total([one * (1 / one.size) for one in held_out]).sketched(sketch)
     gains: dict[int, float] = {}
 
     def gain(place: int) -> float:
         if place not in gains:
-            solution = few.solve(RIDGES[place])
-            gains[place] = sum(one.gain(solution) / one.size for one in judges)
+            gains[place] = judge.gain(few.solve(RIDGES[place]))
         return gains[place]
 
     best = RIDGES.index(start)

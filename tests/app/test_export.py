@@ -171,3 +171,17 @@ def test_a_prune_set_that_the_model_lacks_gives_a_sentence(open_export):
     app = write(open_export(drop="layer.99"))
     assert not app.exception
     assert any("layer" in error.value and "99" in error.value for error in app.error)
+
+
+def test_the_repair_of_prune_is_written_and_in_the_recipe(open_export, exports):
+    app = open_export(drop="attn.27", repair="bias", written="0", windows="1")
+    assert "With its repair: Bias" in [toggle.label for toggle in app.toggle]
+    assert "The repair " in said(app)
+    choose(app, "mergekit")
+    assert "cannot hold a repair" in said(app)
+    assert "With its repair: Bias" not in [toggle.label for toggle in app.toggle]
+    write(choose(app, "recipe"))
+    recipe = read_recipe(exports / "smollm2-135m-recipe" / "recipe.json")
+    assert recipe.repair.method == "bias"
+    assert recipe.repair.tokens >= 6 * 64
+    assert recipe.repair.choice([]).texts, "its texts are built in"

@@ -246,11 +246,11 @@ def test_the_ridge_is_that_of_trying_all_of_them():
             )
 
         (x, y), (u, v) = drawn(60), drawn(40)
-        one = Moments.of(x, y, torch.ones(60), False).averaged()
+        one = Moments.of(x, y, torch.ones(60), False)
         held_out = [Moments.of(u, v, torch.ones(40), False)]
         errors = {}
         for ridge in RIDGES:
-            rows = math.sqrt(60 * ridge * one.scale) * np.eye(30)
+            rows = math.sqrt(ridge * one.scale) * np.eye(30)
             found = np.linalg.lstsq(np.vstack([x, rows]), np.vstack([y, np.zeros((30, 100))]), rcond=None)[0]
             errors[ridge] = np.square(u.numpy() @ found - v.numpy()).sum()
         chosen = best_ridge(one, held_out)

@@ -1,7 +1,7 @@
 """What to export and where to: the format with what stands in its way, the number type, the folder; and the cost."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -9,24 +9,31 @@ from entviz.blocks import PruneSet
 from entviz.errors import EntvizError
 from entviz.export import FORMATS
 from entviz.export.folder import exports_directory, place
-from entviz.export.recipe import Measured, Recipe
+from entviz.export.recipe import Measured, Recipe, Repaired
 from entviz.figures import costs
+from entviz.figures import repairs as said
 from entviz.runtime import runtime
-from entviz.studies import Evaluate
-from pages.parts.shared import cards, job_view, provenance, selection
+from entviz.studies import Evaluate, EvaluateRepaired
+from pages.parts.shared import cards, job_view, provenance, repairs, selection
 from pages.parts.shared.markdown import escape
 
 if TYPE_CHECKING:
     from entviz.evaluation.loss import Evaluation
+    from entviz.evaluation.repaired import RepairedEvaluation
+    from entviz.export.request import Format
 
 PLACE: Final = "export.evaluation"
+REPAIR_PLACE: Final = "export.repaired"
 DTYPES: Final = ("float32", "bfloat16", "float16")
 SHOWN: Final = ("Perplexity", "KL from dense (nats)", "Parameters", "Weight memory")
 
 
 @dataclass(frozen=True)
 class ExportChoices:
-    """What is chosen on the page. ``objection`` says why it cannot be had, or is None."""
+    """What is chosen on the page. ``objection`` says why it cannot be had, or is None.
+
+    ``repair`` is the one that was chosen on Prune, where the format can hold it and it is wanted.
+    """
 
     format: str
     dtype: str
@@ -34,6 +41,7 @@ class ExportChoices:
     criterion: str
     replace: bool
     objection: str | None
+    repair: repairs.ChosenRepair | None = None
 
 
 def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
@@ -53,6 +61,7 @@ def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
     else:
         for limit in form.limits(chosen.model, blocks):
             st.caption(f":material/info: {escape(limit)}")
+    repair = _draw_repair(chosen, form)
     dtype = DTYPES[0]
     if form.weights is not None:
         dtype = st.segmented_control(
@@ -93,7 +102,52 @@ def draw(chosen: selection.Selection, drop: str) -> ExportChoices:
         key="export.replace",
         help=f"Replaces only an earlier export, as a whole, and only in {exports_directory()}.",
     )
-    return ExportChoices(name, dtype, folder, criterion, replace, objection)
+    return ExportChoices(name, dtype, folder, criterion, replace, objection, repair)
+
+
+def _draw_repair(chosen: selection.Selection, form: "Format") -> repairs.ChosenRepair | None:
+    """Whether the repair that is chosen on Prune is written too; None where none is, or where it is not."""
+    repair = repairs.chosen(chosen)
+    if repair is None:
+        return None
+    if form.no_repair:
+        st.caption(f":material/info: {form.no_repair} Here the prune set is written without its repair.")
+        return None
+    wanted = st.toggle(
+        f"With its repair: {repair.choice.title}",
+        True,
+        key="export.repair",
+        persist_state="session",
+        help=f"The repair that is chosen on Prune. It is fitted on {escape(repair.fitted_on)}. What the files can hold "
+        "of it is said once they are written.",
+    )
+    return repair if wanted else None
+
+
+def draw_repaired(
+    chosen: selection.Selection, drop: str, choice: ExportChoices
+) -> "RepairedEvaluation | None":
+    """What the prune set costs with the repair that is written, as far as that is measured."""
+    if choice.repair is None:
+        return None
+    repair = choice.repair.choice
+    study = EvaluateRepaired(chosen.sample(), PruneSet.parse(drop), repair=repair)
+    shown: job_view.Shown[Any] = job_view.show(
+        lambda: runtime().ask(study, job_view.session()),
+        place=REPAIR_PLACE,
+        label=f"Repair: {repair.title}",
+        about=(chosen, drop, repair),
+    )
+    found: RepairedEvaluation | None = shown.result
+    if found is None or not shown.fresh:
+        return None
+    measured = [(chosen.text_title, found)]
+    st.markdown(f"**{escape(said.headline(measured).text)}** {escape(said.perplexities(measured))}")
+    st.caption(
+        f"{escape(repair.title)}, fitted on {found.calibration_tokens:,} tokens of other text: "
+        f"{escape(choice.repair.fitted_on)}."
+    )
+    return found
 
 
 def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "job_view.Shown[Evaluation]":
@@ -124,10 +178,19 @@ def draw_cost(chosen: selection.Selection, drop: str, todo: str | None) -> "job_
     return shown
 
 
-def recipe(chosen: selection.Selection, drop: str, found: "Evaluation | None") -> bytes:
-    """The prune set as a recipe's file."""
+def recipe(
+    chosen: selection.Selection,
+    drop: str,
+    found: "Evaluation | None",
+    repair: repairs.ChosenRepair | None,
+    repaired: "RepairedEvaluation | None",
+) -> bytes:
+    """The prune set as a recipe's file, with its repair once that is fitted."""
+    made_by = None
+    if repair is not None and repaired is not None:
+        found, made_by = repaired, Repaired.by(repair.choice, repaired.calibration_tokens)
     figures = None if found is None else Measured.of(found, chosen.text_title)
-    return Recipe(PruneSet.parse(drop), model=chosen.model, measured=figures).to_bytes()
+    return Recipe(PruneSet.parse(drop), model=chosen.model, measured=figures, repair=made_by).to_bytes()
 
 
 def _plain(model: str) -> str:
