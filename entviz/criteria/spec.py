@@ -67,7 +67,7 @@ def spec_of(one: Criterion) -> str:
     """The criterion as it is written: its name, its estimator, and each option that has not its usual value."""
     found = [one.name]
     if "estimator" in one.options():
-        found.append(one.estimator)  # type: ignore[attr-defined]
+        found.append(one.estimator)  # type: ignore[attr-defined]  # asked for in the line above
     switches = {each.name: each for each in one.switches()}
     for each in fields(one):
         value = getattr(one, each.name)

@@ -124,7 +124,7 @@ def _layers(
         after: list[torch.Tensor] = []
         wholes.append(timed(lambda: after.append(step.run(hidden, call))))  # noqa: B023 - called at once
         if len(shares) < LEAST_LAYERS:
-            alone = timed(lambda: step.run(hidden, call, attention=False))  # noqa: B023
+            alone = timed(lambda: step.run(hidden, call, attention=False))  # noqa: B023 - called at once
             shares.append(min(1.0, alone / wholes[-1]))
         hidden = after[0]
         if len(wholes) >= LEAST_LAYERS and time.perf_counter() - began > MOST_SECONDS:

@@ -155,7 +155,7 @@ class Runtime:
         return self._submit(f"{key} estimate {moment}", estimate, session, "estimate", URGENT)
 
     def plan(self, sample: TextSample, level: str, session: str) -> Job[Plan]:
-        """How long measuring every block, and every pair, takes on this machine. It is timed anew and not stored."""
+        """How long measuring every block, and every pair, takes on this machine. It is timed each time, not stored."""
         try:
             key = f"{asked_key(MeasurePairs(sample, level))[0]} plan"
         except EntvizError as error:

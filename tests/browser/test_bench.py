@@ -45,7 +45,7 @@ def point(page: Page, site: str, line: str = "dense"):
 
 
 def middle(locator) -> tuple[float, float]:
-    while (box := locator.bounding_box()) is None:  # just drawn anew
+    while (box := locator.bounding_box()) is None:  # just drawn again
         pass
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 

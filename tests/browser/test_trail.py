@@ -19,7 +19,7 @@ def paste(page, drop):
 
 
 def click_until(page, point, drop):
-    """Click a point until its prune set is in the address: numbers that come in draw the chart anew at any moment."""
+    """Click a point until its prune set is in the address: numbers that come in draw the chart again at any moment."""
     end = time.monotonic() + PATIENCE / 1000
     while re.search(r"drop=([^&]*)", page.url)[1] != drop:
         assert time.monotonic() < end, page.url

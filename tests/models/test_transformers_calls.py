@@ -27,7 +27,7 @@ DANGEROUS = {
 
 
 def dangerous_names(source: str) -> set[str]:
-    """Names of that kind that a program uses or imports, be it by another name."""
+    """Names of that kind that a program uses or imports, also by another name."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Name):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 
-LARGEST_DEBT = 5.0  # seconds; one very long step must not exclude a session for ever
+LARGEST_DEBT = 5.0  # seconds; one very long step must not exclude a session for good
 
 
 class Ring:

@@ -29,7 +29,7 @@ SEARCH_SECONDS: Final = 30.0
 class RankingChoices:
     """What blocks are ranked by, and ``measured``: the metrics that the analysis behind it holds.
 
-    ``without_massive`` says that this leaves out massive tokens, be it ranked by it or not.
+    ``without_massive`` says that this analysis leaves out massive tokens, whether or not blocks are ranked by it.
     ``estimator`` is a spec; of a criterion that has none, the one whose entropy increase is shown. ``protect`` is None
     for what is usual for the criterion.
     """
