@@ -133,8 +133,8 @@ class Calibration:
         """
         from entviz.criteria.cost_model import CostModel, KnownCosts
         from entviz.criteria.repaired_costs import RepairedCosts, halves
+        from entviz.decoder.precision import resolved
         from entviz.evaluation.biases import Biases
-        from entviz.evaluation.precision import resolved
         from entviz.repair.registry import METHODS
 
         name = METHODS[method].name
@@ -161,7 +161,7 @@ class Calibration:
     def cost_model(self, by: str, dtype: str | None = None) -> CostModel:
         """Costs of prune sets on the calibration text, nats a token: ``nll``, ``kl``, or ``both`` for their sum."""
         from entviz.criteria.cost_model import CostModel, KnownCosts
-        from entviz.evaluation.precision import resolved
+        from entviz.decoder.precision import resolved
 
         dtype = self.dtype if dtype is None else dtype
         key = f"{self.windows.fingerprint} {resolved(dtype, self.loaded.device)}"

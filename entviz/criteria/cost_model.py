@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from entviz.blocks import PruneSet
+from entviz.decoder.precision import resolved
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError
 from entviz.evaluation.biases import Biases
 from entviz.evaluation.many import evaluate_many
-from entviz.evaluation.precision import resolved
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent

@@ -75,7 +75,7 @@ class Search(Criterion):
 
     def rank(self, calibration: Calibration, candidates: Candidates, progress: Progress = silent) -> Ranking:
         from entviz.criteria.prune_set_search import search
-        from entviz.evaluation.precision import AUTO, resolved
+        from entviz.decoder.precision import AUTO, resolved
 
         if candidates.budget.amount == 0:
             return candidates.whole(self.name, [])

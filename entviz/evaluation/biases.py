@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from entviz.blocks import PruneSet
+from entviz.decoder.precision import resolved
 from entviz.decoder.states import StateCache, text_key
-from entviz.evaluation.precision import resolved
 from entviz.evaluation.walk import Walk
 from entviz.models.loaded import LoadedModel
 from entviz.text.windows import Windows

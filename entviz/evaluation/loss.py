@@ -18,10 +18,10 @@ from torch import Tensor
 from entviz.blocks import PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.precision import resolved
 from entviz.decoder.running import run_pruned
 from entviz.decoder.states import StateCache, text_key
 from entviz.evaluation.perplexity import or_none, perplexity
-from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import DenseReference, Scores, dense_reference, score
 from entviz.finite import check
 from entviz.models.loaded import LoadedModel
@@ -182,7 +182,7 @@ def evaluate(
 
     Args:
         dtype: the number type to run in, or ``auto`` for the fastest that is accurate enough on this device (see
-            :mod:`entviz.evaluation.precision`). If it is not the model's type, the weights are copied once.
+            :mod:`entviz.decoder.precision`). If it is not the model's type, the weights are copied once.
         repair: the result of :func:`entviz.repair.fit` for this prune set, with which the pruned model runs.
         cache: hidden states to start from, shared between calls; see :class:`entviz.decoder.states.StateCache`.
         progress: receives an :class:`Evaluation` of the windows so far after each batch of windows.

@@ -21,11 +21,11 @@ import torch
 from entviz import kernels
 from entviz.blocks import PruneSet
 from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.precision import resolved
 from entviz.decoder.states import StateCache
 from entviz.evaluation.biases import Biases
 from entviz.evaluation.loss import TextOnDevice, dense_on
 from entviz.evaluation.perplexity import perplexity
-from entviz.evaluation.precision import resolved
 from entviz.evaluation.scoring import score
 from entviz.evaluation.walk import Walk
 from entviz.finite import check

@@ -24,9 +24,9 @@ import torch
 
 from entviz.blocks import PruneSet
 from entviz.decoder.batching import tokens_per_batch
+from entviz.decoder.precision import resolved
 from entviz.errors import ModelError, TextError
 from entviz.evaluation.choices import ItemIds, in_tokens, log_likelihoods, plan
-from entviz.evaluation.precision import resolved
 from entviz.finite import all_finite, cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import about_beginning, noted
@@ -168,7 +168,7 @@ def evaluate_task(
 
     Args:
         dtype: the number type to run in, or ``auto`` for the fastest that is accurate enough on this device (see
-            :mod:`entviz.evaluation.precision`). If it is not the model's type, the weights are copied once.
+            :mod:`entviz.decoder.precision`). If it is not the model's type, the weights are copied once.
         limit: score only the first ``limit`` items.
         begin: False leaves out the tokenizer's beginning token.
         repair: the result of :func:`entviz.repair.fit` for this prune set, with which the pruned model runs.

@@ -20,6 +20,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from entviz.blocks import PruneSet
+from entviz.decoder.precision import AUTO
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, part, silent
 from entviz.repair.calibration import calibration_windows
@@ -56,7 +57,13 @@ def fitted(
         writing = _WRITING if choice.self_written else 0.0
         windows = calibration_of(choice, loaded, begin=begin, progress=part(progress, 0, writing))
         known = fit(
-            loaded, windows, drop, choice.method, kept=_kept_parts, progress=part(progress, writing, 1)
+            loaded,
+            windows,
+            drop,
+            choice.method,
+            dtype=AUTO,
+            kept=_kept_parts,
+            progress=part(progress, writing, 1),
         )
         known = replace(known, choice=choice)
         if _bytes(known) <= _kept.maxsize:

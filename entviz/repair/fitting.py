@@ -23,19 +23,21 @@ from entviz.blocks import Block, PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.batching import windows_per_batch
 from entviz.decoder.patches import Correction, Patch, patched
+from entviz.decoder.precision import resolved
 from entviz.decoder.states import text_key
 from entviz.errors import ModelError, OptionError
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
 from entviz.repair.kept import Kept
 from entviz.repair.method import Method, Projected, Seen
-from entviz.repair.moments import Moments, total
+from entviz.repair.moments import Moments, Rows
 from entviz.repair.places import Place, Way
 from entviz.repair.projections import find, half_of, reading
 from entviz.repair.registry import METHODS
 from entviz.repair.repair import Fit, Repair
 from entviz.repair.ridge import FIRST, LEAST, RIDGES, best_ridge, left
-from entviz.repair.streams import Stream, walk
+from entviz.repair.streams import Groups, Stream, walk
+from entviz.repair.sums import Sums
 from entviz.text.windows import Windows
 
 _NO_PROJECTION: Final = Projected("", torch.empty(0, 0))
@@ -48,6 +50,7 @@ def fit(
     drop: PruneSet,
     method: str | Method,
     *,
+    dtype: str = "float32",
     kept: Kept | None = None,
     progress: Progress = silent,
 ) -> Repair:
@@ -56,6 +59,9 @@ def fit(
     Args:
         calibration: windows of text, of one kind or of several. What is measured later should be other text.
         method: a name in ``METHODS``, or a method.
+        dtype: the number type to run the model in, or ``auto`` for the fastest on this device. What is fitted to its
+            hidden states is float64 whatever that is: their rounding errors are small beside what dropping changes,
+            and have nothing to do with one another.
         kept: what earlier fits left, to start from and to add to.
 
     Raises:
@@ -69,6 +75,7 @@ def fit(
     chosen = METHODS[method]() if isinstance(method, str) else method
     kinds = [calibration] if isinstance(calibration, Windows) else list(calibration)
     kept = Kept(0) if kept is None else kept
+    loaded = loaded.in_dtype(resolved(dtype, loaded.device))
     fitting = _Fitting(
         loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds, chosen), kept, progress
     )
@@ -87,32 +94,37 @@ def fit(
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Windows of one kind of text that go through the model together."""
+    """Windows that go through the model together, of one length."""
 
-    kind: int
-    held_out: bool
     token_ids: Tensor
     before: int  # ids that begin each window, which are no part of the text
+    kinds: tuple[int, ...]  # of text, of each window
+    held_out: tuple[bool, ...]  # whether a window is
 
-    @property
-    def part(self) -> tuple[int, bool]:
-        return self.kind, self.held_out
+    def parts(self, *, by_kind: bool) -> dict[int | None, list[int]]:
+        """The numbers of windows that are held out, by kind, and under None of the others; or of all by kind."""
+        found: dict[int | None, list[int]] = {}
+        for number, (kind, held_out) in enumerate(zip(self.kinds, self.held_out, strict=True)):
+            found.setdefault(kind if held_out or by_kind else None, []).append(number)
+        return found
 
 
 def _groups(loaded: LoadedModel, kinds: Sequence[Windows], method: Method) -> list[_Group]:
-    groups = []
+    alike: dict[tuple[int, int], list[tuple[int, bool, Tensor]]] = {}
     for kind, windows in enumerate(kinds):
         if len(windows) < 2 and method.ridge:
             raise OptionError("A repair needs at least two calibration windows of each kind of text.")
-        size = windows_per_batch(loaded.anatomy, windows.input_length)
-        numbers = torch.arange(len(windows))
-        decides = numbers % HELD_OUT == (min(HELD_OUT, len(windows)) - 1)
-        for held_out in (False, True):
-            chosen = windows.inputs[decides == held_out]
-            groups += [
-                _Group(kind, held_out, ids.to(loaded.device), len(windows.beginning))
-                for ids in chosen.split(size)
-            ]
+        decides = min(HELD_OUT, len(windows)) - 1
+        alike.setdefault((windows.input_length, len(windows.beginning)), []).extend(
+            (kind, number % HELD_OUT == decides, ids) for number, ids in enumerate(windows.inputs)
+        )
+    groups = []
+    for (length, before), found in alike.items():
+        size = windows_per_batch(loaded.anatomy, length)
+        found.sort(key=lambda window: window[1])  # those that are fitted on go through together
+        for first in range(0, len(found), size):
+            which, held_out, ids = zip(*found[first : first + size], strict=True)
+            groups.append(_Group(torch.stack(ids).to(loaded.device), before, which, held_out))
     return groups
 
 
@@ -136,10 +148,11 @@ class _Fitting:
         texts = [text_key(self.loaded.fingerprint, str(self.loaded.dtype), one.cpu()) for one in ids]
         numbers = self.loaded.width * sum(one.numel() for one in ids)
         states = self.kept.states_for(self.loaded.layers, numbers, self.loaded.dtype.itemsize)
-        dense, mended = (Stream(anatomy, ids, states, texts) for _ in range(2))
+        self.together = Groups(anatomy, ids)
+        dense, mended = (Stream(anatomy, self.together, states, texts) for _ in range(2))
         dense_way = Way(anatomy, PruneSet())
         self.steps = 3 * len(places) * len(self.groups)
-        about = (tuple(texts), tuple(group.part for group in self.groups), self.method)
+        about = (tuple(texts), tuple((group.kinds, group.held_out) for group in self.groups), self.method)
         fits = []
         for place in places:
             key = (about, place, self.way.dropped_before(place.end))
@@ -150,9 +163,7 @@ class _Fitting:
                 mended.advance(repaired, self.way, place.start, self._tick)
                 # Found before anything is run, so that a method that does not fit is refused at once.
                 projection = self._projections.get(place, _NO_PROJECTION)
-                known = self._solve(
-                    place, self._moments(repaired, place, projection, dense, mended), projection
-                )
+                known = self._solve(place, self._sums(repaired, place, projection, dense, mended), projection)
                 self.kept.put(key, known)
                 if isinstance(known[0], Correction):
                     # The stream has come to where the correction is made, and has not been through it.
@@ -187,37 +198,35 @@ class _Fitting:
                 self._projections[place] = found
         return places
 
-    def _moments(
+    def _sums(
         self, repaired: Anatomy, place: Place, projection: Projected, dense: Stream, mended: Stream
-    ) -> dict[tuple[int, bool], Moments]:
-        found: dict[tuple[int, bool], Moments] = {}
+    ) -> Sums:
+        found = Sums()
         for number, group in enumerate(self.groups):
-            seen = self._seen(repaired, place, projection, mended.hidden(number), dense.hidden(number), group)
+            seen = self._seen(
+                repaired, place, projection, number, mended.hidden(number), dense.hidden(number)
+            )
             errors = self.method.errors(seen)
             weights = errors.new_ones(len(errors))
             if self.method.weighted:
                 weights = _weights(seen.target)
-            made = Moments.of(self.method.features(seen), errors, weights, self.method.intercept)
-            found[group.part] = found[group.part] + made if group.part in found else made
+            rows = Rows.of(self.method.features(seen), errors, weights, self.method.intercept)
+            for kind, windows in group.parts(by_kind=not self.method.ridge).items():
+                found.add(rows.of_windows(windows, len(group.kinds)), kind)
             self._tick()
-        # A number that is not finite is on the diagonal too, squared.
-        if not all(
-            one.gram.diagonal().isfinite().all() and one.cross.isfinite().all() for one in found.values()
-        ):
+        if not found.finite:
             raise ModelError(
                 f"Hidden states of {self.loaded.name} at {place} are not finite, so nothing can be fitted there. "
                 "Drop other blocks, or load the model in float32."
             )
-        self._check_tokens(found)
         return found
 
-    def _check_tokens(self, found: dict[tuple[int, bool], Moments]) -> None:
-        unknowns = len(next(iter(found.values())).gram)
-        rows = sum(one.rows for (_, held_out), one in found.items() if not held_out)
-        if rows < unknowns:
+    def _check_tokens(self, fitted: Moments) -> None:
+        unknowns = len(fitted.gram)
+        if len(fitted) < unknowns:
             raise OptionError(
                 f"{self.method.name} has {unknowns:,} unknowns for each dimension here, and the calibration text gives "
-                f"{rows:,} tokens to fit them. Calibrate on more text, or use bias, which has one."
+                f"{len(fitted):,} tokens to fit them. Calibrate on more text, or use bias, which has one."
             )
 
     def _seen(
@@ -225,19 +234,19 @@ class _Fitting:
         repaired: Anatomy,
         place: Place,
         projection: Projected,
+        number: int,
         before: Tensor,
         target: Tensor,
-        group: _Group,
     ) -> Seen:
-        calls = repaired.begin(group.token_ids)[1]
+        skipped = self.groups[number].before
         read: list[Tensor] = []
         anatomy = repaired
         if projection.path:
             anatomy = _watching(repaired, place.changed, projection.path, read.append)
-        after = walk(anatomy, self.way, before, calls, place.start, place.end)
+        after = walk(anatomy, self.way, before, self.together.calls(number), place.start, place.end)
 
         def rows(states: Tensor) -> Tensor:
-            return states[:, group.before :].flatten(0, 1).to(after.device)
+            return states[:, skipped:].flatten(0, 1).to(after.device)
 
         inputs = read[-1].reshape(*before.shape[:2], -1) if read else before[..., :0]
         return Seen(
@@ -248,22 +257,16 @@ class _Fitting:
             target=rows(target),
         )
 
-    def _solve(
-        self, place: Place, found: dict[tuple[int, bool], Moments], projection: Projected
-    ) -> tuple[Patch | None, Fit]:
-        kinds = [_kind(found, kind) for kind in sorted({kind for kind, _ in found})]
-        everything = total(kinds)
-        fitted, decides = everything, kinds
-        if self.method.ridge:
-            fitted = total([one for (_, held_out), one in found.items() if not held_out])
-            decides = [one for (_, held_out), one in sorted(found.items()) if held_out]
+    def _solve(self, place: Place, sums: Sums, projection: Projected) -> tuple[Patch | None, Fit]:
+        fitted, decides = sums.fitted(), sums.kinds
+        self._check_tokens(fitted)
         ridge = best_ridge(fitted, decides, self.ridge) if self.method.ridge else LEAST
         inputs = len(fitted.gram) - fitted.intercept
         if ridge == math.inf:
             return None, Fit(place.site, str(place.block or ""), inputs, ridge, (1.0,) * len(decides))
         share = left(fitted.solve(ridge), decides)
         said = Fit(place.site, str(place.block or ""), inputs, ridge, share)
-        solution = everything.solve(ridge)
+        solution = sums.everything().solve(ridge)
         made = self.method.patch(
             place, solution[:inputs].cpu(), solution[inputs:].flatten().cpu(), projection
         )
@@ -286,10 +289,6 @@ def _weights(target: Tensor) -> Tensor:
     """
     squares = target.float().square().mean(1)
     return 1 / squares.clamp_min(squares.median() / 100).clamp_min(1e-30)
-
-
-def _kind(found: dict[tuple[int, bool], Moments], kind: int) -> Moments:
-    return total([one for (other, _), one in found.items() if other == kind])
 
 
 def _watching(anatomy: Anatomy, block: Block, path: str, note: Callable[[Tensor], None]) -> Anatomy:

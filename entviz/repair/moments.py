@@ -1,25 +1,117 @@
 """Weighted least squares from sums that grow with the number of unknowns and not with the text.
 
-    moments = Moments(inputs=576, outputs=576, intercept=True)
-    moments.add(features, errors, weights)         # as often as there is text
-    matrix, bias = moments.solve(ridge=1e-2)
-    moments.error(matrix, bias)                    # of what was added, for any matrix and bias
+    rows = Rows.of(features, errors, weights, intercept=True)
+    moments = rows.moments()
+    moments.add(Rows.of(more_features, more_errors, more_weights, intercept=True))       # as often as there is text
+    coefficients = moments.solve(ridge=1e-2)
+    moments.error(coefficients)                    # of what was added, for any coefficients
 
-Everything is float64: a Gram matrix squares the condition number of the features.
+Everything is float64: a Gram matrix squares the condition number of the features. A few rows say the same as their
+sums and are quicker to judge coefficients by, so that what is held out stays :class:`Rows` while it is few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from entviz.errors import ModelError
 
+_KEPT = 8 * 10**6  # numbers of a factor; larger ones are made again
+
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """Tokens of calibration text: features f (with a one for an intercept) and errors e, times the root of a weight.
+
+    Attributes:
+        features: (rows, inputs + intercept).
+        errors: (rows, outputs).
+        intercept: whether the last feature is the constant one.
+    """
+
+    features: Tensor
+    errors: Tensor
+    intercept: bool
+
+    @classmethod
+    def of(cls, features: Tensor, errors: Tensor, weights: Tensor, intercept: bool) -> Rows:
+        """Of features (rows, inputs), errors (rows, outputs) and weights (rows,)."""
+        root = weights.double().sqrt()[:, None]
+        weighted = features.double() * root
+        return cls(
+            torch.cat([weighted, root], 1) if intercept else weighted, errors.double() * root, intercept
+        )
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def and_more(self, others: Rows) -> Rows | Moments:
+        """With more rows; from where that takes more memory their sums."""
+        if len(self) + len(others) > self.features.shape[1]:
+            moments = self.moments()
+            moments.add(others)
+            return moments
+        return Rows(
+            torch.cat([self.features, others.features]),
+            torch.cat([self.errors, others.errors]),
+            self.intercept,
+        )
+
+    def of_windows(self, chosen: Sequence[int], windows: int) -> Rows:
+        """Those of some of the ``windows`` of one length that the rows are of, one after another."""
+        if len(chosen) == windows:
+            return self
+        numbers = torch.arange(len(self), device=self.features.device).unflatten(0, (windows, -1))
+        rows = numbers[list(chosen)].flatten()
+        return Rows(self.features[rows], self.errors[rows], self.intercept)
+
+    def moments(self) -> Moments:
+        """Their sums."""
+        return Moments(
+            self.features.T @ self.features,
+            self.features.T @ self.errors,
+            self.errors.square().sum(),
+            len(self),
+            self.intercept,
+        )
+
+    def added_to(self, moments: Moments) -> None:
+        """Add these to the sums of others."""
+        moments.gram.addmm_(self.features.T, self.features)
+        moments.cross.addmm_(self.features.T, self.errors)
+        moments.square += self.errors.square().sum()
+        moments.rows += len(self)
+        moments.factors.clear()
+
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are."""
+        return bool(self.features.isfinite().all() and self.errors.isfinite().all())
+
+    @property
+    def size(self) -> float:
+        """The weighted sum of squared errors without a change; never zero."""
+        return max(float(self.errors.square().sum()), 1e-300)
+
+    def error(self, coefficients: Tensor) -> float:
+        """The weighted sum of squared errors that is left with ``coefficients``."""
+        return float((self.errors - self.features @ coefficients).square().sum())
+
+    def gain(self, coefficients: Tensor) -> float:
+        """By how much ``coefficients`` lower the weighted sum of squared errors."""
+        fitted = self.features @ coefficients
+        return float(((2 * self.errors - fitted) * fitted).sum())
+
+    def sketched(self, sketch: Tensor) -> Rows:
+        """The same of the errors' projections on the columns of ``sketch`` (outputs, directions)."""
+        return replace(self, errors=self.errors @ sketch)
+
+
+@dataclass(eq=False)
 class Moments:
     """Sums over rows w f fT, w f eT and w |e|^2, of features f (with a one for an intercept) and errors e.
 
@@ -29,6 +121,7 @@ class Moments:
         square: the weighted sum of squared errors, of shape ().
         rows: how many rows were added.
         intercept: whether the last feature is the constant one.
+        factors: of :attr:`gram` with each ridge that was tried, if they are small.
     """
 
     gram: Tensor
@@ -36,34 +129,45 @@ class Moments:
     square: Tensor
     rows: int
     intercept: bool
+    factors: dict[float, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: Tensor, errors: Tensor, weights: Tensor, intercept: bool) -> Moments:
         """Of features (rows, inputs), errors (rows, outputs) and weights (rows,)."""
-        features, errors, weights = (one.double() for one in (features, errors, weights))
-        if intercept:
-            features = torch.cat([features, features.new_ones(len(features), 1)], 1)
-        weighted = features * weights[:, None]
-        return cls(
-            weighted.T @ features,
-            weighted.T @ errors,
-            (errors.square().sum(1) * weights).sum(),
-            len(features),
-            intercept,
-        )
+        return Rows.of(features, errors, weights, intercept).moments()
 
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            self.gram + other.gram,
-            self.cross + other.cross,
-            self.square + other.square,
-            self.rows + other.rows,
-            self.intercept,
-        )
+    def __len__(self) -> int:
+        return self.rows
 
-    def __mul__(self, times: float) -> Moments:
-        """The same of rows that count so many times."""
-        return replace(self, gram=self.gram * times, cross=self.cross * times, square=self.square * times)
+    def moments(self) -> Moments:
+        """Themselves."""
+        return self
+
+    def copied(self) -> Moments:
+        """The same sums, to add others to."""
+        return Moments(self.gram.clone(), self.cross.clone(), self.square.clone(), self.rows, self.intercept)
+
+    def add(self, more: Rows | Moments) -> None:
+        """Add what others give."""
+        more.added_to(self)
+
+    def and_more(self, others: Rows) -> Moments:
+        """With more rows."""
+        self.add(others)
+        return self
+
+    def added_to(self, moments: Moments) -> None:
+        """Add these to other sums."""
+        moments.gram += self.gram
+        moments.cross += self.cross
+        moments.square += self.square
+        moments.rows += self.rows
+        moments.factors.clear()
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that was added is: a number that is not is on the diagonal too, squared."""
+        return bool(self.gram.diagonal().isfinite().all() and self.cross.isfinite().all())
 
     @property
     def scale(self) -> float:
@@ -82,18 +186,24 @@ class Moments:
         ``ridge`` times :attr:`scale` times the squared coefficients is added to the error; the intercept is free.
         Raises ``ModelError`` if there is no solution in float64.
         """
-        penalty = torch.full(
-            (len(self.gram),), ridge * self.scale, dtype=torch.float64, device=self.gram.device
-        )
-        if self.intercept:
-            penalty[-1] = 0
-        factor, failed = torch.linalg.cholesky_ex(self.gram + penalty.diag())
+        factor = self.factors.get(ridge)
+        if factor is None:
+            factor = self._factor(ridge)
+            if factor.numel() <= _KEPT:
+                self.factors[ridge] = factor
+        return torch.cholesky_solve(self.cross, factor)
+
+    def _factor(self, ridge: float) -> Tensor:
+        raised = self.gram.clone()
+        inputs = len(raised) - self.intercept
+        raised.diagonal()[:inputs] += ridge * self.scale
+        factor, failed = torch.linalg.cholesky_ex(raised)
         if failed.item():
             raise ModelError(
                 "The least squares have no single solution: the calibration text leaves some directions of the hidden "
                 "states without a token. Calibrate on more text."
             )
-        return torch.cholesky_solve(self.cross, factor)
+        return factor
 
     def error(self, coefficients: Tensor) -> float:
         """The weighted sum of squared errors that is left with ``coefficients``."""
@@ -109,9 +219,10 @@ class Moments:
         return replace(self, cross=self.cross @ sketch)
 
 
-def total(moments: Sequence[Moments]) -> Moments:
-    """The sum of several, of which there is at least one."""
-    first, *others = moments
+def total(parts: Sequence[Rows | Moments]) -> Moments:
+    """The sums of several, of which there is at least one."""
+    first, *others = parts
+    made = first.moments() if isinstance(first, Rows) else first.copied()
     for other in others:
-        first = first + other
-    return first
+        made.add(other)
+    return made

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from entviz.repair.moments import Moments, total
+from entviz.repair.moments import Moments, Rows
 
 RIDGES: Final = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 FIRST: Final = 1e-1
@@ -17,7 +17,7 @@ LEAST: Final = 1e-9  # without a ridge of its own: what makes least squares solv
 _DIRECTIONS: Final = 64  # of the errors, in which ridges are compared
 
 
-def best_ridge(fitted: Moments, held_out: Sequence[Moments], start: float = FIRST) -> float:
+def best_ridge(fitted: Moments, held_out: Sequence[Rows | Moments], start: float = FIRST) -> float:
     """The ridge whose solution of ``fitted`` leaves the least error on ``held_out``; infinite if no change is best.
 
     Each of ``held_out`` counts the same. Errors are compared in some random directions, the same each time, which takes
@@ -25,13 +25,13 @@ def best_ridge(fitted: Moments, held_out: Sequence[Moments], start: float = FIRS
     :data:`RIDGES`.
     """
     sketch = _directions(fitted.cross.shape[1]).to(fitted.cross)
-    # A gain is linear in the sums, so that those of all kinds are judged together.
-    few, judge = fitted.sketched(sketch), total([one * (1 / one.size) for one in held_out]).sketched(sketch)
+    few, judges = fitted.sketched(sketch), [(one.sketched(sketch), one.size) for one in held_out]
     gains: dict[int, float] = {}
 
     def gain(place: int) -> float:
         if place not in gains:
-            gains[place] = judge.gain(few.solve(RIDGES[place]))
+            solution = few.solve(RIDGES[place])
+            gains[place] = sum(judge.gain(solution) / size for judge, size in judges)
         return gains[place]
 
     best = RIDGES.index(start)
@@ -43,7 +43,7 @@ def best_ridge(fitted: Moments, held_out: Sequence[Moments], start: float = FIRS
         best = better
 
 
-def left(solution: Tensor, held_out: Sequence[Moments]) -> tuple[float, ...]:
+def left(solution: Tensor, held_out: Sequence[Rows | Moments]) -> tuple[float, ...]:
     """The share of each one's squared error that is left with a solution."""
     return tuple(one.error(solution) / one.size for one in held_out)
 

@@ -1,6 +1,6 @@
 """The residual stream of a whole calibration text, carried along from position to position.
 
-    stream = Stream(anatomy, groups)
+    stream = Stream(anatomy, Groups(anatomy, [token_ids, other_token_ids]))
     stream.advance(anatomy, way, 12)         # the stream of the model without the prune set, 12 blocks on
     stream.hidden(0)                         # of the first group of windows
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from itertools import accumulate
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from entviz.decoder.anatomy import Anatomy, Call
@@ -22,6 +24,33 @@ from entviz.decoder.states import StateCache, prefix_key
 from entviz.repair.places import Way
 
 _MOST_BYTES = 10**9
+_KEPT_CALLS = 64  # groups; a call has the masks and positions of its tokens
+
+
+class Groups:
+    """Groups of windows, and how the model's own code calls its layers for each: the same with every prune set.
+
+    Args:
+        anatomy: the model.
+        token_ids: (windows, tokens) of each group.
+    """
+
+    def __init__(self, anatomy: Anatomy, token_ids: Sequence[Tensor]) -> None:
+        self.token_ids = token_ids
+        self._anatomy = anatomy
+        self._calls: LRUCache[int, list[Call]] = LRUCache(_KEPT_CALLS)
+
+    def embedded(self, number: int) -> Tensor:
+        """(windows, tokens, width) what enters layer 0."""
+        hidden, calls = self._anatomy.begin(self.token_ids[number])
+        if self._anatomy.resumable:
+            self._calls[number] = calls
+        return hidden
+
+    def calls(self, number: int) -> list[Call]:
+        """One for each layer."""
+        known = self._calls.get(number)
+        return self._anatomy.begin(self.token_ids[number])[1] if known is None else known
 
 
 class Stream:
@@ -29,7 +58,7 @@ class Stream:
 
     Args:
         anatomy: the model.
-        groups: token ids (windows, tokens) of each group.
+        groups: what goes through it.
         cache: hidden states at the ends of layers, to start from and to add to; None for none.
         texts: what identifies the model and the token ids of each group in the cache.
     """
@@ -37,7 +66,7 @@ class Stream:
     def __init__(
         self,
         anatomy: Anatomy,
-        groups: Sequence[Tensor],
+        groups: Groups,
         cache: StateCache | None = None,
         texts: Sequence[Hashable] = (),
     ) -> None:
@@ -45,19 +74,18 @@ class Stream:
         self._groups = groups
         self._cache = cache if anatomy.resumable else None
         self._texts = texts
-        started = [anatomy.begin(group)[0] for group in groups[:1]]
-        width, dtype = started[0].shape[-1], started[0].dtype
-        tokens = sum(group.numel() for group in groups)
-        self._states = _room(tokens * width, dtype).view(tokens, width)
-        self._starts = [0]
-        for group in groups:
-            self._starts.append(self._starts[-1] + group.numel())
-        for number, group in enumerate(groups):
-            self.put(number, anatomy.begin(group)[0])
+        sizes = [ids.numel() for ids in groups.token_ids]
+        self._starts = list(accumulate(sizes, initial=0))
+        for number in range(len(sizes)):
+            embedded = groups.embedded(number)
+            if not number:
+                room = _room(sum(sizes) * embedded.shape[-1], embedded.dtype)
+                self._states = room.view(sum(sizes), -1)
+            self.put(number, embedded)
 
     def hidden(self, number: int) -> Tensor:
         """(windows, tokens, width) of one group."""
-        windows, tokens = self._groups[number].shape
+        windows, tokens = self._groups.token_ids[number].shape
         return self._states[self._starts[number] : self._starts[number + 1]].view(windows, tokens, -1)
 
     def put(self, number: int, hidden: Tensor) -> None:
@@ -70,11 +98,10 @@ class Stream:
         """Run the blocks up to a position that lies ahead, without those that ``way`` drops."""
         if end <= self.position:
             return
-        for number, group in enumerate(self._groups):
-            calls = anatomy.begin(group)[1]
+        for number in range(len(self._groups.token_ids)):
             hidden, start = self._deepest(anatomy, way, number, end)
             keep = partial(self._keep, anatomy, way, number)
-            self.put(number, walk(anatomy, way, hidden, calls, start, end, keep))
+            self.put(number, walk(anatomy, way, hidden, self._groups.calls(number), start, end, keep))
             tick()
         self.position = end
 

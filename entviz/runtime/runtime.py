@@ -192,7 +192,7 @@ class Runtime:
             return Job.refused("refused", error)
 
         def time_it(turn: Turn) -> Speed:
-            from entviz.evaluation.precision import resolved
+            from entviz.decoder.precision import resolved
             from entviz.evaluation.speed import reading_seconds
             from entviz.repair.fitted import fitted
             from entviz.timing import Speed

@@ -135,7 +135,7 @@ class Compare(TextStudy["Comparison"]):
         return Split(chosen_by, measured, searched)
 
     def settled(self, loaded: LoadedModel, windows: Split) -> Self:
-        from entviz.evaluation.precision import resolved
+        from entviz.decoder.precision import resolved
 
         sample = self.sample.settled(loaded, windows.calibration)
         found = replace(self, sample=sample, dtype=resolved(self.dtype, loaded.device))

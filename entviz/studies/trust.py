@@ -60,7 +60,7 @@ class JudgeCriteria(TextStudy["Trust"]):
         return dtype | self.sample.shell_options()
 
     def settled(self, loaded: LoadedModel, windows: Any) -> Self:
-        from entviz.evaluation.precision import resolved
+        from entviz.decoder.precision import resolved
 
         return replace(super().settled(loaded, windows), dtype=resolved(self.dtype, loaded.device))
 

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 import entviz
 from entviz.blocks import PruneSet
 from entviz.criteria import rank
-from entviz.evaluation import precision
+from entviz.decoder import precision
 from entviz.export.recipe import Recipe
 from entviz.figures import costs
 from entviz.text.passages import passages

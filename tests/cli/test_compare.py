@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.evaluation import precision
+from entviz.decoder import precision
 from entviz.models import load
 from tests.altered import losses, without
 from tests.cli.conftest import TEXT

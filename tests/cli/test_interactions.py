@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.evaluation import precision
+from entviz.decoder import precision
 from entviz.models import load
 from entviz.statistics import cosine_averages, standard_error
 from tests.altered import without

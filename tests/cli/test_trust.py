@@ -7,7 +7,7 @@ import torch
 from entviz.blocks import PruneSet
 from entviz.comparison.trust.trust import trust
 from entviz.comparison.trust.verdict import verdict
-from entviz.evaluation import precision
+from entviz.decoder import precision
 from entviz.models import load
 from entviz.text.windows import windows_from_text
 from tests.altered import losses, without

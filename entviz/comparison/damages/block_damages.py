@@ -21,11 +21,11 @@ import torch
 
 from entviz.blocks import Block, PruneSet, all_blocks
 from entviz.decoder.batching import batches, windows_per_batch
+from entviz.decoder.precision import resolved
 from entviz.decoder.running import run_pruned
 from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import TextOnDevice
 from entviz.evaluation.many import PruneSetCost, evaluate_many
-from entviz.evaluation.precision import resolved
 from entviz.finite import cause
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from entviz.blocks import Block, PruneSet
+from entviz.decoder.precision import resolved
 from entviz.decoder.states import StateCache
 from entviz.errors import ModelError, OptionError
 from entviz.evaluation.loss import evaluate
-from entviz.evaluation.precision import resolved
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import noted, notes_on
 from entviz.part_cache import NoPartCache, PartCache

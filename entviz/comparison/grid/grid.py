@@ -35,11 +35,11 @@ from entviz.comparison.grid.result import Comparison, empty_rows, row_of
 from entviz.comparison.grid.texts import overlap
 from entviz.criteria import ByAnalysis
 from entviz.criteria.budget import Budget
+from entviz.decoder.precision import resolved
 from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, OptionError
 from entviz.estimators import default_metrics
 from entviz.evaluation.pace import Pace, pace
-from entviz.evaluation.precision import resolved
 from entviz.models.loaded import LoadedModel
 from entviz.models.notes import notes_on
 from entviz.part_cache import NoPartCache, PartCache

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
-from entviz.evaluation import precision
+from entviz.decoder import precision
 from entviz.evaluation.loss import evaluate
 from entviz.evaluation.many import evaluate_many
 from entviz.models import LoadedModel

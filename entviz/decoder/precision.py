@@ -4,7 +4,8 @@
     speedup(torch.device("cpu"))             # 2.1: a bfloat16 matrix product takes 1 / 2.1 of a float32 one's time
 
 A processor without bfloat16 instructions emulates them and is slower than in float32. A processor with them, and any
-recent GPU, is at least about twice as fast. Only evaluations run in bfloat16: entropies are measured in float32.
+recent GPU, is at least about twice as fast. Evaluations and the fits of repairs run in bfloat16 where that is faster;
+entropies are measured in float32.
 """
 
 from __future__ import annotations
