@@ -6,6 +6,7 @@ from statistics import median
 
 from benchmarks.timing import Figure, seconds
 from entviz.blocks import Block, PruneSet
+from entviz.decoder.precision import AUTO
 from entviz.decoder.states import StateCache
 from entviz.evaluation.loss import evaluate
 from entviz.models import LoadedModel
@@ -36,7 +37,7 @@ def _refit(loaded: LoadedModel, name: str, ticks: str) -> list[Figure]:
     calibration, kept = _calibration(loaded, "refit"), Kept()
 
     def fitted(drop: PruneSet) -> float:
-        return seconds(lambda: fit(loaded, calibration, drop, "refit", kept=kept))
+        return seconds(lambda: fit(loaded, calibration, drop, "refit", kept=kept, dtype=AUTO))
 
     drop, bound = PruneSet.parse(ticks), f"the bound of {_BOUND:g} s"
     first, then = fitted(drop), fitted(PruneSet([*drop, Block("attn", 27)]))
@@ -50,10 +51,12 @@ def _bias(loaded: LoadedModel, text: Windows) -> Figure:
     """Fitting a bias and evaluating with it, beside evaluating without; the median over ticks at several depths."""
     calibration, kept, cache = _calibration(loaded, "bias"), Kept(), StateCache()
     evaluate(loaded, text, PruneSet(), dtype="auto", cache=cache)
-    fit(loaded, calibration, PruneSet.parse("mlp.29"), "bias", kept=kept)  # the dense hidden states
+    fit(
+        loaded, calibration, PruneSet.parse("mlp.29"), "bias", kept=kept, dtype=AUTO
+    )  # the dense hidden states
 
     def repaired(drop: PruneSet) -> None:
-        repair = fit(loaded, calibration, drop, "bias", kept=kept)
+        repair = fit(loaded, calibration, drop, "bias", kept=kept, dtype=AUTO)
         evaluate(loaded, text, drop, dtype="auto", repair=repair, cache=cache)
 
     times = []

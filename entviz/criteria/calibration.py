@@ -93,6 +93,7 @@ class Calibration:
         """
         from entviz.analysis import analyze
         from entviz.criteria.ranking import kinds_of
+        from entviz.decoder.precision import AUTO
         from entviz.repair.fitting import fit
 
         about: dict[str, Any] = {"metric": metric, "level": level, "drop": str(drop)}
@@ -103,7 +104,13 @@ class Calibration:
             fitted = None
             if repair:
                 fitted = fit(
-                    self.loaded, self.windows, drop, repair, kept=fits, progress=part(progress, 0, _FITTING)
+                    self.loaded,
+                    self.windows,
+                    drop,
+                    repair,
+                    dtype=AUTO,
+                    kept=fits,
+                    progress=part(progress, 0, _FITTING),
                 )
                 progress = part(progress, _FITTING, 1)
             known = analyze(

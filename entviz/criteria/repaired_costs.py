@@ -48,7 +48,7 @@ class RepairedCosts(CostModel):
         windows: what the repaired prune sets are run on.
         fitted: what their repairs are fitted on.
         method: a name in :data:`entviz.repair.registry.METHODS`.
-        by, dtype, cache, tried: as for a :class:`CostModel`; a fit is in the model's own number type.
+        by, dtype, cache, tried: as for a :class:`CostModel`; repairs are fitted in ``dtype`` as well.
     """
 
     def __init__(
@@ -78,7 +78,15 @@ class RepairedCosts(CostModel):
         known = self._fits.get(drop)
         if known is None:
             try:
-                known = fit(self.loaded, self.fitted, drop, self.method, kept=self._begun, progress=progress)
+                known = fit(
+                    self.loaded,
+                    self.fitted,
+                    drop,
+                    self.method,
+                    dtype=self.dtype,
+                    kept=self._begun,
+                    progress=progress,
+                )
             except OptionError as error:
                 raise OptionError(
                     f"Half of the calibration windows, {len(self.fitted)}, are there to fit repairs on. {error}"

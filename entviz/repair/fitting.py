@@ -222,7 +222,7 @@ class _Fitting:
         return found
 
     def _check_tokens(self, fitted: Moments) -> None:
-        unknowns = len(fitted.gram)
+        unknowns = len(fitted.lower)
         if len(fitted) < unknowns:
             raise OptionError(
                 f"{self.method.name} has {unknowns:,} unknowns for each dimension here, and the calibration text gives "
@@ -258,10 +258,10 @@ class _Fitting:
         )
 
     def _solve(self, place: Place, sums: Sums, projection: Projected) -> tuple[Patch | None, Fit]:
-        fitted, decides = sums.fitted(), sums.kinds
+        fitted, decides = sums.fitted, sums.kinds
         self._check_tokens(fitted)
         ridge = best_ridge(fitted, decides, self.ridge) if self.method.ridge else LEAST
-        inputs = len(fitted.gram) - fitted.intercept
+        inputs = len(fitted.lower) - fitted.intercept
         if ridge == math.inf:
             return None, Fit(place.site, str(place.block or ""), inputs, ridge, (1.0,) * len(decides))
         share = left(fitted.solve(ridge), decides)

@@ -6,20 +6,25 @@
     coefficients = moments.solve(ridge=1e-2)
     moments.error(coefficients)                    # of what was added, for any coefficients
 
-Everything is float64: a Gram matrix squares the condition number of the features. A few rows say the same as their
-sums and are quicker to judge coefficients by, so that what is held out stays :class:`Rows` while it is few.
+Sums are float64: a Gram matrix squares the condition number of the features. Rows of hidden states in 16 bits are
+float32, which holds all that they say and every product of two of them. A few rows say the same as their sums and are
+quicker to judge coefficients by, so that what is held out stays :class:`Rows` while it is few.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from entviz.errors import ModelError
 
+_ROWS = 4096  # that are kept as they are
+_STRIPS = 4  # of a Gram matrix, each from its diagonal down
 _KEPT = 8 * 10**6  # numbers of a factor; larger ones are made again
 
 
@@ -51,15 +56,11 @@ class Rows:
 
     def and_more(self, others: Rows) -> Rows | Moments:
         """With more rows; from where that takes more memory their sums."""
-        if len(self) + len(others) > self.features.shape[1]:
+        if len(self) + len(others) > max(_ROWS, self.features.shape[1]):
             moments = self.moments()
             moments.add(others)
             return moments
-        return Rows(
-            torch.cat([self.features, others.features]),
-            torch.cat([self.errors, others.errors]),
-            self.intercept,
-        )
+        return joined([self, others])
 
     def of_windows(self, chosen: Sequence[int], windows: int) -> Rows:
         """Those of some of the ``windows`` of one length that the rows are of, one after another."""
@@ -71,19 +72,21 @@ class Rows:
 
     def moments(self) -> Moments:
         """Their sums."""
-        return Moments(
-            self.features.T @ self.features,
-            self.features.T @ self.errors,
-            self.errors.square().sum(),
-            len(self),
-            self.intercept,
-        )
+        inputs, outputs = self.features.shape[1], self.errors.shape[1]
+        zeros = partial(torch.zeros, dtype=torch.float64, device=self.features.device)
+        made = Moments(zeros(inputs, inputs), zeros(inputs, outputs), zeros(()), 0, self.intercept)
+        self.added_to(made)
+        return made
 
     def added_to(self, moments: Moments) -> None:
         """Add these to the sums of others."""
-        moments.gram.addmm_(self.features.T, self.features)
-        moments.cross.addmm_(self.features.T, self.errors)
-        moments.square += self.errors.square().sum()
+        columns = self.features.T.contiguous()
+        step = math.ceil(len(columns) / _STRIPS)
+        for first in range(0, len(columns), step):
+            strip = columns[first:] @ columns[first : first + step].T
+            moments.lower[first:, first : first + step] += strip
+        moments.cross += columns @ self.errors
+        moments.square += self.errors.double().square().sum()
         moments.rows += len(self)
         moments.factors.clear()
 
@@ -95,20 +98,20 @@ class Rows:
     @property
     def size(self) -> float:
         """The weighted sum of squared errors without a change; never zero."""
-        return max(float(self.errors.square().sum()), 1e-300)
+        return max(float(self.errors.square().sum(dtype=torch.float64)), 1e-300)
 
     def error(self, coefficients: Tensor) -> float:
         """The weighted sum of squared errors that is left with ``coefficients``."""
-        return float((self.errors - self.features @ coefficients).square().sum())
+        return float((self.errors - self.features @ coefficients.to(self.features)).square().sum())
 
     def gain(self, coefficients: Tensor) -> float:
         """By how much ``coefficients`` lower the weighted sum of squared errors."""
-        fitted = self.features @ coefficients
-        return float(((2 * self.errors - fitted) * fitted).sum())
+        fitted = self.features @ coefficients.to(self.features)
+        return float(((2 * self.errors - fitted) * fitted).sum(dtype=torch.float64))
 
     def sketched(self, sketch: Tensor) -> Rows:
         """The same of the errors' projections on the columns of ``sketch`` (outputs, directions)."""
-        return replace(self, errors=self.errors @ sketch)
+        return replace(self, errors=self.errors @ sketch.to(self.errors))
 
 
 @dataclass(eq=False)
@@ -116,15 +119,15 @@ class Moments:
     """Sums over rows w f fT, w f eT and w |e|^2, of features f (with a one for an intercept) and errors e.
 
     Attributes:
-        gram: (inputs + intercept, inputs + intercept).
+        lower: (inputs + intercept, inputs + intercept) the Gram matrix, of which only the lower triangle holds.
         cross: (inputs + intercept, outputs).
         square: the weighted sum of squared errors, of shape ().
         rows: how many rows were added.
         intercept: whether the last feature is the constant one.
-        factors: of :attr:`gram` with each ridge that was tried, if they are small.
+        factors: of :attr:`lower` with each ridge that was tried, if they are small.
     """
 
-    gram: Tensor
+    lower: Tensor
     cross: Tensor
     square: Tensor
     rows: int
@@ -145,7 +148,7 @@ class Moments:
 
     def copied(self) -> Moments:
         """The same sums, to add others to."""
-        return Moments(self.gram.clone(), self.cross.clone(), self.square.clone(), self.rows, self.intercept)
+        return Moments(self.lower.clone(), self.cross.clone(), self.square.clone(), self.rows, self.intercept)
 
     def add(self, more: Rows | Moments) -> None:
         """Add what others give."""
@@ -158,7 +161,7 @@ class Moments:
 
     def added_to(self, moments: Moments) -> None:
         """Add these to other sums."""
-        moments.gram += self.gram
+        moments.lower += self.lower
         moments.cross += self.cross
         moments.square += self.square
         moments.rows += self.rows
@@ -167,13 +170,18 @@ class Moments:
     @property
     def finite(self) -> bool:
         """Whether all that was added is: a number that is not is on the diagonal too, squared."""
-        return bool(self.gram.diagonal().isfinite().all() and self.cross.isfinite().all())
+        return bool(self.lower.diagonal().isfinite().all() and self.cross.isfinite().all())
+
+    @property
+    def gram(self) -> Tensor:
+        """(inputs + intercept, inputs + intercept) the sum of w f fT."""
+        return self.lower.tril() + self.lower.tril(-1).T
 
     @property
     def scale(self) -> float:
         """The mean square of a feature, which a ridge is a share of."""
-        inputs = len(self.gram) - self.intercept
-        return float(self.gram.diagonal()[:inputs].mean()) if inputs else 0.0
+        inputs = len(self.lower) - self.intercept
+        return float(self.lower.diagonal()[:inputs].mean()) if inputs else 0.0
 
     @property
     def size(self) -> float:
@@ -194,7 +202,7 @@ class Moments:
         return torch.cholesky_solve(self.cross, factor)
 
     def _factor(self, ridge: float) -> Tensor:
-        raised = self.gram.clone()
+        raised = self.lower.clone()
         inputs = len(raised) - self.intercept
         raised.diagonal()[:inputs] += ridge * self.scale
         factor, failed = torch.linalg.cholesky_ex(raised)
@@ -219,10 +227,7 @@ class Moments:
         return replace(self, cross=self.cross @ sketch)
 
 
-def total(parts: Sequence[Rows | Moments]) -> Moments:
-    """The sums of several, of which there is at least one."""
-    first, *others = parts
-    made = first.moments() if isinstance(first, Rows) else first.copied()
-    for other in others:
-        made.add(other)
-    return made
+def joined(rows: Sequence[Rows]) -> Rows:
+    """All rows of several, of which there is at least one."""
+    features, errors = (torch.cat([getattr(one, name) for one in rows]) for name in ("features", "errors"))
+    return Rows(features, errors, rows[0].intercept)

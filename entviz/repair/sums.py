@@ -3,17 +3,19 @@
 sums = Sums()
 sums.add(rows, None)          # fitted on
 sums.add(others, 2)           # of kind 2, which decide how large coefficients may be
-sums.fitted().solve(1e-2)
+sums.fitted.solve(1e-2)
 sums.everything()             # all of them
 """
 
 from __future__ import annotations
 
-from entviz.repair.moments import Moments, Rows, total
+from functools import cached_property
+
+from entviz.repair.moments import Moments, Rows, joined
 
 
 class Sums:
-    """Sums that grow with the number of unknowns and not with the text."""
+    """What a fit is made from. Its memory grows with the number of unknowns and not with the text."""
 
     def __init__(self) -> None:
         self._parts: dict[int | None, Rows | Moments] = {}
@@ -21,10 +23,7 @@ class Sums:
     def add(self, rows: Rows, kind: int | None) -> None:
         """Add tokens of a kind of text, which is None for those that are fitted on whatever their kind."""
         known = self._parts.get(kind)
-        if known is not None:
-            self._parts[kind] = known.and_more(rows)
-        else:
-            self._parts[kind] = rows if kind is not None else rows.moments()
+        self._parts[kind] = rows if known is None else known.and_more(rows)
 
     @property
     def finite(self) -> bool:
@@ -36,11 +35,22 @@ class Sums:
         """Those that were added with a kind, by kind."""
         return [self._parts[kind] for kind in sorted(kind for kind in self._parts if kind is not None)]
 
+    @cached_property
     def fitted(self) -> Moments:
-        """Those without a kind; if there are none, all."""
+        """Those without a kind; if there are none, all. Nothing may be added from now on."""
         part = self._parts.get(None)
-        return self.everything() if part is None else part.moments()
+        return self._total(None) if part is None else part.moments()
 
     def everything(self) -> Moments:
-        """All, in sums of their own."""
-        return total(list(self._parts.values()))
+        """All."""
+        return self._total(self.fitted) if None in self._parts else self.fitted
+
+    def _total(self, start: Moments | None) -> Moments:
+        rows = [part for part in self.kinds if isinstance(part, Rows)]
+        parts: list[Rows | Moments] = [part for part in self.kinds if isinstance(part, Moments)]
+        parts += [joined(rows)] if rows else []
+        made = parts.pop(0).moments() if start is None else start
+        made = made.copied()
+        for part in parts:
+            made.add(part)
+        return made

@@ -33,7 +33,7 @@ def test_a_repaired_row_is_what_fitting_and_evaluating_give(tiny, calibration, m
     }
     for row in found.rows.itertuples():
         drop = PruneSet.parse(row.drop)
-        repair = fit(tiny, kinds[row.repair], drop, row.repair) if row.repair else None
+        repair = fit(tiny, kinds[row.repair], drop, row.repair, dtype="auto") if row.repair else None
         alone = evaluate(tiny, measured, drop, repair=repair)
         assert row.window_nll == pytest.approx(alone.per_window_nll, abs=1e-5)
         assert row.kl == pytest.approx(alone.kl, abs=1e-5)

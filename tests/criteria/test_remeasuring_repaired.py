@@ -38,7 +38,11 @@ def really_changed(model, repair):
 
 def by_hand(loaded, level: str, drop: PruneSet) -> dict[Block, float]:
     """1 − cosine similarity of every block that is left, in such a copy without the blocks of ``drop``."""
-    model = really_changed(loaded.model, fit(loaded, WINDOWS, drop, "refit")) if drop else loaded.model
+    model = (
+        really_changed(loaded.model, fit(loaded, WINDOWS, drop, "refit", dtype="auto"))
+        if drop
+        else loaded.model
+    )
     sites = read_sites_without(model, drop, IDS)
     found = {}
     for block in all_blocks(LAYERS, kinds_of(level)):

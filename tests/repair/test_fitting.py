@@ -179,18 +179,6 @@ def test_one_massive_token_does_not_decide_the_fit():
     assert apart(torch.ones(400)) > 0.4
 
 
-def test_moments_give_the_error_of_any_coefficients():
-    rng = torch.Generator().manual_seed(0)
-    features, errors, weights = (torch.rand(50, n, generator=rng, dtype=torch.float64) for n in (3, 2, 1))
-    moments = Moments.of(features[:20], errors[:20], weights[:20, 0], True) + Moments.of(
-        features[20:], errors[20:], weights[20:, 0], True
-    )
-    coefficients = torch.rand(4, 2, generator=rng, dtype=torch.float64)
-    by_hand = ((features @ coefficients[:3] + coefficients[3] - errors) ** 2 * weights).sum()
-    assert moments.error(coefficients) == pytest.approx(float(by_hand))
-    assert moments.rows == 50
-
-
 def test_no_change_is_kept_where_it_is_best():
     """Held-out windows of noise: a fit would carry nothing over, so the ridge is infinite and the stream stays."""
     model = loaded("llama")

@@ -15,6 +15,7 @@ import numpy as np
 from entviz.blocks import PruneSet
 from entviz.comparison.grid.cell import Case, GridCell
 from entviz.comparison.grid.texts import overlap
+from entviz.decoder.precision import AUTO
 from entviz.decoder.states import StateCache
 from entviz.errors import EntvizError, ModelError, OptionError
 from entviz.evaluation.loss import evaluate
@@ -136,6 +137,7 @@ class Measurer:
                 windows,
                 case.drop,
                 case.repair,
+                dtype=AUTO,
                 kept=self.repairing,
                 progress=part(progress, 0.2, 0.6),
             )
