@@ -15,10 +15,10 @@ WAITS = "import threading\ndef test_ends(): threading.Event().wait()\n"
 @pytest.mark.parametrize(
     ("last", "options"),
     [(DIES, ()), (WAITS, ("-o", "faulthandler_timeout=2"))],
-    ids=["a process that dies", "a test that waits for ever"],
+    ids=["a process that dies", "a test that waits endlessly"],
 )
 def test_the_run_ends_and_fails(tmp_path, last, options):
-    # Files that are done, and another process with nothing left to do: there a replaced worker waits for ever.
+    # Files that are done, and another process with nothing left to do: there a replaced worker waits endlessly.
     for name, source in {"a": QUICK, "b": QUICK, "c": last}.items():
         (tmp_path / f"test_{name}.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-c", str(SETTINGS), "--rootdir", str(tmp_path), *options]

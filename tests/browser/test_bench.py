@@ -63,7 +63,13 @@ def waits_for(page: Page, *blocks: str) -> None:
         page.wait_for_timeout(20)
 
 
-@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (1003, 700)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1280, 800),
+        *(pytest.param(size, marks=pytest.mark.exhaustive) for size in ((1920, 1080), (1003, 700))),
+    ],
+)
 def test_a_layers_cells_bars_and_points_share_a_column_to_the_pixel(visit, size):
     page = opened(visit, size=size)
     ends = []

@@ -106,6 +106,7 @@ def test_ticking_two_blocks_gives_the_number_of_the_command_line_and_a_link_that
     assert measured(page, "Without attn.7 and mlp.12") == both
 
 
+@pytest.mark.exhaustive  # sixty clicks on the bench are, too
 def test_ticks_in_quick_succession_end_at_the_last_ones_number(visit, from_a_shell):
     page = visit("prune")
     measured(page, DENSE)
@@ -130,7 +131,9 @@ def test_back_and_forward_lead_through_the_prune_sets(visit):
     measured(page, "Without attn.7")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "dark", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["light", "dark"]
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_is_wider_than_a_phone(visit, name, dark, tmp_path):
     page = visit(name, size=(390, 844), dark=dark)

@@ -97,6 +97,7 @@ print(found.rows[["name", "budget", "drop", "nll"]].to_json(orient="records"))
 """
 
 
+@pytest.mark.exhaustive  # two processes more
 def test_a_killed_comparison_is_there_afterwards(tmp_path):
     """A process is really killed amid the work; another finds what the first had finished, and only does the rest."""
     directory, log = tmp_path / "model", tmp_path / "log"

@@ -9,7 +9,9 @@ from tests.parity import FIGURES
 CONTINUATIONS = FIGURES["greedy_generation_by_dropped_blocks"]
 
 
-@pytest.mark.parametrize("use_cache", [True, False], ids=["cached", "uncached"])
+@pytest.mark.parametrize(
+    "use_cache", [True, pytest.param(False, marks=pytest.mark.exhaustive)], ids=["cached", "uncached"]
+)
 @pytest.mark.parametrize("drop", CONTINUATIONS, ids=lambda drop: drop or "dense")
 def test_default_model_continues_as_a_really_pruned_copy(smollm2, drop, use_cache):
     wanted = CONTINUATIONS[drop]

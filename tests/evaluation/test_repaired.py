@@ -31,6 +31,7 @@ def test_the_share_recovered_is_that_of_three_evaluations(smollm2):
     assert found.to_json()["recovered"] == found.recovered
 
 
+@pytest.mark.exhaustive
 def test_a_repair_in_bfloat16_is_near_that_in_float32(smollm2):
     drop = PruneSet.parse("attn.5,attn.6")
     measured, calibration = cut(smollm2, "news", 2), [cut(smollm2, "story", 8)]

@@ -12,7 +12,7 @@ from tests.fuzz.boundaries import BOUNDARIES, Boundary, sentence
 # Warnings and logs quote what was read, and pytest's workers cannot hand on half a character.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-FEW, MANY = 5_000, 100_000  # cases in all
+FEW, MANY = 2_000, 100_000  # cases in all
 
 
 @pytest.fixture(autouse=True)

@@ -176,6 +176,7 @@ def test_unreachable_hub_names_the_command_that_helps(tmp_path):
     assert "Did you mean smollm2-" in outcomes["smollm2"]
 
 
+@pytest.mark.exhaustive  # three processes
 def test_download_that_was_cancelled_is_taken_up_again(models, tmp_path):
     names = models["names"]
     first, *_, last = sorted(shard.name for shard in names["someone/sharded"].glob("model-*.safetensors"))
