@@ -21,7 +21,10 @@ class Passage:
 
 @cache
 def passages() -> dict[str, Passage]:
-    """The six built-in texts by name: news, story, code, law, medicine, dialogue. All were written for entviz."""
+    """The built-in texts by name: news, story, code, law, medicine, dialogue, program. All were written for entviz.
+
+    There are two programs, so that a repair can be fitted on one and measured on the other.
+    """
     titles = {
         "news": "News report",
         "story": "Short story",
@@ -29,6 +32,7 @@ def passages() -> dict[str, Passage]:
         "law": "Lease agreement",
         "medicine": "Medical advice",
         "dialogue": "Dialogue",
+        "program": "Another program",
     }
     folder = files("entviz") / "passages"
     return {

@@ -82,7 +82,7 @@ def test_the_cards_go_from_pruned_to_repaired_and_both_texts_are_said(open_page,
     assert "on the news passage" in said
     assert "the story passage" in said
     assert (
-        f"Fitted on {measured.calibration_tokens:,} tokens of other text (code, law, medicine, dialogue)"
+        f"Fitted on {measured.calibration_tokens:,} tokens of other text (code, law, medicine, dialogue, program)"
         in said
     )
     assert "measured on 128 of the news passage and " in said
