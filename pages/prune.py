@@ -24,7 +24,7 @@ from pages.parts.prune import (
     tokens,
     trail,
 )
-from pages.parts.shared import frame, job_view, selection
+from pages.parts.shared import frame, job_view, parts, selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,23 +52,37 @@ def draw() -> None:
     todo = selection.missing(chosen)
     with st.container(key="prune.work"):
         choice = criteria.draw_pickers()
-        if not todo:
-            numbers.ask(chosen)
-        costs = st.container()
-        cells = _draw_bench(chosen, choice, todo)
-    beside, timed = st.container(), st.container()
-    with costs:  # drawn last, for by now there may be a first number to show
-        shown, repaired = numbers.draw(chosen, todo, partial(_time, timed))
-    if not todo:
-        with beside:
-            next_best.draw(chosen, choice, ready=shown.fresh and cells is not None)
+        shown, repaired, ready = _work(chosen, choice, todo)
     numbers.draw_dtype(chosen, shown)
     trail.draw(shown, repaired)
     board.draw_text()
     tokens.draw(shown, repaired)
     if not todo:
-        continuation.draw(chosen, shown.fresh and cells is not None, repaired)
+        continuation.draw(chosen, ready, repaired)
     _draw_next()
+
+
+@st.fragment
+def _work(
+    chosen: selection.Selection, choice: criteria.RankingChoices, todo: str | None
+) -> "tuple[job_view.Shown[Evaluation], repair.Repaired | None, bool]":
+    """What a tick changes: the numbers, the bench and the blocks to drop next. A tick draws this alone again.
+
+    Returns the numbers, those with a repair, and whether there is nothing that comes before other work.
+    """
+    if not todo:
+        numbers.ask(chosen)
+    costs = st.container()
+    cells = _draw_bench(chosen, choice, todo)
+    beside, timed = st.container(), st.container()
+    with costs:  # drawn last, for by now there may be a first number to show
+        shown, repaired = numbers.draw(chosen, todo, partial(_time, timed))
+    ready = shown.fresh and cells is not None
+    if not todo:
+        with beside:
+            next_best.draw(chosen, choice, ready=ready)
+    parts.follow(at_once=bool(todo) or shown.fresh or shown.failed)
+    return shown, repaired, ready
 
 
 def _time(

@@ -17,7 +17,6 @@ from pages.parts.shared.markdown import escape
 if TYPE_CHECKING:
     from entviz.analysis import Analysis
 
-PLACE: Final = "prune.curve"
 REPAIRED_PLACE: Final = "prune.curve_repaired"
 OTHER_PLACE: Final = "prune.massive"
 
@@ -41,7 +40,7 @@ def measure(chosen: selection.Selection, dense: "job_view.Shown[Analysis]", metr
         study = together
     shown: job_view.Shown[Analysis] = job_view.show(
         lambda: runtime().ask(study, job_view.session()),
-        place=PLACE,
+        place=numbers.CURVE_PLACE,
         label="Measuring the pruned stream",
         about=(chosen, metric, bare, drop),
     )

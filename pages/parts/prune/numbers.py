@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PLACE: Final = "prune.evaluation"
 SPEED_PLACE: Final = "prune.speed"
+CURVE_PLACE: Final = "prune.curve"
 OTHER_PLACE: Final = "prune.exact"
 POLL_SECONDS: Final = 0.2  # a tick shall be answered within half a second
 CARDS_HEIGHT: Final = 130  # pixels, with their title
@@ -74,6 +75,8 @@ def draw(
                 about=asked,
                 draw_partial=lambda partial: _draw_cards(partial, asked, "measured so far"),
                 draw_waiting=lambda: _draw_earlier(before),
+                draw_done=lambda result: _draw_measured(result, asked),
+                until=CURVE_PLACE,
                 every=POLL_SECONDS,
                 eager=True,
             )
@@ -84,9 +87,7 @@ def draw(
     speed = time(shown, repaired)
     with cards:
         if shown.fresh and shown.result is not None:
-            if repaired is None:  # which says it itself
-                _draw_status(f"Measured on {measured_on(shown.result, asked)}.")
-            _draw_cards(shown.result, asked, speed=speed, repaired=repaired)
+            _draw_measured(shown.result, asked, speed, repaired)
         elif todo or shown.failed:
             _draw_earlier(shown)
     return shown, repaired if shown.fresh else None
@@ -102,6 +103,17 @@ def request(chosen: selection.Selection) -> EvaluationRequest:
 def _evaluate(asked: EvaluationRequest, supersede: bool = True) -> "Job[Evaluation]":
     study = Evaluate(asked.selection.sample(), PruneSet.parse(asked.drop), asked.dtype)
     return runtime().ask(study, job_view.session(), slot=study.slot if supersede else None)
+
+
+def _draw_measured(
+    evaluation: "Evaluation",
+    asked: EvaluationRequest,
+    speed: "Speed | None" = None,
+    repaired: "repair.Repaired | None" = None,
+) -> None:
+    if repaired is None:  # which says it itself
+        _draw_status(f"Measured on {measured_on(evaluation, asked)}.")
+    _draw_cards(evaluation, asked, speed=speed, repaired=repaired)
 
 
 def _draw_status(sentence: str) -> None:

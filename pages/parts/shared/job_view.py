@@ -34,6 +34,7 @@ Made = TypeVar("Made")
 POLL_SECONDS: Final = 0.4
 NEWS_SECONDS: Final = 0.02
 NEWS_WITHIN: Final = 0.3  # seconds that other fragments of the page can spare
+TOGETHER_SECONDS: Final = 1.5  # that a result waits for another, to be drawn with it
 MOST_SECONDS: Final = 2.0  # well below the worker's patience with those who do not look
 LEAST_LEFT: Final = 5.0  # seconds; of less nobody need be told
 CROWD: Final = 5  # unfinished jobs of all sessions; one person has as many at times
@@ -67,6 +68,8 @@ def show(
     about: Any = None,
     draw_partial: Callable[[Any], None] | None = None,
     draw_waiting: Callable[[], None] | None = None,
+    draw_done: Callable[[Any], None] | None = None,
+    until: str = "",
     every: float = POLL_SECONDS,
     eager: bool = False,
 ) -> Shown[Result]:
@@ -78,7 +81,9 @@ def show(
     is plain data that says what is asked for, such as the selection; it is remembered with the result. ``label``
     says what is being done: "Measuring entropy". ``draw_partial`` draws the job's partial result, when it has one,
     and ``draw_waiting`` what is to be seen until then. The job is looked at ``every`` so many seconds, or less
-    often where many wait; an ``eager`` place draws news at once, and there should be one of them on a page.
+    often where many wait; an ``eager`` place draws news at once, and there should be one of them on a page. Where the
+    job at another place, ``until``, ends soon after this one, the page is drawn again once for both; ``draw_done``
+    draws this one's result until then.
     """
     if is_stopped(place, about):
         _offer_again(place)
@@ -90,6 +95,7 @@ def show(
         st.error(escape(str(error)), icon=":material/error:")
         return replace(last(place), failed=True)
     key = f"working.{place}"
+    st.session_state[_job_key(place)] = job
     view = job.snapshot()
     if view.state == "done":
         st.session_state[key] = Shown(view.result, True, about)
@@ -101,7 +107,7 @@ def show(
         # Where many wait, each looks less often: looking takes time from the work that all wait for.
         crowd = max(1.0, runtime().worker.unfinished / CROWD)
         every = min(every * crowd, MOST_SECONDS)
-        watch = _Watch(job, place, label, about, draw_partial, draw_waiting, eager)
+        watch = _Watch(job, place, label, about, draw_partial, draw_waiting, draw_done, until, eager)
         st.fragment(watch.draw, run_every=every)()
     kept: Shown[Result] = st.session_state.get(key, Shown(None, False, None))
     return kept if view.state == "done" else replace(kept, fresh=False, failed=view.finished)
@@ -142,9 +148,12 @@ class _Watch:
     about: Any
     draw_partial: Callable[[Any], None] | None
     draw_waiting: Callable[[], None] | None
+    draw_done: Callable[[Any], None] | None
+    until: str
     eager: bool
     looked: bool = False
     drawn: object = None
+    done_at: float | None = None
 
     def draw(self) -> None:
         self.job.touch(session())
@@ -153,7 +162,10 @@ class _Watch:
         self.looked = True
         view = self.job.snapshot()
         if view.finished:
-            st.rerun()
+            if view.state != "done" or self.draw_done is None or not self._waits_for_another():
+                st.rerun()
+            self.draw_done(view.result)
+            return
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if view.state == "queued" and view.position:
                 st.progress(0.0, f"{self.label}: {_turn(view.position)}")
@@ -181,10 +193,28 @@ class _Watch:
         To look more often instead would keep the browser and this process busy with drawing the same again.
         """
         end = time.monotonic() + NEWS_WITHIN
-        while time.monotonic() < end and not self.job.finished and self.job.partial is self.drawn:
+        while time.monotonic() < end:
+            if self.job.finished:
+                if self.done_at is None or not self._waits_for_another():
+                    return
+            elif self.job.partial is not self.drawn:
+                return
             time.sleep(NEWS_SECONDS)
             # Here Streamlit ends this run at once where the person has clicked something meanwhile.
             st.session_state.get(f"stopped.{self.place}")
+
+    def _waits_for_another(self) -> bool:
+        """Whether the job at the other place, with whose result the page is to be drawn again, is soon done too."""
+        other: Job[Any] | None = st.session_state.get(_job_key(self.until))
+        if other is None or other.finished:
+            return False
+        if self.done_at is None:
+            self.done_at = time.monotonic()
+        return time.monotonic() - self.done_at < TOGETHER_SECONDS
+
+
+def _job_key(place: str) -> str:
+    return f"job.{place}"
 
 
 def _stop(job: Job[Any], place: str, about: Any) -> None:
