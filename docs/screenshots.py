@@ -63,6 +63,7 @@ def take(
         state="detached", timeout=SECONDS * 1000
     )  # the page is drawn
     page.wait_for_timeout(2000)  # plotly's transitions
+    page.mouse.move(0, 0)  # a tooltip would hide what is there
     page.screenshot(path=path)
     if whole:
         page.set_viewport_size(

@@ -92,7 +92,7 @@ class RankingChoices:
 
 def draw_pickers() -> RankingChoices:
     """Draw the pickers in a row and return what they say."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="prune.pickers"):
         criterion: str = st.selectbox(
             "Criterion",
             list(CRITERIA),
