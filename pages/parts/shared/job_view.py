@@ -26,7 +26,7 @@ from entviz.progress import seconds_left
 from entviz.runtime import runtime
 from entviz.runtime.queue import Job
 from entviz.words.phrases import duration
-from pages.parts.shared import frame
+from pages.parts.shared import frame, parts
 from pages.parts.shared.markdown import escape
 
 Result = TypeVar("Result")
@@ -140,7 +140,11 @@ def once(place: str, about: Any, make: Callable[[], Made]) -> Made:
 
 @dataclass
 class _Watch:
-    """A fragment that looks at a job. ``drawn`` is the partial result that it has drawn last."""
+    """A fragment that looks at a job.
+
+    ``drawn`` is the partial result that it has drawn last; ``told`` whether the result itself is drawn, while another
+    is awaited since ``done_at``.
+    """
 
     job: Job[Any]
     place: str
@@ -153,11 +157,13 @@ class _Watch:
     eager: bool
     looked: bool = False
     drawn: object = None
+    told: bool = False
     done_at: float | None = None
 
     def draw(self) -> None:
         self.job.touch(session())
-        if self.eager and self.looked:
+        # In a run of the whole page, what stands below is drawn first.
+        if self.eager and (self.looked or parts.alone()):
             self._wait_for_news()
         self.looked = True
         view = self.job.snapshot()
@@ -165,6 +171,7 @@ class _Watch:
             if view.state != "done" or self.draw_done is None or not self._waits_for_another():
                 st.rerun()
             self.draw_done(view.result)
+            self.told = True  # only now: Streamlit may have ended the run before
             return
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if view.state == "queued" and view.position:
@@ -193,9 +200,9 @@ class _Watch:
         To look more often instead would keep the browser and this process busy with drawing the same again.
         """
         end = time.monotonic() + NEWS_WITHIN
-        while time.monotonic() < end:
+        while self.told or time.monotonic() < end:
             if self.job.finished:
-                if self.done_at is None or not self._waits_for_another():
+                if not self.told or not self._waits_for_another():
                     return
             elif self.job.partial is not self.drawn:
                 return

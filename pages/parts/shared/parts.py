@@ -21,10 +21,15 @@ from pages.parts.shared import address
 SECONDS: Final = 2.0  # after which the rest follows, whatever is still awaited
 
 
+def alone() -> bool:
+    """Whether this run draws parts only, and not the whole page."""
+    context = get_script_run_ctx()
+    return context is not None and bool(context.fragment_ids_this_run)
+
+
 def follow(*, at_once: bool) -> None:
     """Draw the rest of the page too, if only this part was drawn: now, or else in a moment. The part ends with it."""
-    context = get_script_run_ctx()
-    if context is None or not context.fragment_ids_this_run:
+    if not alone():
         return
     address.write()
     if at_once:
