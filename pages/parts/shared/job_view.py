@@ -142,8 +142,7 @@ def once(place: str, about: Any, make: Callable[[], Made]) -> Made:
 class _Watch:
     """A fragment that looks at a job.
 
-    ``drawn`` is the partial result that it has drawn last; ``told`` whether the result itself is drawn, while another
-    is awaited since ``done_at``.
+    ``drawn`` is the partial result that it has drawn last. From ``done_at`` on the result waits for another.
     """
 
     job: Job[Any]
@@ -157,7 +156,6 @@ class _Watch:
     eager: bool
     looked: bool = False
     drawn: object = None
-    told: bool = False
     done_at: float | None = None
 
     def draw(self) -> None:
@@ -168,11 +166,12 @@ class _Watch:
         self.looked = True
         view = self.job.snapshot()
         if view.finished:
-            if view.state != "done" or self.draw_done is None or not self._waits_for_another():
-                st.rerun()
-            self.draw_done(view.result)
-            self.told = True  # only now: Streamlit may have ended the run before
-            return
+            if view.state == "done" and self.draw_done is not None and self._waits_for_another():
+                self.draw_done(view.result)
+                # In this run: what is drawn just before the next one begins may never reach the browser.
+                while self._waits_for_another():
+                    self._rest()
+            st.rerun()
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if view.state == "queued" and view.position:
                 st.progress(0.0, f"{self.label}: {_turn(view.position)}")
@@ -200,15 +199,13 @@ class _Watch:
         To look more often instead would keep the browser and this process busy with drawing the same again.
         """
         end = time.monotonic() + NEWS_WITHIN
-        while self.told or time.monotonic() < end:
-            if self.job.finished:
-                if not self.told or not self._waits_for_another():
-                    return
-            elif self.job.partial is not self.drawn:
-                return
-            time.sleep(NEWS_SECONDS)
-            # Here Streamlit ends this run at once where the person has clicked something meanwhile.
-            st.session_state.get(f"stopped.{self.place}")
+        while time.monotonic() < end and not self.job.finished and self.job.partial is self.drawn:
+            self._rest()
+
+    def _rest(self) -> None:
+        time.sleep(NEWS_SECONDS)
+        # Here Streamlit ends this run at once where the person has clicked something meanwhile.
+        st.session_state.get(f"stopped.{self.place}")
 
     def _waits_for_another(self) -> bool:
         """Whether the job at the other place, with whose result the page is to be drawn again, is soon done too."""
