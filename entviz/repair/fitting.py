@@ -21,13 +21,13 @@ from torch import Tensor
 
 from entviz.blocks import Block, PruneSet
 from entviz.decoder.anatomy import Anatomy
-from entviz.decoder.batching import windows_per_batch
 from entviz.decoder.patches import Correction, Patch, patched
-from entviz.decoder.precision import resolved
+from entviz.decoder.precision import AUTO, resolved
 from entviz.decoder.states import text_key
 from entviz.errors import ModelError, OptionError
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress, silent
+from entviz.repair.groups import Group, grouped
 from entviz.repair.kept import Kept
 from entviz.repair.method import Method, Projected, Seen
 from entviz.repair.moments import Moments, Rows
@@ -36,12 +36,11 @@ from entviz.repair.projections import find, half_of, reading
 from entviz.repair.registry import METHODS
 from entviz.repair.repair import Fit, Repair
 from entviz.repair.ridge import FIRST, LEAST, RIDGES, best_ridge, left
-from entviz.repair.streams import Groups, Stream, walk
+from entviz.repair.streams import Beginnings, Stream, walk
 from entviz.repair.sums import Sums
 from entviz.text.windows import Windows
 
 _NO_PROJECTION: Final = Projected("", torch.empty(0, 0))
-HELD_OUT: Final = 4  # every so many windows, one decides how large coefficients may be
 
 
 def fit(
@@ -75,10 +74,9 @@ def fit(
     chosen = METHODS[method]() if isinstance(method, str) else method
     kinds = [calibration] if isinstance(calibration, Windows) else list(calibration)
     kept = Kept(0) if kept is None else kept
-    loaded = loaded.in_dtype(resolved(dtype, loaded.device))
-    fitting = _Fitting(
-        loaded, chosen, Way(loaded.anatomy, drop), _groups(loaded, kinds, chosen), kept, progress
-    )
+    running = _running(loaded, dtype)
+    groups = grouped(running, kinds, holds_out=chosen.ridge)
+    fitting = _Fitting(loaded, running, chosen, Way(running.anatomy, drop), groups, kept, progress)
     with torch.inference_mode():
         fits = fitting.run()
     return Repair(
@@ -92,48 +90,22 @@ def fit(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """Windows that go through the model together, of one length."""
-
-    token_ids: Tensor
-    before: int  # ids that begin each window, which are no part of the text
-    kinds: tuple[int, ...]  # of text, of each window
-    held_out: tuple[bool, ...]  # whether a window is
-
-    def parts(self, *, by_kind: bool) -> dict[int | None, list[int]]:
-        """The numbers of windows that are held out, by kind, and under None of the others; or of all by kind."""
-        found: dict[int | None, list[int]] = {}
-        for number, (kind, held_out) in enumerate(zip(self.kinds, self.held_out, strict=True)):
-            found.setdefault(kind if held_out or by_kind else None, []).append(number)
-        return found
-
-
-def _groups(loaded: LoadedModel, kinds: Sequence[Windows], method: Method) -> list[_Group]:
-    alike: dict[tuple[int, int], list[tuple[int, bool, Tensor]]] = {}
-    for kind, windows in enumerate(kinds):
-        if len(windows) < 2 and method.ridge:
-            raise OptionError("A repair needs at least two calibration windows of each kind of text.")
-        decides = min(HELD_OUT, len(windows)) - 1
-        alike.setdefault((windows.input_length, len(windows.beginning)), []).extend(
-            (kind, number % HELD_OUT == decides, ids) for number, ids in enumerate(windows.inputs)
-        )
-    groups = []
-    for (length, before), found in alike.items():
-        size = windows_per_batch(loaded.anatomy, length)
-        found.sort(key=lambda window: window[1])  # those that are fitted on go through together
-        for first in range(0, len(found), size):
-            which, held_out, ids = zip(*found[first : first + size], strict=True)
-            groups.append(_Group(torch.stack(ids).to(loaded.device), before, which, held_out))
-    return groups
+def _running(loaded: LoadedModel, dtype: str) -> LoadedModel:
+    try:
+        return loaded.in_dtype(resolved(dtype, loaded.device))
+    except ModelError:
+        if dtype != AUTO:
+            raise
+        return loaded  # there is no room for a copy that would be faster, which nobody asked for
 
 
 @dataclass(eq=False)
 class _Fitting:
-    loaded: LoadedModel
+    original: LoadedModel  # whose weights a repair is beside
+    loaded: LoadedModel  # the same in the number type that it runs in
     method: Method
     way: Way
-    groups: list[_Group]
+    groups: list[Group]
     kept: Kept
     progress: Progress
     patches: list[Patch] = field(default_factory=list)
@@ -148,8 +120,8 @@ class _Fitting:
         texts = [text_key(self.loaded.fingerprint, str(self.loaded.dtype), one.cpu()) for one in ids]
         numbers = self.loaded.width * sum(one.numel() for one in ids)
         states = self.kept.states_for(self.loaded.layers, numbers, self.loaded.dtype.itemsize)
-        self.together = Groups(anatomy, ids)
-        dense, mended = (Stream(anatomy, self.together, states, texts) for _ in range(2))
+        self.beginnings = Beginnings(anatomy, ids)
+        dense, mended = (Stream(anatomy, self.beginnings, states, texts) for _ in range(2))
         dense_way = Way(anatomy, PruneSet())
         self.steps = 3 * len(places) * len(self.groups)
         about = (tuple(texts), tuple((group.kinds, group.held_out) for group in self.groups), self.method)
@@ -188,7 +160,7 @@ class _Fitting:
                     "as it is; bias, nbl and ghosted can repair it."
                 )
             for place in places:
-                found = find(self.loaded.anatomy, place.changed)
+                found = find(self.original.anatomy, place.changed)
                 if found is None:
                     raise ModelError(
                         f"{place.block} of {self.loaded.name} adds to the stream through a norm or through several "
@@ -243,7 +215,7 @@ class _Fitting:
         anatomy = repaired
         if projection.path:
             anatomy = _watching(repaired, place.changed, projection.path, read.append)
-        after = walk(anatomy, self.way, before, self.together.calls(number), place.start, place.end)
+        after = walk(anatomy, self.way, before, self.beginnings.calls(number), place.start, place.end)
 
         def rows(states: Tensor) -> Tensor:
             return states[:, skipped:].flatten(0, 1).to(after.device)

@@ -1,6 +1,6 @@
 """The residual stream of a whole calibration text, carried along from position to position.
 
-    stream = Stream(anatomy, Groups(anatomy, [token_ids, other_token_ids]))
+    stream = Stream(anatomy, Beginnings(anatomy, [token_ids, other_token_ids]))
     stream.advance(anatomy, way, 12)         # the stream of the model without the prune set, 12 blocks on
     stream.hidden(0)                         # of the first group of windows
 
@@ -27,8 +27,10 @@ _MOST_BYTES = 10**9
 _KEPT_CALLS = 64  # groups; a call has the masks and positions of its tokens
 
 
-class Groups:
-    """Groups of windows, and how the model's own code calls its layers for each: the same with every prune set.
+class Beginnings:
+    """What a run of each group of windows begins with, and how the model's own code then calls its layers.
+
+    Both are the same with every prune set and every repair.
 
     Args:
         anatomy: the model.
@@ -66,7 +68,7 @@ class Stream:
     def __init__(
         self,
         anatomy: Anatomy,
-        groups: Groups,
+        groups: Beginnings,
         cache: StateCache | None = None,
         texts: Sequence[Hashable] = (),
     ) -> None:

@@ -4,17 +4,22 @@ import pytest
 import torch
 
 from entviz.blocks import PruneSet
+from entviz.errors import ModelError
 from entviz.evaluation.loss import evaluate
 from entviz.models.loaded import LoadedModel
+from entviz.repair import fitting
 from entviz.repair import moments as file
 from entviz.repair.fitting import fit
 from entviz.repair.moments import Moments, Rows
+from entviz.repair.refit import Refit
 from entviz.repair.ridge import left
 from entviz.repair.sums import Sums
 from entviz.text.windows import windows_from_token_ids
 from tests.tiny import VOCABULARY_SIZE, build
 
 INPUTS, OUTPUTS = 7, 3
+IDS = torch.randint(1, VOCABULARY_SIZE, (30, 48), generator=torch.Generator().manual_seed(1))
+WINDOWS = windows_from_token_ids(IDS.tolist(), VOCABULARY_SIZE)
 
 
 def drawn(rows, seed=0):
@@ -94,13 +99,39 @@ def test_a_number_that_is_not_finite_is_noticed():
 
 def test_a_fit_in_bfloat16_repairs_as_well_as_one_in_float32():
     model, drop = LoadedModel.of(build("llama")), PruneSet.parse("layer.1")
-    ids = torch.randint(1, VOCABULARY_SIZE, (30, 48), generator=torch.Generator().manual_seed(1))
-    windows = windows_from_token_ids(ids.tolist(), VOCABULARY_SIZE)
 
     def divergence(repair):
-        return evaluate(model, windows, drop, repair=repair).kl
+        return evaluate(model, WINDOWS, drop, repair=repair).kl
 
-    exact, rounded = (fit(model, windows, drop, "refit", dtype=dtype) for dtype in ("float32", "bfloat16"))
+    exact, rounded = (fit(model, WINDOWS, drop, "refit", dtype=dtype) for dtype in ("float32", "bfloat16"))
     assert exact.digest != rounded.digest
     assert divergence(exact) < 0.8 * divergence(None)
     assert divergence(rounded) == pytest.approx(divergence(exact), rel=0.02)
+
+
+def test_a_fit_in_bfloat16_is_beside_the_weights_as_they_are():
+    """And not beside those of the copy that it runs."""
+
+    class Looking(Refit):
+        def patch(self, place, matrix, bias, projection):
+            seen.append(projection.weight)
+            return super().patch(place, matrix, bias, projection)
+
+    seen = []
+    model = LoadedModel.of(build("llama"))
+    fit(model, WINDOWS, PruneSet.parse("attn.2"), Looking(), dtype="bfloat16")
+    assert torch.equal(seen[0], model.model.get_submodule("model.layers.1.mlp.down_proj").weight)
+
+
+def test_without_room_for_a_copy_a_fit_runs_in_the_models_own_type(monkeypatch):
+    model, drop = LoadedModel.of(build("llama")), PruneSet.parse("attn.2")
+
+    def no_room(self, dtype):
+        raise ModelError("There is no room for a copy.")
+
+    plain = fit(model, WINDOWS, drop, "refit")
+    monkeypatch.setattr(fitting, "resolved", lambda dtype, device: "bfloat16")
+    monkeypatch.setattr(LoadedModel, "cast", no_room)
+    assert fit(model, WINDOWS, drop, "refit", dtype="auto").digest == plain.digest
+    with pytest.raises(ModelError, match="no room"):
+        fit(model, WINDOWS, drop, "refit", dtype="bfloat16")
