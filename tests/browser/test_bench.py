@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.browser.conftest import PATIENCE
 from tests.browser.test_dashboard import DENSE, measured
@@ -253,6 +254,33 @@ def test_nothing_jumps_while_the_numbers_come_in(visit):
         page.wait_for_timeout(500)
     heights = page.evaluate("[...window.entvizHeights]")
     assert max(heights) - min(heights) <= 2, heights
+
+
+def test_a_tick_draws_only_its_part_of_the_page_and_the_rest_follows(visit):
+    """What the server says begins with a run; one of the whole page names no fragment."""
+    page = opened(visit)
+    measured(page, DENSE)
+    runs = []
+
+    def take(data):
+        message = ForwardMsg.FromString(data)
+        if message.WhichOneof("type") == "new_session":
+            runs.append(bool(message.metadata.run.fragment_ids))
+
+    page.on("websocket", lambda socket: socket.on("framereceived", take))
+    page.reload()
+    expect(page.locator(".cell").first).to_be_visible(timeout=PATIENCE)
+    measured(page, DENSE)
+    page.wait_for_function("!document.querySelector('[data-testid=stProgress]')", timeout=PATIENCE)
+    page.get_by_text("Measure damage").click()  # which would draw the page again as it comes in
+    page.wait_for_timeout(1500)
+    before = len(runs)
+    cell(page, "attn.7").click()
+    waits_for(page, "attn.7")
+    measured(page, "Without attn.7")
+    assert runs[before], "the first run after the click is of the whole page"
+    expect(page.get_by_test_id("stCode").filter(has_text="attn.7").first).to_be_attached(timeout=PATIENCE)
+    assert not all(runs[before:])
 
 
 def test_sixty_clicks_in_quick_succession_lose_none(visit):
