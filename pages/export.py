@@ -8,7 +8,6 @@ import streamlit as st
 from entviz.blocks import PruneSet
 from entviz.export import FORMATS
 from entviz.export.folder import place
-from entviz.repair.registry import METHODS
 from entviz.runtime import runtime
 from entviz.studies import Export
 from pages.parts.export import choices, result
@@ -43,12 +42,6 @@ def draw() -> None:
         _draw_empty()
         return
     st.markdown(f"**Prune set:** {escape(drop.replace(',', ', '))}")
-    if method := selection.get("repair"):
-        st.info(
-            f"What is exported here is without the repair that is chosen on Prune ({escape(METHODS[method].title)}). "
-            "`entviz export --repair` puts it into a checkpoint.",
-            icon=":material/healing:",
-        )
     with st.container(horizontal=True, gap="medium"):
         st.page_link(
             "pages/prune.py",

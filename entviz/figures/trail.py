@@ -32,6 +32,7 @@ POINTS: Final = (
     "prune sets tried"  # the trace whose points can be clicked; each one's customdata is its number
 )
 REPAIRED: Final = "repaired prune sets"  # the same of those that were measured with a repair
+_LEAST_SPAN: Final = 1.0  # percent of the parameters that the axis shows at least
 _LEGEND_LINE: Final = 19
 _NAMED: Final = 12  # blocks of a prune set in a label
 _FAINT: Final = 0.55  # opacity of what stands behind
@@ -75,6 +76,10 @@ def trail_chart(
         margin={"t": 36, "b": below},
         clickmode="event+select",
     )
+    shares = np.concatenate([np.asarray(trace.x, float) for trace in figure.data if trace.x is not None])
+    low, high = np.nanmin(shares), np.nanmax(shares)
+    if high - low < _LEAST_SPAN:  # a bias adds a few numbers, which are no distance to see
+        figure.update_xaxes(range=[(low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2])
     known = table[quality].to_numpy(float)
     known = known[known > 0]
     if len(known) and known.max() > WIDE * known.min() and quality == "perplexity":

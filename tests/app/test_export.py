@@ -177,6 +177,7 @@ def test_the_repair_of_prune_is_written_and_in_the_recipe(open_export, exports):
     app = open_export(drop="attn.27", repair="bias", written="0", windows="1")
     assert "With its repair: Bias" in [toggle.label for toggle in app.toggle]
     assert "The repair " in said(app)
+    assert not app.info, "nothing says that it is not"
     choose(app, "mergekit")
     assert "cannot hold a repair" in said(app)
     assert "With its repair: Bias" not in [toggle.label for toggle in app.toggle]

@@ -60,6 +60,20 @@ def test_each_prune_set_is_a_point_that_knows_its_number():
     assert points.hovertemplate.startswith("%{customdata[1]}")
 
 
+def test_points_that_keep_nearly_as_many_parameters_stand_together():
+    """The axis spans a percent at least: what a bias adds is no distance."""
+    found = Trail()
+    for perplexity, kept in ((30.0, 0.95), (20.0, 0.95001)):
+        kl = Interval(0.2, 0.1, 0.3)
+        stop = Stop(PruneSet.parse("attn.1"), "news", perplexity, 20.0, kl, kl, 0.8, int(1e6 * kept), kept)
+        found = found.visited(stop)
+        start, end = trail.trail_chart(found.table("news"), "perplexity", found.steps).layout.xaxis.range
+        assert end - start == pytest.approx(1)
+        assert start < 95 < end
+    whole = trail.trail_chart(way().table("news"), "perplexity", way().steps)
+    assert whole.layout.xaxis.range is None
+
+
 def test_the_best_are_marked_and_the_way_goes_from_one_to_the_next():
     found = way().visited(way().stops[0])
     shown = traces(trail.trail_chart(found.table("news"), "kl", found.steps))
