@@ -157,9 +157,3 @@ def test_a_repaired_evaluation_opens_with_its_repair_and_a_plain_one_without():
 def test_a_run_whose_calibration_text_is_not_kept_says_so():
     run = run_of(RepairChoice("refit", ("some text from a file",)))
     assert "fitted on text that is not kept" in opening.differs(run, passages()["news"].text)
-
-
-def test_the_export_page_says_that_it_exports_without_the_repair(open_app):
-    app = open_app("export", drop=DROP, repair="bias")
-    assert "without the repair that is chosen on Prune (Bias)" in words(app).replace("\\", "")
-    assert "without the repair" not in words(open_app("export", drop=DROP))

@@ -57,7 +57,7 @@ def test_a_repair_is_measured_beside_the_prune_set_without_it(answer, entviz, di
     ids = torch.tensor([loaded.tokenizer(TEXT, add_special_tokens=False).input_ids[:120]]).view(3, 40)
     [calibration] = calibration_windows(loaded, [other.read_text()], 8, 40)
     written = self_written(loaded, windows=16 - len(calibration), length=40)
-    repair = fit(loaded, [calibration, written], drop, "ghosted")
+    repair = fit(loaded, [calibration, written], drop, "ghosted", dtype="auto")
     measured = evaluate(
         loaded, windows_from_token_ids(ids.tolist(), loaded.vocabulary_size), drop, repair=repair
     )

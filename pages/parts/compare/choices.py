@@ -131,7 +131,7 @@ def draw(chosen: selection.Selection) -> ComparisonChoices:
             help="Criteria choose on the text in the sidebar (calibration). Their prune sets are measured on other "
             "text.",
         )
-    with st.expander("Variants, task, random and search", icon=":material/tune:"):
+    with st.expander("Variants, repairs, task, random and search", icon=":material/tune:"):
         switches = variants()
         usual_ways = [word for word in switches if word not in REPAIRS]
         chosen_variants = st.pills(

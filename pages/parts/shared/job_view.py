@@ -163,11 +163,13 @@ class _Watch:
         # In a run of the whole page, what stands below is drawn first.
         if self.eager and (self.looked or parts.alone()):
             self._wait_for_news()
-        self.looked = True
+        first, self.looked = not self.looked, True
         view = self.job.snapshot()
         if view.finished:
             if view.state == "done" and self.draw_done is not None and self._waits_for_another():
                 self.draw_done(view.result)
+                if first:  # drawn with what surrounds it, which is seen only when it is complete
+                    return
                 # In this run: what is drawn just before the next one begins may never reach the browser.
                 while self._waits_for_another():
                     self._rest()
