@@ -256,6 +256,31 @@ def test_nothing_jumps_while_the_numbers_come_in(visit):
     assert max(heights) - min(heights) <= 2, heights
 
 
+def test_the_numbers_of_one_prune_set_are_seen_at_a_time(visit):
+    """The browser has those of two for a while: what they were measured on must not stand beside the others."""
+    page = opened(visit)
+    measured(page, DENSE)
+    page.evaluate(
+        """() => {
+            const said = window.entvizSaid = new Set()
+            const seen = name => ["there", "coming"].filter(place => [
+                ...document.querySelectorAll(`.st-key-prune-${place} .st-key-prune-${name}`)
+            ].some(one => one.checkVisibility()))
+            const look = () => {
+                said.add(`${seen("shown")} | ${seen("measured_on")}`)
+                requestAnimationFrame(look)
+            }
+            look()
+        }"""
+    )
+    for block, title in (("attn.7", "Without attn.7"), ("mlp.22", "Without attn.7 and mlp.22")):
+        cell(page, block).click()
+        measured(page, title)
+        page.wait_for_timeout(500)
+    said = page.evaluate("[...window.entvizSaid]")
+    assert set(said) <= {"there | there", "coming | coming", "coming | ", "there | "}, said
+
+
 def test_a_tick_draws_only_its_part_of_the_page_and_the_rest_follows(visit):
     """What the server says begins with a run; one of the whole page names no fragment."""
     page = opened(visit)

@@ -56,8 +56,8 @@ def draw(
     ``time`` is asked for the speed of what is drawn, and draws elsewhere.
     """
     with st.container(key="prune.numbers"):
-        # For a moment the browser has both: what the job's fragment drew, and what is drawn of its result. page.css
-        # then shows the latter alone, so that nothing under it jumps.
+        # For a moment the browser has both: what the job's fragment drew, and what is drawn of its result, or was of
+        # the one before. page.css then shows one of them, that of now, so that nothing under it jumps.
         status, cards = st.container(key="prune.coming"), st.container(key="prune.there")
         beneath = st.container(key="prune.repaired") if selection.get("repair") else None
     asked = request(chosen)
