@@ -23,7 +23,7 @@ which would depend on the scale of the model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 import torch
@@ -65,36 +65,39 @@ def norm_ratios(states: Tensor) -> Tensor:
 
 
 class MassiveCount:
-    """Finds massive tokens, batch by batch. It keeps the findings of one batch, and a row for each token found."""
+    """Finds massive tokens. It keeps a row for each token found.
+
+    Batches can come one after the other through all sites, or all through one site after the other.
+    """
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        self._rows: list[tuple[Any, ...]] = []
-        self._found: dict[tuple[int, int], tuple[float, str, str]] = {}
+        # The token id, the highest ratio, the first and the last site, by window and position.
+        self.found: dict[tuple[int, int], tuple[int, float, str, str]] = {}
 
-    def site(self, token_ids: Tensor, site: str, states: Tensor) -> None:
-        """Examine one site of a batch; sites come in order of depth. Raises ``ModelError`` if states are not finite."""
+    def site(self, token_ids: Tensor, site: str, states: Tensor, first: int) -> None:
+        """Examine a site of a batch whose windows have numbers from ``first`` on; sites come in order of depth.
+
+        Raises ``ModelError`` if states are not finite.
+        """
         ratios = norm_ratios(states)
         if not all_finite(ratios):
             raise cause(self._loaded, token_ids, PruneSet())
         for window, position in (ratios > RATIO).nonzero().tolist():
-            ratio = float(ratios[window, position])
-            before, first, _ = self._found.get((window, position), (0.0, site, site))
-            self._found[window, position] = (max(ratio, before), first, site)
-
-    def end_batch(self, token_ids: Tensor, done: int) -> None:
-        """Note that a batch has passed all sites; ``done`` windows came before it."""
-        tokenizer = self._loaded.optional_tokenizer
-        for (window, position), found in sorted(self._found.items()):
-            token_id = int(token_ids[window, position])
-            text = "" if tokenizer is None else "".join(spell(tokenizer, [token_id]))
-            self._rows.append((done + window, position, token_id, text, *found))
-        self._found.clear()
+            ratio, token_id = float(ratios[window, position]), int(token_ids[window, position])
+            place = (first + window, position)
+            _, before, since, _ = self.found.get(place, (token_id, 0.0, site, site))
+            self.found[place] = (token_id, max(ratio, before), since, site)
 
     @property
     def table(self) -> pd.DataFrame:
         """A row for each massive token; see :attr:`entviz.analysis.Analysis.massive`."""
-        return pd.DataFrame(self._rows, columns=list(_COLUMNS))
+        tokenizer = self._loaded.optional_tokenizer
+        rows = [
+            (*place, token_id, "" if tokenizer is None else "".join(spell(tokenizer, [token_id])), *found)
+            for place, (token_id, *found) in sorted(self.found.items())
+        ]
+        return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def massive_tokens(loaded: LoadedModel, windows: Windows, *, progress: Progress = silent) -> pd.DataFrame:
@@ -112,13 +115,12 @@ def massive_tokens(loaded: LoadedModel, windows: Windows, *, progress: Progress 
     with torch.inference_mode():
         for done, token_ids in batches(windows.inputs, windows_per_batch(anatomy, windows.input_length)):
             hidden, calls = anatomy.begin(token_ids.to(loaded.device))
-            count.site(token_ids, "embed", hidden)
+            count.site(token_ids, "embed", hidden, done)
             for i in range(anatomy.layers):
                 middle, hidden = anatomy.split_layers[i].trace(hidden, calls[i])
-                count.site(token_ids, f"attn.{i}", middle)
-                count.site(token_ids, f"layer.{i}", hidden)
+                count.site(token_ids, f"attn.{i}", middle, done)
+                count.site(token_ids, f"layer.{i}", hidden, done)
                 progress(done * anatomy.layers + (i + 1) * len(token_ids), total)
-            count.end_batch(token_ids, done)
     return count.table
 
 
@@ -135,6 +137,11 @@ class Kept:
         self._gone: dict[int, set[int]] = {}
         for window, position in zip(massive["window"], massive["position"], strict=True):
             self._gone.setdefault(int(window), set()).add(int(position))
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """The windows and positions of the tokens that are left out, sorted."""
+        return sorted((window, position) for window, gone in self._gone.items() for position in gone)
 
     def check(self, metrics: Iterable[Metric]) -> None:
         """Raise ``OptionError`` if a window keeps fewer tokens than a metric needs."""

@@ -14,6 +14,7 @@ from entviz.blocks import PruneSet
 from entviz.errors import OptionError, TextError
 from entviz.estimators import split
 from entviz.models import DEFAULT_MODEL
+from entviz.models.places import PLACEMENTS
 from entviz.progress import Progress
 from entviz.words.phrases import of_windows
 
@@ -55,6 +56,19 @@ def add_command(
         else "number type of the weights: float32, bfloat16 or float16 (default: %(default)s)",
     )
     command.add_argument("--device", help="cpu, cuda, cuda:1 ... (default: the best one available)")
+    command.add_argument(
+        "--device-map",
+        choices=PLACEMENTS,
+        help="for a model that does not fit: auto fills the GPUs, then the processor's memory, and leaves the rest on "
+        "disk; disk leaves all layers there and reads one at a time (default: everything in memory)",
+    )
+    command.add_argument(
+        "--max-memory",
+        default="",
+        metavar="SIZE",
+        help="the most memory for weights with a device map: 8GB, or cpu=8GB,0=20GB with GPUs by their numbers "
+        "(default: what is free)",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     if text:
         group = command.add_argument_group("text or task, one of" if task else "text, one of")
@@ -138,7 +152,9 @@ def loading_of(options: argparse.Namespace) -> Loading:
     """How the model is loaded."""
     from entviz.studies import Loading
 
-    return Loading("float32" if options.casts else options.dtype, options.device)
+    return Loading(
+        "float32" if options.casts else options.dtype, options.device, options.device_map, options.max_memory
+    )
 
 
 def typed(text: str, note: Callable[[str], None] = lambda _: None) -> str:

@@ -27,6 +27,7 @@ from transformers import PreTrainedModel
 
 from entviz.blocks import Block, PruneSet
 from entviz.decoder.head import Head, examine_head
+from entviz.decoder.offloading import running_device
 from entviz.decoder.stand_in import StandIn
 from entviz.decoder.views import replaced, with_own_buffers
 from entviz.errors import ModelError, TextError
@@ -168,9 +169,13 @@ def examine(model: PreTrainedModel) -> Anatomy:
 
 
 def _examine(model: PreTrainedModel) -> Anatomy:
-    path, layers = _find_layers(model)
+    path, layers = find_layers(model)
     vocabulary = model.get_input_embeddings().num_embeddings
-    token_ids = (torch.arange(7, device=model.device) * 37 + 11).remainder(vocabulary).unsqueeze(0)
+    token_ids = (
+        (torch.arange(7, device=running_device(model.get_input_embeddings())) * 37 + 11)
+        .remainder(vocabulary)
+        .unsqueeze(0)
+    )
     with torch.inference_mode():
         tuple_outputs = _outputs_are_tuples(model, path, token_ids)
         hidden, calls = _begin(model, path, token_ids, None, tuple_outputs)
@@ -227,9 +232,13 @@ def _begin(
 
 
 def _outputs_are_tuples(model: PreTrainedModel, path: str, token_ids: Tensor) -> bool:
+    """Whether layers return tuples. The first is run, and the others do as it does."""
     kinds: list[bool] = []
 
     def look(layer: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
+        if kinds:
+            hidden = args[0] if args else kwargs["hidden_states"]
+            return (hidden, None, None) if kinds[0] else hidden
         output = layer(*args, **kwargs)
         kinds.append(isinstance(output, (tuple, list)))
         return output
@@ -257,7 +266,8 @@ def _submodule(model: nn.Module, path: str) -> nn.Module:
     return model.get_submodule(path)
 
 
-def _find_layers(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
+def find_layers(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
+    """The path of a model's list of layers, and the layers. Raises ``ModelError`` if it has none."""
     count = model.config.get_text_config(decoder=True).num_hidden_layers
     prefix = model.base_model_prefix
     found = [

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.offloading import is_offloaded, running_device
 
 # Matrix products on a processor reach full speed at a few hundred rows. Larger batches only need more memory, report
 # progress less often, and delay cancelling and the first number. On an accelerator batches are as large as possible.
@@ -33,9 +34,14 @@ _SHARE = 4  # the share of free memory for temporaries; the estimators and the l
 _measured: WeakKeyDictionary[Anatomy, dict[int, float]] = WeakKeyDictionary()
 
 
-def tokens_per_batch(anatomy: Anatomy, window_length: int) -> int:
-    """The number of tokens to run together, in windows of ``window_length`` tokens."""
-    enough = _ENOUGH_TOKENS_ON_CPU if _device(anatomy).type == "cpu" else _MOST_TOKENS
+def tokens_per_batch(anatomy: Anatomy, window_length: int, *, resident: bool = False) -> int:
+    """The number of tokens to run together, in windows of ``window_length`` tokens.
+
+    Layers that are kept on disk are read for every batch, so there as many tokens go together as memory holds, unless
+    the caller keeps a layer ``resident`` for all batches.
+    """
+    small = _device(anatomy).type == "cpu" and (resident or not is_offloaded(anatomy.split_layers[-1].layer))
+    enough = _ENOUGH_TOKENS_ON_CPU if small else _MOST_TOKENS
     # Lengths are rounded up to a power of two, so that few of them have to be measured.
     length = 2 ** math.ceil(math.log2(max(2, window_length)))
     if anatomy.most_tokens is not None:
@@ -46,9 +52,12 @@ def tokens_per_batch(anatomy: Anatomy, window_length: int) -> int:
     return max(1, min(enough, int(_free_bytes(anatomy) / _SHARE / lengths[length])))
 
 
-def windows_per_batch(anatomy: Anatomy, window_length: int) -> int:
-    """The number of windows of ``window_length`` tokens to run together; at least 1."""
-    return max(1, tokens_per_batch(anatomy, window_length) // window_length)
+def windows_per_batch(anatomy: Anatomy, window_length: int, *, resident: bool = False) -> int:
+    """The number of windows of ``window_length`` tokens to run together; at least 1.
+
+    ``resident`` is as for :func:`tokens_per_batch`.
+    """
+    return max(1, tokens_per_batch(anatomy, window_length, resident=resident) // window_length)
 
 
 def batches(token_ids: Tensor, size: int, first: int | None = None) -> Iterator[tuple[int, Tensor]]:
@@ -70,7 +79,7 @@ def bytes_per_token(anatomy: Anatomy, window_length: int) -> float:
         # The last layer is measured: in models with different kinds of layers, the first ones are often small.
         with _TensorsAlive() as alive:
             anatomy.split_layers[-1].trace(
-                hidden.to(next(anatomy.split_layers[-1].layer.parameters()).device), calls[-1]
+                hidden.to(running_device(anatomy.split_layers[-1].layer)), calls[-1]
             )
     return (alive.peak + hidden.numel() * hidden.element_size()) / window_length
 
@@ -95,8 +104,7 @@ class _TensorsAlive(TorchDispatchMode):
 
 def _device(anatomy: Anatomy) -> torch.device:
     """The device of the embedding, to which token ids must be moved."""
-    device: torch.device = anatomy.model.get_input_embeddings().weight.device
-    return device
+    return running_device(anatomy.model.get_input_embeddings())
 
 
 def _free_bytes(anatomy: Anatomy) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import xxhash
 
+from entviz.decoder.offloading import is_offloaded, read, running_device
 from entviz.errors import ModelError, OptionError, TextError
 from entviz.finite import cause_at_examination
 from entviz.models.memory import Need, check_memory, estimate
@@ -95,7 +96,7 @@ class LoadedModel:
             layers=layers,
             width=width,
             vocabulary_size=embedding.weight.shape[0],
-            device=embedding.weight.device,
+            device=running_device(embedding),
             dtype=embedding.weight.dtype,
             read_again=read_again,
         )
@@ -158,8 +159,15 @@ class LoadedModel:
 
     @cached_property
     def bytes(self) -> int:
-        """The memory that the weights use, in bytes."""
-        return sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
+        """The memory that the weights use, in bytes; those that are kept on disk use none."""
+        return sum(
+            weight.numel() * weight.element_size() for weight in self.model.parameters() if not weight.is_meta
+        )
+
+    @cached_property
+    def on_disk(self) -> bool:
+        """Whether a part of the weights is kept on disk, or in memory that it does not run from."""
+        return is_offloaded(self.model)
 
     @property
     def anatomy(self) -> "Anatomy":
@@ -207,6 +215,12 @@ class LoadedModel:
             OptionError: if there is no such type.
         """
         wanted = parse_dtype(dtype)
+        if self.on_disk:  # its weights are only in its files
+            if self.read_again is None:
+                raise ModelError(
+                    f"{self.name} has weights on disk, and its files are not known. Load it again."
+                )
+            return replace(self.read_again(self, dtype), _cast_from=weakref.ref(self))
         if self.device.type == "cpu":
             check_memory(
                 Need(0, copies=self.parameters * wanted.itemsize),
@@ -258,7 +272,8 @@ def fingerprint(model: Any) -> str:
     """
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
     hasher = xxhash.xxh3_128(json.dumps(config, sort_keys=True, default=str).encode())
-    for name, tensor in _tensors(model):
+    for name, found in _tensors(model):
+        tensor = read(model, name) if found.is_meta else found
         hasher.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         hasher.update(flat.view(torch.uint8).numpy().data)

@@ -2,7 +2,9 @@
 
 import difflib
 import re
+import shutil
 import threading
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ from entviz.models.here import snapshot_in
 from entviz.models.hub import HubUnreachableError, NotOnHubError, fetched
 from entviz.models.library_errors import telling_line
 from entviz.models.loaded import LoadedModel, parse_dtype
-from entviz.models.memory import Need, check_memory, estimate
+from entviz.models.memory import Need, available_bytes, check_memory, estimate
+from entviz.models.placement import Placement, delete_with, place, rewritten_weights
+from entviz.models.places import DISK, PROCESSOR, parse_memory
 from entviz.models.quiet import quiet
 from entviz.models.transformers_calls import read_model, read_tokenizer
 from entviz.progress import Progress, silent, waiting_for
@@ -40,6 +44,8 @@ def load(
     *,
     dtype: str = "float32",
     device: str | None = None,
+    device_map: str | None = None,
+    max_memory: str = "",
     progress: Progress = silent,
 ) -> LoadedModel:
     """Load a causal language model for measuring.
@@ -52,27 +58,84 @@ def load(
             order.
         dtype: type of the weights: float32, bfloat16 or float16.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...; None uses all GPUs, or the processor if there is none.
+        device_map: ``"auto"`` to fill the GPUs, then the processor's memory, and leave the rest on disk; ``"disk"`` to
+            leave all layers on disk, of which one at a time is in memory; None to keep everything where it runs.
+        max_memory: the most memory for weights with a device map: ``"8GB"`` for the processor's, or
+            ``"cpu=8GB,0=20GB"``; see :func:`entviz.models.places.parse_memory`.
         progress: called with the arrived bytes and all bytes while a model is downloaded, with the finished tensors and
             all tensors while a GGUF file is converted, and from time to time while a model is waited for, built and
             read; it can raise ``Cancelled``.
 
     Raises:
         ModelError: if the model does not exist, or is not a causal language model that can be read safely.
-        OptionError: if the type or the device does not exist.
+        OptionError: if the type, the device or the device map does not exist, or both of these are given.
     """
     weight_type = parse_dtype(dtype)
-    placement = _placement(device)
+    if device is not None and device_map is not None:
+        raise OptionError(
+            "A device map places the model on several devices. Leave out the device, or the map."
+        )
+    if max_memory and device_map is None:
+        raise OptionError("The most memory is for a device map. Add one: auto, or disk.")
+    where = _Where(_placement(device), device_map, max_memory)
     with quiet():
-        directory = locate(name, weight_type.itemsize, progress)
+        # A map loads what does not fit into memory, so a download is not refused for that.
+        directory = locate(name, weight_type.itemsize if device_map is None else 0, progress)
         checked = check_directory(directory, name, weight_type, progress)
         with waiting_for(_READING, progress):
-            if placement is None:
-                check_memory(_need(checked, weight_type), name)
-            model = _read_model(checked, name, weight_type, placement, progress)
-        return LoadedModel.of(model, _read_tokenizer(checked, name), name, partial(_read_again, directory))
+            model = _read_placed(checked, name, weight_type, where, progress)
+        again = partial(_read_again, directory, where)
+        return LoadedModel.of(model, _read_tokenizer(checked, name), name, again)
 
 
-def _read_again(directory: Path, loaded: LoadedModel, dtype: str) -> LoadedModel:
+@dataclass(frozen=True)
+class _Where:
+    """Where a model was asked to be: on a device (None for the processor), or by a device map."""
+
+    device: Any
+    device_map: str | None = None
+    max_memory: str = ""
+
+
+def _read_placed(
+    checked: CheckedDirectory, name: str, dtype: torch.dtype, where: _Where, progress: Progress
+) -> Any:
+    """Read a model's weights, where there is room for them."""
+    if where.device_map is None:
+        if where.device is None:
+            check_memory(_need(checked, dtype), name, _remedy(checked, dtype))
+        return _read_model(checked, name, dtype, where.device, progress)
+    placement = place(
+        checked.config,
+        dtype,
+        where.device_map,
+        parse_memory(where.max_memory),
+        reserved=_need(checked, dtype, Placement()).peak,
+        progress=progress,
+    )
+    check_memory(_need(checked, dtype, placement), name, "Choose a smaller model, or bfloat16 weights")
+    if placement.device_map is None:
+        return _read_model(checked, name, dtype, None, progress)
+    folder = rewritten_weights()
+    try:
+        model = _read_model(checked, name, dtype, placement.device_map, progress, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    delete_with(model, folder)
+    return model
+
+
+def _remedy(checked: CheckedDirectory, dtype: torch.dtype) -> str:
+    """What to do about a model that is too large for the memory."""
+    usual = "Choose a smaller model, or bfloat16 weights"
+    on_disk = place(checked.config, dtype, DISK)
+    if _need(checked, dtype, on_disk).peak > available_bytes():
+        return usual
+    return f"{usual}, or leave its layers on disk with the device map disk"
+
+
+def _read_again(directory: Path, where: _Where, loaded: LoadedModel, dtype: str) -> LoadedModel:
     """Read the files of a loaded model again; see :attr:`LoadedModel.read_again`."""
     weight_type = parse_dtype(dtype)
     if not directory.is_dir():
@@ -80,9 +143,9 @@ def _read_again(directory: Path, loaded: LoadedModel, dtype: str) -> LoadedModel
     with quiet():
         checked = check_directory(directory, loaded.name, weight_type)
         with _READING:
-            check_memory(_need(checked, weight_type), loaded.name)
-            placement = _placement("cpu" if loaded.device.type == "cpu" else None)
-            model = _read_model(checked, loaded.name, weight_type, placement, silent)
+            if where.device_map is None:
+                where = _Where(_placement("cpu" if loaded.device.type == "cpu" else None))
+            model = _read_placed(checked, loaded.name, weight_type, where, silent)
     return LoadedModel.of(model, loaded.optional_tokenizer, loaded.name, loaded.read_again)
 
 
@@ -191,7 +254,8 @@ def _placement(device: str | None) -> Any:
     return {"": wanted}
 
 
-def _need(checked: CheckedDirectory, dtype: torch.dtype) -> Need:
+def _need(checked: CheckedDirectory, dtype: torch.dtype, placement: Placement | None = None) -> Need:
+    """The processor's memory that a model takes, wholly there or where a placement puts its parts."""
     plan, each = checked.plan, dtype.itemsize
     return estimate(
         plan.parameters,
@@ -199,16 +263,23 @@ def _need(checked: CheckedDirectory, dtype: torch.dtype) -> Need:
         loading=plan.twice * each,
         buffers=plan.buffer_bytes,
         config=checked.config,
+        weights=None if placement is None else placement.weights.get(PROCESSOR, 0),
+        layer=0 if placement is None else placement.layer,
     )
 
 
 def _read_model(
-    checked: CheckedDirectory, name: str, dtype: torch.dtype, placement: Any, progress: Progress
+    checked: CheckedDirectory,
+    name: str,
+    dtype: torch.dtype,
+    device_map: Any,
+    progress: Progress,
+    folder: Path | None = None,
 ) -> Any:
     try:
         with bounded_building(progress=progress):
             model, info = read_model(
-                checked.path, checked.weights, checked.values, dtype, placement, progress
+                checked.path, checked.weights, checked.values, dtype, device_map, progress, folder
             )
     except EntvizError:
         raise
@@ -227,9 +298,10 @@ def _read_model(
         raise ModelError(
             f"The files of {name} changed while they were being read ({wrong[0]}). Load it again."
         )
-    if any(weight.is_meta for weight in model.parameters()):
+    if folder is None and any(weight.is_meta for weight in model.parameters()):
         raise ModelError(
-            f"{name} does not fit into the memory of the GPU. Choose bfloat16 weights, or the device cpu."
+            f"{name} does not fit into the memory of the GPU. Choose bfloat16 weights, the device cpu, or the device "
+            "map auto."
         )
     return model
 

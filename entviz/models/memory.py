@@ -34,17 +34,19 @@ class Need:
         loading: additional memory while it is read: the file's own copy of a tensor, or of all tensors.
         copies: copies of the model in other number types.
         run: temporaries of the first run.
+        layer: a layer that is kept on disk, while it runs.
     """
 
     weights: int
     loading: int = 0
     copies: int = 0
     run: int = 0
+    layer: int = 0
 
     @property
     def peak(self) -> int:
         """The most at any time: what is needed to read is given back before the first run."""
-        return self.weights + max(self.loading, self.copies + self.run)
+        return self.weights + max(self.loading, self.copies + self.run + self.layer)
 
 
 def estimate(
@@ -55,6 +57,8 @@ def estimate(
     buffers: int = 0,
     copy_bytes_each: int = 0,
     config: Any = None,
+    weights: int | None = None,
+    layer: int = 0,
 ) -> Need:
     """Estimate the memory that a model takes.
 
@@ -65,8 +69,11 @@ def estimate(
         buffers: bytes that the model keeps beside its weights, such as masks.
         copy_bytes_each: size of a weight of a copy in another type, or 0 for no copy.
         config: its transformers config, from whose widths and vocabulary the first run is estimated.
+        weights: bytes of the weights that are kept in this memory, if others are kept elsewhere.
+        layer: bytes of the largest layer that is kept on disk.
     """
-    return Need(parameters * bytes_each + buffers, loading, parameters * copy_bytes_each, _first_run(config))
+    here = parameters * bytes_each if weights is None else weights
+    return Need(here + buffers, loading, parameters * copy_bytes_each, first_run(config), layer)
 
 
 def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, or bfloat16 weights") -> None:
@@ -81,6 +88,7 @@ def check_memory(need: Need, name: str, remedy: str = "Choose a smaller model, o
             (need.weights, "for its weights"),
             (need.loading, "to read them"),
             (need.copies, "for a copy in another number type"),
+            (need.layer, "for one layer that is read from disk"),
             (need.run, "for the first run"),
         )
         figures = ", ".join(f"{_size(part)} {what}" for part, what in parts if part)
@@ -106,7 +114,8 @@ def _left_in_container() -> int:
         return 2**63
 
 
-def _first_run(config: Any) -> int:
+def first_run(config: Any) -> int:
+    """Bytes of temporaries of a model's first run on the processor; 0 if its config is not known."""
     if config is None:
         return 0
     text = config.get_text_config(decoder=True)

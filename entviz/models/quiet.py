@@ -13,7 +13,7 @@ _restore = ExitStack()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence progress bars and warnings of transformers and huggingface_hub inside the block, in any thread."""
+    """Silence the progress bars and warnings of these libraries inside the block, in any thread."""
     global _inside
     with _lock:
         if _inside == 0:
@@ -40,6 +40,7 @@ def _silence() -> None:
         _restore.callback(chatter.enable_progress_bar)
     chatter.disable_progress_bar()
     hub.disable_progress_bars()
-    hub_logger = logging.getLogger("huggingface_hub")
-    _restore.callback(hub_logger.setLevel, hub_logger.level)
-    hub_logger.setLevel(logging.CRITICAL)
+    for library in ("huggingface_hub", "accelerate"):
+        logger = logging.getLogger(library)
+        _restore.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.CRITICAL)

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from entviz.decoder.offloading import keep_real_paths
 from entviz.models.building import one_at_a_time
 from entviz.models.clean_directory import clean_directory, point_back
 from entviz.progress import Progress, silent
@@ -88,6 +89,7 @@ def read_model(
     dtype: torch.dtype,
     device_map: Any = None,
     progress: Progress = silent,
+    folder: Path | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Read a causal language model from safetensors.
 
@@ -98,6 +100,7 @@ def read_model(
         dtype: type of the loaded weights.
         device_map: a device map of transformers; None means the processor.
         progress: called while another model is built; it can raise ``Cancelled``.
+        folder: a directory for weights that stay on disk and are not in the files as they are used.
 
     Returns:
         The model, and transformers' report of missing weights and weights left over.
@@ -110,8 +113,14 @@ def read_model(
     written = {"config.json": without_code(values)}
     with clean_directory(directory, weights, written) as clean, one_at_a_time(progress):
         model, info = AutoModelForCausalLM.from_pretrained(
-            clean, config=config_from(values), dtype=dtype, device_map=device_map, **_SAFE_WEIGHTS
+            clean,
+            config=config_from(values),
+            dtype=dtype,
+            device_map=device_map,
+            offload_folder=folder,
+            **_SAFE_WEIGHTS,
         )
+        keep_real_paths(model)
     return _checked(model, directory), info
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -89,7 +90,18 @@ class ModelCache:
             self._models.pop(key, None)
             while len(self._models) >= self.kept:
                 self._models.popitem(last=False)
-        loaded = load(name, dtype=loading.dtype, device=loading.device, progress=progress)
+        device_map, max_memory = loading.device_map, loading.max_memory
+        if device_map is None and loading.device is None:
+            device_map = os.environ.get("ENTVIZ_DEVICE_MAP") or None
+            max_memory = os.environ.get("ENTVIZ_MAX_MEMORY", "") if device_map else max_memory
+        loaded = load(
+            name,
+            dtype=loading.dtype,
+            device=loading.device,
+            device_map=device_map,
+            max_memory=max_memory,
+            progress=progress,
+        )
         self.put(name, loaded, loading)
         return loaded
 

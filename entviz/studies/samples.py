@@ -27,10 +27,14 @@ class Loading:
     Attributes:
         dtype: number type of the weights.
         device: the device it runs on; None for the best one available.
+        device_map, max_memory: how its parts are placed, if not all on one device; see :func:`entviz.models.load`. This
+            changes no number, so results do not depend on it.
     """
 
     dtype: str = "float32"
     device: str | None = None
+    device_map: str | None = None
+    max_memory: str = ""
 
     def settled(self, loaded: LoadedModel) -> Loading:
         """The values of the loaded model. The device is None if pages use the same device."""

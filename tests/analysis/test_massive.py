@@ -122,8 +122,7 @@ def test_a_token_massive_at_one_site_alone_is_left_out_at_all(windows):
     loud_once = plain.clone()
     loud_once[0, 4] *= 11
     for site, states in (("embed", plain), ("attn.0", loud_once), ("layer.0", plain)):
-        found.site(ids, site, states)
-    found.end_batch(ids, 6)
+        found.site(ids, site, states, 6)
     (row,) = found.table.to_dict("records")
     assert (row["window"], row["position"], row["first"], row["last"]) == (6, 4, "attn.0", "attn.0")
     assert row["ratio"] == pytest.approx(11)
