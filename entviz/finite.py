@@ -21,6 +21,7 @@ from torch import Tensor
 
 from entviz.blocks import PruneSet
 from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.offloading import read, running_device
 from entviz.errors import EntvizError, ModelError
 from entviz.words.phrases import counted, some
 
@@ -142,7 +143,8 @@ class _Bad:
 
 def _not_finite(model: Any) -> Iterator[_Bad]:
     """The weights that are not finite, in the model's order."""
-    for name, weight in model.named_parameters():
+    for name, kept in model.named_parameters():
+        weight = read(model, name) if kept.is_meta else kept
         if weight.is_floating_point() and not all_finite(weight):
             count = int((~weight.isfinite()).sum())
             yield _Bad(name, count, infinite=not bool(weight.isnan().any()))
@@ -151,7 +153,7 @@ def _not_finite(model: Any) -> Iterator[_Bad]:
 def _begins(anatomy: Anatomy, token_ids: Tensor, drop: PruneSet) -> str | None:
     """The first part of the model whose output is not finite; None if all outputs are finite."""
     with torch.inference_mode():
-        for window in token_ids.to(anatomy.model.device).split(1):
+        for window in token_ids.to(running_device(anatomy.model.get_input_embeddings())).split(1):
             found = _begins_in(anatomy, window, drop)
             if found is not None:
                 return found

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from entviz.blocks import Block
 from entviz.decoder.anatomy import Anatomy, Call, SplitLayer
+from entviz.decoder.offloading import running_device
 from entviz.decoder.views import replaced
 
 
@@ -224,7 +225,8 @@ def _affine(patch: Correction | Substitute, to: Callable[[Tensor | None], Tensor
 
 
 def _patched(step: SplitLayer, patches: Iterable[Patch]) -> PatchedLayer:
-    like = next(step.layer.parameters())
+    # Its weights may be on disk, and have no device of their own.
+    like = torch.empty(0, dtype=next(step.layer.parameters()).dtype, device=running_device(step.layer))
     to = partial(_to, like)
     views: dict[str, dict[str, nn.Module]] = {"attn": {}, "mlp": {}}
     corrections: dict[str, tuple[_Affine, ...]] = {}

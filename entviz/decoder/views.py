@@ -55,7 +55,8 @@ def _shallow_copy(module: nn.Module) -> nn.Module:
         # accelerate (device_map, offloading) binds its wrapper of `forward` to the module that it wraps. Bound to the
         # original, it would run the original's children. The hook is already initialised, so it is moved to the copy
         # without running `init_hook`, which would move or offload weights again.
-        del view.__dict__["_old_forward"], view.__dict__["forward"]
+        for name in ("_old_forward", "forward"):  # a view of a view has only the latter
+            view.__dict__.pop(name, None)
         plain_forward = view.forward
 
         def hooked(*args: Any, **kwargs: Any) -> Any:

@@ -27,6 +27,7 @@ from transformers import DynamicCache
 from entviz.blocks import PruneSet
 from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.head import Head
+from entviz.decoder.offloading import running_device
 from entviz.errors import TextError
 from entviz.evaluation.generation import fill_holes
 from entviz.models.loaded import LoadedModel
@@ -179,7 +180,7 @@ def log_likelihoods(
     cut = _cut(group)
     rows = [(i, choice) for i, item in enumerate(group) for choice in item.choices if choice.inputs > cut]
     hidden: list[Tensor] = []  # (positions, width): the beginnings' states, then those of the rest
-    device = anatomy.model.get_input_embeddings().weight.device
+    device = running_device(anatomy.model.get_input_embeddings())
     cache = DynamicCache(config=anatomy.model.config) if cut and rows else None
     if cut:
         states = anatomy.run(_padded([item.choices[0].ids[:cut] for item in group], device), drop, cache)

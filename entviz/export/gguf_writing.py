@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from entviz.decoder.offloading import read
 from entviz.errors import ExportError
 from entviz.export.request import ExportRequest
 from entviz.progress import Progress, silent
@@ -61,7 +62,10 @@ def write_gguf(
     try:
         for number, (source, name) in enumerate(names.items()):
             progress(number, len(names))
-            data, raw = as_stored(_reordered(state[source], name, config))
+            weight = state[source]
+            if weight.is_meta:
+                weight = read(request.loaded.model, source)
+            data, raw = as_stored(_reordered(weight, name, config))
             writer.add_tensor(name, data, raw_dtype=raw)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

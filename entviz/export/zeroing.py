@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from entviz.decoder.anatomy import Anatomy, Call, SplitLayer
+from entviz.decoder.offloading import resident, running_device
 from entviz.decoder.views import replaced
 from entviz.errors import ExportError
 
@@ -38,7 +39,7 @@ def silenced(anatomy: Anatomy, index: int, *, attention: bool, mlp: bool) -> Sil
     Raises ``ExportError`` if no zero weights make the layer equal to the layer without the block.
     """
     step = anatomy.split_layers[index]
-    with torch.inference_mode():
+    with torch.inference_mode(), resident(step.layer):
         token_ids = probe(anatomy, windows=1, tokens=7)
         hidden, calls = anatomy.begin(token_ids)
         names: list[str] = []
@@ -46,12 +47,12 @@ def silenced(anatomy: Anatomy, index: int, *, attention: bool, mlp: bool) -> Sil
             names += _fewest(step, calls[index], hidden, step.attention_modules, attention=False, mlp=True)
         if mlp:
             names += _fewest(step, calls[index], hidden, step.mlp_modules, attention=True, mlp=False)
-    return Silenced(_with_zeros(step.layer, names), tuple(names))
+        return Silenced(_with_zeros(step.layer, names), tuple(names))
 
 
 def probe(anatomy: Anatomy, *, windows: int, tokens: int) -> Tensor:
     """Token ids (windows, tokens) spread over the vocabulary, always the same."""
-    device = anatomy.model.device
+    device = running_device(anatomy.model.get_input_embeddings())
     vocabulary = anatomy.model.get_input_embeddings().num_embeddings
     ids = torch.arange(windows * tokens, device=device) * 7919 + 11
     return ids.remainder(vocabulary).reshape(windows, tokens)

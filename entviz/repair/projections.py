@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 
 from entviz.blocks import Block
 from entviz.decoder.anatomy import Anatomy, SplitLayer
+from entviz.decoder.offloading import resident, running_device
 from entviz.decoder.stand_in import StandIn
 from entviz.decoder.views import replaced
 from entviz.repair.method import Projected
@@ -29,12 +30,12 @@ def find(anatomy: Anatomy, block: Block) -> Projected | None:
     """The projection of a block, in float32 on the processor; None where no linear map gives what the block adds."""
     step = anatomy.split_layers[block.index]
     half = half_of(step, block)
-    device = anatomy.model.get_input_embeddings().weight.device
+    device = running_device(anatomy.model.get_input_embeddings())
     vocabulary = anatomy.model.get_input_embeddings().num_embeddings
-    with torch.inference_mode():
+    with torch.inference_mode(), resident(step.layer):
         ids = (torch.arange(8, device=device) * 7919 + 11).remainder(vocabulary).unsqueeze(0)
         hidden, calls = anatomy.begin(ids)
-        hidden = hidden.to(next(step.layer.parameters()).device)
+        hidden = hidden.to(running_device(step.layer))
         results: dict[str, Tensor] = {}
         watched = {
             path: StandIn(half.get_submodule(path), partial(_note, results, path))

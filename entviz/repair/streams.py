@@ -20,6 +20,7 @@ from cachetools import LRUCache
 from torch import Tensor
 
 from entviz.decoder.anatomy import Anatomy, Call
+from entviz.decoder.offloading import running_device
 from entviz.decoder.states import StateCache, prefix_key
 from entviz.repair.places import Way
 
@@ -141,7 +142,7 @@ def walk(
     while position < end:
         layer = position // 2
         step, call = anatomy.split_layers[layer], calls[layer]
-        hidden = hidden.to(next(step.layer.parameters()).device)
+        hidden = hidden.to(running_device(step.layer))
         keeps = {"attention": layer not in way.drop.attention, "mlp": layer not in way.drop.mlp}
         if position % 2 == 0 and end >= position + 2:
             hidden = step.run(hidden, call, **keeps)
