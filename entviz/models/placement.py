@@ -4,8 +4,9 @@
     placement.weights                   # {"cuda:0": ..., "cpu": ..., "disk": ...}: bytes
     placement.device_map                # for transformers
 
-``auto`` fills the GPUs, then the processor's memory, and leaves the rest on disk; accelerate decides what goes where.
-``disk`` leaves all layers on disk, so that a model of any size needs the memory of its embeddings and one layer.
+``auto`` fills the GPUs, then the processor's memory, and leaves the rest on disk. ``disk`` leaves all layers on disk, so
+that a model of any size needs the memory of its embeddings and one layer. accelerate brings weights to where they run,
+and hidden states to the weights.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def place(
     model = skeleton(config, progress)
     most = _most(memory or {}, reserved)
     main = 0 if torch.cuda.is_available() and most.get("0", 1) else PROCESSOR
-    modules = _layers_on_disk(model, main) if wanted == DISK else _filled(model, dtype, most)
+    modules = _layers_on_disk(model, main) if wanted == DISK else _filled(model, dtype, most, main)
     if set(modules.values()) == {PROCESSOR}:
         return Placement(None, {PROCESSOR: _bytes(model, dtype)})
     weights: dict[str, int] = {}
@@ -129,27 +130,39 @@ def _most(memory: Mapping[str, int], reserved: int) -> dict[str, int]:
     return free | {PROCESSOR: max(0, available_bytes() - reserved)} | dict(memory)
 
 
-def _filled(model: Any, dtype: torch.dtype, most: Mapping[str, int]) -> dict[str, Any]:
-    from accelerate import infer_auto_device_map
+def _filled(model: Any, dtype: torch.dtype, most: Mapping[str, int], main: Any) -> dict[str, Any]:
+    """Layers in order of depth on the GPUs, then in the processor's memory, then on disk; all else where it runs.
 
-    limits = {PROCESSOR if where == PROCESSOR else int(where): size for where, size in most.items()}
-    # GPUs first, in the order of their numbers; the processor's memory is filled after them.
-    ordered = dict(sorted(limits.items(), key=lambda item: (item[0] == PROCESSOR, str(item[0]))))
-    return dict(
-        infer_auto_device_map(
-            model,
-            max_memory=ordered,
-            no_split_module_classes=list(model._no_split_modules or ()),
-            dtype=dtype,
-        )
-    )
+    What is not a layer is used by every run, and the head's weights are read in tiles, so it is never on disk. Where a
+    part runs elsewhere than it is kept, there is room for one layer more.
+    """
+    modules = _around_layers(model, main)
+    path, layers = find_layers(model)
+    sizes = [_bytes(layer, dtype) for layer in layers]
+    around = _bytes(model, dtype) - sum(sizes)
+    places: list[Any] = [*sorted(int(where) for where in most if where != PROCESSOR), PROCESSOR]
+    left = {where: most[str(where)] - (around if where == main else 0) for where in places}
+    if sum(sizes) > sum(max(0, size) for size in left.values()) or main != PROCESSOR:
+        left[main] -= max(sizes)
+    number = 0
+    for where in places:
+        while number < len(layers) and sizes[number] <= left[where]:
+            modules[f"{path}.{number}"] = where
+            left[where] -= sizes[number]
+            number += 1
+    return modules | {f"{path}.{rest}": DISK for rest in range(number, len(layers))}
 
 
 def _layers_on_disk(model: Any, main: Any) -> dict[str, Any]:
     path, layers = find_layers(model)
-    modules: dict[str, Any] = {f"{path}.{number}": DISK for number in range(len(layers))}
+    return _around_layers(model, main) | {f"{path}.{number}": DISK for number in range(len(layers))}
+
+
+def _around_layers(model: Any, main: Any) -> dict[str, Any]:
+    """The place ``main`` for everything that is not in a layer."""
+    modules: dict[str, Any] = {}
     module, prefix = model, ""
-    for step in path.split("."):
+    for step in find_layers(model)[0].split("."):
         modules |= {f"{prefix}{name}": main for name, _ in module.named_children() if name != step}
         modules |= {f"{prefix}{name}": main for name, _ in module.named_parameters(recurse=False)}
         modules |= {f"{prefix}{name}": main for name, _ in module.named_buffers(recurse=False)}
