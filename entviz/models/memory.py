@@ -45,8 +45,9 @@ class Need:
 
     @property
     def peak(self) -> int:
-        """The most at any time: what is needed to read is given back before the first run."""
-        return self.weights + max(self.loading, self.copies + self.run + self.layer)
+        """The most at any time: what is needed to read is given back before the first run, unless layers are read then."""
+        reading = self.loading if self.layer else 0
+        return self.weights + max(self.loading, self.copies + self.run + self.layer + reading)
 
 
 def estimate(

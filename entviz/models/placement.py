@@ -4,9 +4,9 @@
     placement.weights                   # {"cuda:0": ..., "cpu": ..., "disk": ...}: bytes
     placement.device_map                # for transformers
 
-``auto`` fills the GPUs, then the processor's memory, and leaves the rest on disk. ``disk`` leaves all layers on disk, so
-that a model of any size needs the memory of its embeddings and one layer. accelerate brings weights to where they run,
-and hidden states to the weights.
+``auto`` fills the GPUs, then the processor's memory, and leaves the rest on disk. ``disk`` leaves all layers on disk,
+so that a model of any size needs the memory of its embeddings and one layer. accelerate brings weights to where they
+run, and hidden states to the weights.
 """
 
 from __future__ import annotations

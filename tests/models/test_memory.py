@@ -11,6 +11,7 @@ from tests.tiny import build
 def test_peak_is_the_larger_of_reading_and_running():
     assert Need(weights=100, loading=50, copies=10, run=20).peak == 150
     assert Need(weights=100, loading=5, copies=10, run=20).peak == 130
+    assert Need(weights=100, loading=50, run=20, layer=30).peak == 200, "a layer is read while others are run"
 
 
 def test_estimate_counts_weights_copies_and_the_first_run():

@@ -104,9 +104,8 @@ def test_another_number_type_is_read_from_the_files_too(directory, windows):
     assert on_disk.on_disk
     assert on_disk.dtype == torch.bfloat16
     assert on_disk.fingerprint == plain.fingerprint
-    assert evaluate(on_disk, windows, DROP).perplexity == pytest.approx(
-        evaluate(plain, windows, DROP).perplexity, rel=1e-6
-    )
+    one, other = (evaluate(loaded, windows, DROP).perplexity for loaded in (plain, on_disk))
+    assert other == pytest.approx(one, rel=1e-2), "bfloat16 has 8 bits"
 
 
 def test_a_layer_is_read_once_for_all_that_hold_it(directory):
@@ -256,7 +255,7 @@ def test_the_memory_of_a_model_on_disk_stays_below_the_estimate(directory):
     checked = loading.check_directory(loading.locate(name), name)
     placement = loading.place(checked.config, torch.float32, "disk")
     need = loading._need(checked, torch.float32, placement)
-    assert highest - before <= need.peak + 400_000_000, "libraries take some"
+    assert highest - before <= need.peak
     assert need.peak < 0.8 * checked.plan.parameters * 4
 
 
