@@ -45,7 +45,7 @@ class Need:
 
     @property
     def peak(self) -> int:
-        """The most at any time: what is needed to read is given back before the first run, unless layers are read then."""
+        """The most at any time. What reading needs is given back before the first run, unless that reads too."""
         reading = self.loading if self.layer else 0
         return self.weights + max(self.loading, self.copies + self.run + self.layer + reading)
 
