@@ -49,5 +49,9 @@ class StoreError(EntvizError):
     """Stored results cannot be read: their database is locked, cannot be reached, or is on a full disk."""
 
 
+class ProcessEndedError(EntvizError):
+    """The process that computes for the dashboard has ended, by a crash or for want of memory, or cannot be started."""
+
+
 class Cancelled(EntvizError):
     """Work was stopped on request; raised from inside a progress report."""

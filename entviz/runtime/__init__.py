@@ -7,6 +7,7 @@
 A result that was computed before is available immediately, without loading the model. There is one runtime in a
 process, :func:`runtime`. Its limits are taken from the environment when it is first used:
 
+    ENTVIZ_PROCESS_APART=1         whether models are in a child process; 0 to compute in this process
     ENTVIZ_MODELS_KEPT=2           models in memory at a time; the least recently used is removed
     ENTVIZ_STATES_MB               hidden states kept to start evaluations from (default 1000, or a tenth of memory)
     ENTVIZ_STORE_MB=500            results on disk; the least recently used are removed

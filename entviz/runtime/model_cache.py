@@ -67,6 +67,11 @@ class ModelCache:
             while len(self._models) > 1 and self._bytes() > self.memory_bytes:
                 self._models.popitem(last=False)
 
+    def held(self) -> dict[str, str | None]:
+        """The identities of the files of the models in memory that pages can use, by the models' names."""
+        with self._lock:
+            return {name: known[0] for (name, loading), known in self._models.items() if loading == PAGES}
+
     @contextmanager
     def _one_at_a_time(self, key: _Key, progress: Progress) -> Iterator[None]:
         """The lock of a model. It exists as long as a thread waits for it, even if loading fails in another thread."""

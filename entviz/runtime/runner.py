@@ -8,7 +8,6 @@ runner.run_now(study, progress).result        # in a shell: always computed, the
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from entviz.progress import Progress, silent
 from entviz.runtime.identity import model_identity
+from entviz.runtime.kept_states import KeptStates
 from entviz.runtime.keys import asked_key
 from entviz.runtime.model_cache import PAGES, ModelCache
 from entviz.studies.results import StudyResults
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from entviz.decoder.states import StateCache
     from entviz.models import LoadedModel
     from entviz.runtime.queue import Turn
-    from entviz.store import Store
+    from entviz.store.keeping import Keeping
     from entviz.studies.comparison import Compare
 
 T = TypeVar("T")
@@ -69,21 +69,19 @@ class Runner:
     Args:
         store: the store of results; None to store nothing.
         models: the models in memory.
-        states_bytes: the memory for hidden states that studies start from; None to choose it for the machine.
+        states: the hidden states that studies start from; its own ones by default.
     """
 
-    def __init__(self, store: Store | None, models: ModelCache, states_bytes: int | None = None) -> None:
+    def __init__(self, store: Keeping | None, models: ModelCache, states: KeptStates | None = None) -> None:
         self._store = store
         self._models = models
-        self._states_bytes = states_bytes
-        self._states: StateCache | None = None
-        self._making = threading.Lock()
+        self._states = states or KeptStates()
 
     def answer(self, study: Study[T], turn: Turn, request: str | None = None) -> T:
         """A study's result, stored or computed. If a key ``request`` is given, it is later found under that key too."""
         begun = self._begin(study, turn, turn.aside)
         results = StudyResults(self._store, begun.loaded)
-        result = self._result(begun, results, turn, self.states, turn.aside)
+        result = self._result(begun, results, turn, self._states.cache, turn.aside)
         if request is not None and isinstance(begun.study, StoredStudy) and self._store is not None:
             self._store.link(request, results.key(begun.study, begun.windows.fingerprint))
         return result
@@ -134,7 +132,7 @@ class Runner:
         known: Comparison | None = results.get(asked, begun.windows.fingerprint)
         if known is not None:
             return Estimate(known.rows_total, 0.0)
-        return asked.estimate(self._material(begun, results, progress, self.states, aside), progress)
+        return asked.estimate(self._material(begun, results, progress, self._states.cache, aside), progress)
 
     def model(
         self,
@@ -149,21 +147,6 @@ class Runner:
             with aside():
                 loaded = self._models.get(name, progress, loading)
         return loaded
-
-    @property
-    def states(self) -> StateCache:
-        """The hidden states that studies start from."""
-        from entviz.decoder.states import StateCache
-
-        with self._making:
-            if self._states is None:
-                self._states = StateCache(self._states_bytes)
-            return self._states
-
-    def forget_states(self) -> None:
-        """Free the memory of all hidden states."""
-        if self._states is not None:
-            self._states.clear()
 
     def _begin(
         self, study: Study[T], progress: Progress, aside: Callable[[], AbstractContextManager[None]]

@@ -6,18 +6,27 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from entviz.errors import EntvizError
+from entviz.runtime.engine import Engine, InProcess
 from entviz.runtime.identity import model_identity
 from entviz.runtime.idle_timer import IdleTimer, give_memory_back
+from entviz.runtime.kept_states import KeptStates
 from entviz.runtime.keys import asked_key
 from entviz.runtime.model_cache import ModelCache
 from entviz.runtime.queue import Derived, Job, Turn, Worker
-from entviz.runtime.runner import Runner
+from entviz.runtime.requests import (
+    AnswerStudy,
+    EstimateTime,
+    LoadModel,
+    PlanBlocks,
+    Request,
+    SpellTokens,
+    TimeReading,
+)
 from entviz.store.memory import Memory
 from entviz.studies.evaluation import Evaluate
 from entviz.studies.interactions import MeasurePairs
@@ -52,6 +61,13 @@ class Runtime:
     ``session`` identifies the browser session. A page that shows an unfinished job must ``touch(session)`` it every few
     seconds, or ask again, which does the same. A job for which no session does so is cancelled. Invalid input gives a
     failed job.
+
+    Args:
+        worker: the queue.
+        store: the store of results.
+        engine: where models are and requests are computed; in this process by default, with ``models`` and a cache of
+            ``states_bytes`` for hidden states.
+        idle_seconds: how long nothing is computed before memory is freed.
     """
 
     def __init__(
@@ -59,14 +75,14 @@ class Runtime:
         *,
         worker: Worker | None = None,
         store: Store | None = None,
+        engine: Engine | None = None,
         models: ModelCache | None = None,
         states_bytes: int | None = None,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.worker = worker or Worker()
         self.store = store or open_store()
-        self.models = models or ModelCache()
-        self.runner = Runner(self.store, self.models, states_bytes)
+        self.engine = engine or InProcess(self.store, models or ModelCache(), KeptStates(states_bytes))
         self._idle = IdleTimer(idle_seconds, self._give_back)
         self._spelled = Memory(_SPELLED_BYTES)
 
@@ -85,15 +101,12 @@ class Runtime:
         place = study.slot if isinstance(slot, EllipsisType) else slot
         priority = URGENT if study.urgent else BACKGROUND if study.background else 0
         if not isinstance(study, StoredStudy):  # each request is separate
-            work = partial(self.runner.answer, study)
-            return self._submit(f"{study.kind} {uuid4()}", work, session, place, priority)
+            return self._submit(f"{study.kind} {uuid4()}", AnswerStudy(study), session, place, priority)
         key, identity = asked_key(study)
         known: T | None = self.store.answer(key) if identity is not None else None
         if known is None:
             request = key if identity is not None else None
-            return self._submit(
-                key, partial(self.runner.answer, study, request=request), session, place, priority
-            )
+            return self._submit(key, AnswerStudy(study, request), session, place, priority)
         if place is not None:
             self.worker.withdraw(session, place)
         return Job.answered(key, known)
@@ -108,25 +121,17 @@ class Runtime:
 
         It is kept only in memory, because it is quickly made again and no user looks it up as a result.
         """
-        rows = [[int(token_id) for token_id in row] for row in token_ids]
+        rows = tuple(tuple(int(token_id) for token_id in row) for row in token_ids)
         digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
         key = f"spell {model_identity(model)} {model} {digest}"
         known: list[list[str]] | None = self._spelled.get(key)
         if known is not None:
             return Job.answered(key, known)
 
-        def write_out(turn: Turn) -> list[list[str]]:
-            from entviz.text.spelling import spell
-
-            loaded = self.runner.model(model, turn, turn.aside)
-            pieces: list[list[str]] = []
-            for row in rows:
-                pieces.append(spell(loaded.tokenizer, row))
-                turn(len(pieces), len(rows))
+        def keep(pieces: list[list[str]]) -> None:
             self._spelled.put(key, pieces, _PIECE_BYTES * sum(map(len, rows)))
-            return pieces
 
-        return self._submit(key, write_out, session, None, URGENT)
+        return self._submit(key, SpellTokens(model, rows), session, None, URGENT, keep)
 
     def earlier_comparison(self, sample: TextSample) -> tuple[Run, Comparison] | None:
         """The newest comparison of this text with this model, even if it is unfinished; reads the store only."""
@@ -148,11 +153,7 @@ class Runtime:
             return Job.refused("refused", error)
         # While someone chooses what to compare, the machine is taken to stay as busy as it is.
         moment = int(time.monotonic() / ESTIMATE_SECONDS)
-
-        def estimate(turn: Turn) -> Estimate:
-            return self.runner.estimate(study, turn, turn.aside)
-
-        return self._submit(f"{key} estimate {moment}", estimate, session, "estimate", URGENT)
+        return self._submit(f"{key} estimate {moment}", EstimateTime(study), session, "estimate", URGENT)
 
     def plan(self, sample: TextSample, level: str, session: str) -> Job[Plan]:
         """How long measuring every block, and every pair, takes on this machine. It is timed each time, not stored."""
@@ -160,14 +161,7 @@ class Runtime:
             key = f"{asked_key(MeasurePairs(sample, level))[0]} plan"
         except EntvizError as error:
             return Job.refused("refused", error)
-
-        def time_it(turn: Turn) -> Plan:
-            from entviz.comparison.interactions.plan import plan
-
-            loaded = self.runner.model(sample.model, turn, turn.aside)
-            return plan(loaded, sample.read(loaded), level, progress=turn)
-
-        return self._submit(key, time_it, session, "plan", URGENT)
+        return self._submit(key, PlanBlocks(sample, level), session, "plan", URGENT)
 
     def speed(
         self,
@@ -190,34 +184,15 @@ class Runtime:
             key = f"{asked_key(study)[0]} speed"
         except EntvizError as error:
             return Job.refused("refused", error)
-
-        def time_it(turn: Turn) -> Speed:
-            from entviz.decoder.precision import resolved
-            from entviz.evaluation.speed import reading_seconds
-            from entviz.repair.fitted import fitted
-            from entviz.timing import Speed
-
-            loaded = self.runner.model(sample.model, turn, turn.aside)
-            windows = sample.read(loaded)
-            drop.check(loaded.layers)
-            made = None if repair is None else fitted(repair, loaded, drop, begin=sample.begin, progress=turn)
-            running = loaded.in_dtype(resolved(dtype, loaded.device))
-            return Speed.of(
-                *reading_seconds(running, windows, drop, repair=made, repeats=SPEED_ROUNDS, progress=turn)
-            )
-
-        return self._submit(key, time_it, session, "speed", BACKGROUND)
+        request = TimeReading(sample, drop, dtype, repair, SPEED_ROUNDS)
+        return self._submit(key, request, session, "speed", BACKGROUND)
 
     def prepare(self, model: str, session: str) -> Job[None]:
         """Load a model in the background, so that the first result that needs it is available sooner."""
         key = f"prepare {model_identity(model)} {model}"
-        if self.models.find(model) is not None:
+        if self.engine.holds(model):
             return Job.answered(key, None)
-
-        def load(turn: Turn) -> None:
-            self.runner.model(model, turn, turn.aside)
-
-        return self._submit(key, load, session, None, BACKGROUND)
+        return self._submit(key, LoadModel(model), session, None, BACKGROUND)
 
     def forget(self, *keys: str) -> None:
         """Delete stored runs permanently. If the same study is requested again, it is computed and listed again."""
@@ -232,21 +207,31 @@ class Runtime:
         """Stop all work and close the store."""
         self._idle.stop()
         self.worker.close()
+        self.engine.close()
         self.store.close()
 
     def _submit(
-        self, key: str, work: Callable[[Turn], T], session: str, slot: str | None, priority: int
+        self,
+        key: str,
+        request: Request[T],
+        session: str,
+        slot: str | None,
+        priority: int,
+        keep: Callable[[T], None] | None = None,
     ) -> Job[T]:
-        """A job, shared by all requests for the same ``key``."""
+        """A job, shared by all requests for the same ``key``. ``keep`` is called with its result."""
 
-        def restarting(turn: Turn) -> T:
+        def compute(turn: Turn) -> T:
             try:
-                return work(turn)
+                result = self.engine.compute(request, turn)
+                if keep is not None:
+                    keep(result)
+                return result
             finally:
                 self._idle.restart()
 
         try:
-            return self.worker.submit(key, restarting, session=session, slot=slot, priority=priority)
+            return self.worker.submit(key, compute, session=session, slot=slot, priority=priority)
         except EntvizError as error:
             return Job.refused(key, error)
 
@@ -254,7 +239,7 @@ class Runtime:
         if self.worker.unfinished:
             self._idle.restart()
             return
-        self.runner.forget_states()
+        self.engine.free_memory()
         self.store.forget_memory()
         self.worker.forget_finished()
         give_memory_back()

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from entviz.store import Run, Store, result_key
+from entviz.store import Run, result_key
 from entviz.studies.code import code_of
 
 if TYPE_CHECKING:
     from entviz.models import LoadedModel
     from entviz.part_cache import PartCache
+    from entviz.store.keeping import Keeping
     from entviz.studies.study import StoredStudy
 
 TEXT_BYTES = 2_000_000  # characters of a text that is kept with its result: as many as a page accepts
@@ -30,7 +31,7 @@ class StudyResults:
         fresh: whether to compute everything again. Only the parts of a stopped study are then taken from the store.
     """
 
-    def __init__(self, store: Store | None, loaded: LoadedModel, *, fresh: bool = False) -> None:
+    def __init__(self, store: Keeping | None, loaded: LoadedModel, *, fresh: bool = False) -> None:
         self._store = store
         self._loaded = loaded
         self.fresh = fresh
@@ -85,7 +86,7 @@ class StudyResults:
 class StoredParts:
     """A cache of parts of results in a store. Each part is written before the next begins."""
 
-    def __init__(self, store: Store, loaded: LoadedModel, study: StoredStudy[Any]) -> None:
+    def __init__(self, store: Keeping, loaded: LoadedModel, study: StoredStudy[Any]) -> None:
         self._store, self._code = store, code_of(study)
         self._name, self._fingerprint = loaded.name, loaded.fingerprint
 

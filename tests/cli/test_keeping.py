@@ -26,7 +26,7 @@ def test_the_dashboard_finds_it_and_would_have_kept_the_same(
     there = dashboard(database)
     job = ask(there, directory)
     assert job.snapshot().finished, "found without a job"
-    assert there.models.find(str(directory)) is None, "and without the model"
+    assert not there.engine.holds(str(directory)), "and without the model"
     own = done(ask(apart, directory))
     (kept,) = apart.store.runs(kind=kind)
     # A command that measures without massive tokens keeps the analysis with them as well.

@@ -13,7 +13,10 @@ def test_memory_is_given_back_after_a_while_without_work(make):
     here = make(idle_seconds=0.05)
     first = result_of(here.ask(evaluation(SAMPLE, "attn.2"), "a"))
     for _ in range(2000):
-        if here.runner.states.bytes == 0 and here.ask(evaluation(SAMPLE, "attn.2"), "a").result is not first:
+        if (
+            here.engine.states.cache.bytes == 0
+            and here.ask(evaluation(SAMPLE, "attn.2"), "a").result is not first
+        ):
             break
         time.sleep(0.005)
     else:

@@ -100,4 +100,4 @@ def test_a_model_can_be_loaded_ahead(make, tiny, loads):
     result_of(here.prepare(name, "a"))
     assert here.prepare(name, "b").finished
     assert loads == [name]
-    assert here.models.find(name) is not None
+    assert here.engine.holds(name)
