@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from entviz.studies.registry import result_type
 from entviz.studies.samples import TextSample
 from entviz.studies.study import Study
 
@@ -35,6 +36,10 @@ class Request(ABC, Generic[T]):
     def compute(self, runner: Runner, turn: Turn) -> T:
         """The result. This may take long. Raises ``EntvizError`` if there is none, ``Cancelled`` if ``turn`` does."""
 
+    def expect(self) -> None:
+        """Import what the result is made of, which can take seconds, while another process computes it."""
+        return
+
 
 @dataclass(frozen=True)
 class AnswerStudy(Request[T]):
@@ -50,6 +55,9 @@ class AnswerStudy(Request[T]):
 
     def compute(self, runner: Runner, turn: Turn) -> T:
         return runner.answer(self.study, turn, self.key)
+
+    def expect(self) -> None:
+        result_type(self.study.kind)
 
 
 @dataclass(frozen=True)

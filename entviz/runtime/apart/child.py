@@ -89,8 +89,10 @@ class _Child:
     def _compute(self, talk: _Talk, content: bytes) -> None:
         try:
             begin: Begin = unpacked(content)
-            runner = Runner(_ServersStore(talk), self._models, self._states)
-            ended = Ended(begin.request.compute(runner, _PipeTurn(talk)), held=self._models.held())
+            store = _ServersStore(talk)
+            result = begin.request.compute(Runner(store, self._models, self._states), _PipeTurn(talk))
+            is_kept = result is not None and result is store.last
+            ended = Ended(None if is_kept else result, is_kept, held=self._models.held())
         except BaseException as error:  # noqa: BLE001 - whatever happens, the server waits for an end
             ended = self._failed(talk, error)
         del self._talks[talk.number]  # before the end is said, since the server says nothing more after it
@@ -145,15 +147,21 @@ class _PipeTurn(Turn):
 
 
 class _ServersStore:
-    """The server's store of results: :class:`entviz.store.keeping.Keeping` over the pipe."""
+    """The server's store of results: :class:`entviz.store.keeping.Keeping` over the pipe.
+
+    ``last`` is the result that was last read or put.
+    """
 
     def __init__(self, talk: _Talk) -> None:
         self._talk = talk
+        self.last: Any = None
 
     def get(self, key: str, /) -> Any:
-        return self._talk.ask(CallStore("get", (key,)))
+        self.last = self._talk.ask(CallStore("get", (key,)))
+        return self.last
 
     def put(self, key: str, run: Run, result: Any, /, *, text: str | None = None) -> None:
+        self.last = result
         self._talk.ask(CallStore("put", (key, run, result), {"text": text}))
 
     def link(self, request: str, key: str, /) -> None:

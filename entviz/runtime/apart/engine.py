@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from entviz.errors import Cancelled, ProcessEndedError
-from entviz.runtime.apart.conducting import conduct
+from entviz.runtime.apart.conducting import Conductor
 from entviz.runtime.apart.process import Child, ChildDied, Settings
 from entviz.runtime.engine import Engine
 from entviz.runtime.identity import model_identity
@@ -53,13 +53,12 @@ class Apart(Engine):
     def compute(self, request: Request[T], turn: Turn) -> T:
         deaths = 0
         while True:
-            child = self._running()
+            child = self._running(request)
             try:
                 with child.talk() as talk:
-                    ended = conduct(talk, request, turn, self._store)
-                self._held = ended.held
-                result: T = ended.result
-                return result
+                    result, self._held = Conductor(turn, self._store).conduct(talk, request)
+                found: T = result
+                return found
             except ChildDied as death:
                 deaths += death.computed
                 if self._closed:
@@ -83,12 +82,14 @@ class Apart(Engine):
             if self._child is not None:
                 self._child.close()
 
-    def _running(self) -> Child:
-        """The child, started if there is none."""
+    def _running(self, request: Request[Any]) -> Child:
+        """The child, started if there is none, which then begins with ``request``."""
         with self._lock:
             if self._closed:
                 raise Cancelled("Stopped.")
             if self._child is None or self._child.dead:
                 self._held = {}
                 self._child = Child(self._settings)
+                # While it starts, this process imports what it will be told: one after the other takes twice as long.
+                threading.Thread(target=request.expect, daemon=True).start()
             return self._child

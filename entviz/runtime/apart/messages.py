@@ -70,11 +70,13 @@ class Ended:
     """The end of a request.
 
     Attributes:
-        result: its result.
+        result: its result; None if it ``is_kept``.
+        is_kept: whether its result is the one that was last read from the store or put into it, which the server has.
         error: why there is none; None if there is one.
         held: the models in the child's memory, by name, with the identities of their files.
     """
 
     result: Any = None
+    is_kept: bool = False
     error: EntvizError | None = None
     held: Mapping[str, str | None] = field(default_factory=dict)
