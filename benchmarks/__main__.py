@@ -1,7 +1,7 @@
 """Print every performance figure beside its baseline, and write them to benchmarks/latest.json.
 
 python -m benchmarks                     # about half an hour on two cores
-python -m benchmarks analysis live       # some of: analysis memory live many precision generation busy
+python -m benchmarks analysis live       # some of: analysis memory live apart many precision generation busy
                                          # estimates damages repairs
 python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
 """
@@ -22,6 +22,7 @@ from time import perf_counter
 
 import torch
 
+from benchmarks.apart import apart
 from benchmarks.busy import busy
 from benchmarks.ceiling import ceiling
 from benchmarks.clicks import clicks
@@ -303,6 +304,7 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "analysis": analysis,
     "memory": memory,
     "live": live,
+    "apart": apart,
     "many": many,
     "precision": precision,
     "generation": generation,
