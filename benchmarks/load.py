@@ -145,7 +145,12 @@ async def _load(port: int, process: psutil.Process, rounds: list[list[str]]) -> 
 
 
 def _memory(process: psutil.Process) -> float:
-    return float(process.memory_info().rss) / 1e6
+    """Megabytes of the server and of the process in which it computes."""
+    total = process.memory_info().rss
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += child.memory_info().rss
+    return float(total) / 1e6
 
 
 def _memory_after_leaving(process: psutil.Process, before: float) -> float:

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
         "dashboard",
         help="open the dashboard",
         description=purpose,
-        usage="entviz dashboard [-h] [--port N] [--host H] [--no-browser] [-- OPTION ...]",
+        usage="entviz dashboard [-h] [--port N] [--host H] [--no-browser] [--in-process] [-- OPTION ...]",
     )
     command.set_defaults(command=run)
     command.add_argument("--port", type=int, metavar="N", help=f"port that it listens on (default: {PORT})")
@@ -41,6 +41,11 @@ def add(commands: Any) -> None:
         f"0.0.0.0 listens on all addresses, and {_ALLOWED} then names the allowed hosts",
     )
     command.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+    command.add_argument(
+        "--in-process",
+        action="store_true",
+        help="compute in the server's own process, not in one apart; a crash then ends the server",
+    )
     command.add_argument(
         "streamlit",
         nargs="*",
@@ -82,6 +87,8 @@ def invocation(
         flags.append(f"--server.address={options.host}")
         if options.host not in _ANY:
             changed.setdefault(_ALLOWED, " ".join(dict.fromkeys([HOST, "127.0.0.1", "::1", options.host])))
+    if options.in_process:
+        changed["ENTVIZ_PROCESS_APART"] = "0"
     if options.no_browser:
         flags.append("--server.headless=true")
     # -P, so that a file streamlit.py in the working directory is not used.

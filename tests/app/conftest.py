@@ -26,6 +26,8 @@ from entviz.runtime import runtime
 _FOLDER = tempfile.mkdtemp(prefix="entviz-tests-")
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 os.environ["ENTVIZ_DATABASE"] = f"sqlite:///{_FOLDER}/runs.sqlite"
+# In this process, since many of these tests change what a computation calls; tests/browser has a process apart.
+os.environ["ENTVIZ_PROCESS_APART"] = "0"
 
 APP = Path(__file__).parents[2] / "app.py"
 SPEED_ROUNDS = 2

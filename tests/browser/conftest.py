@@ -32,6 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = os.environ | {
         "ENTVIZ_DATABASE": f"sqlite:///{folder}/runs.sqlite",
         "ENTVIZ_EXPORTS": f"{folder}/exports",
+        "ENTVIZ_PROCESS_APART": "1",
         "OMP_NUM_THREADS": "2",
     }
     log = (folder / "log").open("w")

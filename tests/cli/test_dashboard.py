@@ -149,6 +149,11 @@ def test_a_host_that_is_named_is_let_in_and_any_other_is_not(port):
     assert flags("--host", "0.0.0.0", "--port", str(port))[1] == {}
 
 
+def test_models_can_be_in_the_servers_own_process():
+    assert flags("--in-process")[1] == {"ENTVIZ_PROCESS_APART": "0"}
+    assert flags()[1] == {}
+
+
 def test_options_of_streamlit_come_last_and_are_not_said_twice():
     assert flags("--", "--server.port=1", "--theme.base=dark")[0] == ["--server.port=1", "--theme.base=dark"]
     assert flags("--no-browser", "--", "--server.port", "1")[0] == [

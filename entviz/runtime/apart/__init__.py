@@ -4,8 +4,9 @@
     engine.compute(AnswerStudy(study, key), turn)
 
 ``engine.py`` starts the child and starts another one if it has died. ``conducting.py`` serves one request in the
-server: it passes each report of the child to the job's turn, and each call of the store to the store. ``child.py`` is
-the child's program. ``messages.py`` says what they say to each other, and ``pipe.py`` carries it.
+server: it passes each report of the child to the job's turn, and each call of the store to the store. ``asking.py`` is
+its counterpart in the child. ``messages.py`` says what they say to each other. None of these knows of pipes:
+``process.py`` and ``child.py`` are the two ends of one, and ``pipe.py`` is what messages go through.
 """
 
 from entviz.runtime.apart.engine import Apart

@@ -12,17 +12,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from entviz.errors import Cancelled
 from entviz.failure import in_a_sentence
 from entviz.runtime.apart.messages import Answer, Begin, CallStore, Ended, Report, StepAside, StepBack
-from entviz.runtime.apart.process import ChildDied, Talk
 
 if TYPE_CHECKING:
     from entviz.runtime.queue import Turn
     from entviz.runtime.requests import Request
     from entviz.store.keeping import Keeping
+
+
+class ChildDied(Exception):
+    """The child has ended. ``computed`` says whether it may have done so because of the request that learns of it."""
+
+    def __init__(self, sentence: str, *, computed: bool) -> None:
+        super().__init__(sentence)
+        self.computed = computed
+
+
+class Talk(Protocol):
+    """A conversation about one request with what computes it."""
+
+    def say(self, message: object) -> None:
+        """Send a message. Raises ``ChildDied`` if the child ended before, while the request did not compute."""
+
+    def hear(self) -> Any:
+        """The next message, once it comes. Raises ``ChildDied`` if the child ends first."""
 
 
 class Conductor:

@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from entviz.errors import Cancelled, ProcessEndedError
-from entviz.runtime.apart.conducting import Conductor
-from entviz.runtime.apart.process import Child, ChildDied, Settings
+from entviz.runtime.apart.conducting import ChildDied, Conductor
+from entviz.runtime.apart.process import Child, Settings
 from entviz.runtime.engine import Engine
 from entviz.runtime.identity import model_identity
 from entviz.runtime.requests import Request

@@ -16,13 +16,15 @@ from queue import SimpleQueue
 from typing import Any, Final, cast
 
 from entviz.errors import ProcessEndedError
+from entviz.runtime.apart.conducting import ChildDied, Talk
 from entviz.runtime.apart.messages import CONTROL, FreeMemory
 from entviz.runtime.apart.pipe import Pipe, unpacked
 
-# The same modules as here, from the same places; -P, so that no file of the working directory stands before them.
+# The same modules as here, from the same places; -P, so that no file of the working directory stands before them. An
+# interrupt in a terminal is for the server, which then ends its child.
 _PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from entviz.runtime.apart.child import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]) or None)"
+    "import json, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = json.loads(sys.argv[1]); "
+    "from entviz.runtime.apart.child import main; main(int(sys.argv[2]), int(sys.argv[3]) or None)"
 )
 _END_SECONDS: Final = 5.0  # for a process to end by itself
 
@@ -38,14 +40,6 @@ class Settings:
 
     models_kept: int = 2
     states_bytes: int | None = None
-
-
-class ChildDied(Exception):
-    """The child has ended. ``computed`` says whether it may have done so because of the request that learns of it."""
-
-    def __init__(self, sentence: str, *, computed: bool) -> None:
-        super().__init__(sentence)
-        self.computed = computed
 
 
 class Child:
@@ -95,7 +89,7 @@ class Child:
                 raise self.death(computed=False)
             self._inboxes[number] = inbox
         try:
-            yield Talk(self, number, self._pipe, inbox)
+            yield _Talk(self, number, self._pipe, inbox)
         finally:
             with self._lock:
                 self._inboxes.pop(number, None)
@@ -135,8 +129,8 @@ class Child:
         self._pipe.close()
 
 
-class Talk:
-    """A conversation about one request."""
+class _Talk(Talk):
+    """A conversation about one request over the pipe."""
 
     def __init__(self, child: Child, number: int, pipe: Pipe, inbox: SimpleQueue[bytes | None]) -> None:
         self._child = child
@@ -145,14 +139,12 @@ class Talk:
         self._inbox = inbox
 
     def say(self, message: object) -> None:
-        """Send a message. Raises ``ChildDied`` if the child ended before, while the request did not compute."""
         if self._child.dead:
             raise self._child.death(computed=False)
         with contextlib.suppress(OSError, ValueError):  # it is just ending, as is said by what is heard next
             self._pipe.send(self._number, message)
 
     def hear(self) -> Any:
-        """The next message, once it comes. Raises ``ChildDied`` if the child ends first."""
         content = self._inbox.get()
         if content is None:
             raise self._child.death(computed=True)

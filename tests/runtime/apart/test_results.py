@@ -1,8 +1,10 @@
 """What the child computes is what this process computes, to the bit, with everything that a page sees meanwhile."""
 
 import os
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 from entviz.blocks import PruneSet
@@ -85,6 +87,20 @@ def test_a_model_is_loaded_once_and_known_to_be_there(apart):
     assert apart.engine.holds(MODEL)
     assert apart.prepare(MODEL, "a").finished
     assert not apart.engine.holds("smollm2-360m")
+
+
+def test_hidden_states_are_freed_when_the_server_is_idle(apart):
+    """They are the child's, and are most of what it holds besides models."""
+    long = TextSample(MODEL, TEXT * 40, windows=16, window_length=256)
+    result_of(apart.ask(evaluation(long, "attn.29"), "a"))
+    child = psutil.Process(apart.engine.pid)
+    before = child.memory_info().rss
+    apart._give_back()
+    end = time.monotonic() + 30
+    while child.memory_info().rss > before - 50e6:
+        assert time.monotonic() < end, "nothing was freed"
+        time.sleep(0.05)
+    assert apart.engine.holds(MODEL)
 
 
 def test_errors_are_those_of_this_process(apart, here, tmp_path):

@@ -1,4 +1,4 @@
-"""Work that shows what happens to its process: plain data, as all that is sent to the child, and it says it in files."""
+"""Work that shows what happens to its process: plain data, as all that is sent to the child. It says it in files."""
 
 import os
 import time
