@@ -28,7 +28,7 @@ def processes_apart(server: str) -> list[psutil.Process]:
 
 
 def test_the_page_says_what_happened_and_goes_on(visit, server):
-    page = visit("prune", windows="8", length="256")
+    page = visit("prune")
     measured(page, DENSE)
     (first,) = processes_apart(server)
     click_cell(page, "attn.5")

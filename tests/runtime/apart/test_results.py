@@ -10,6 +10,7 @@ import pytest
 from entviz.blocks import PruneSet
 from entviz.errors import BlockError, EntvizError, ModelError
 from entviz.runtime import Runtime
+from entviz.runtime.model_cache import ModelCache
 from entviz.runtime.queue import Worker
 from entviz.studies import Analyze, Rank, RankingOptions, TextSample
 from entviz.studies.registry import open_store
@@ -18,10 +19,12 @@ from tests.runtime.asking import MODEL, SAMPLE, TEXT, evaluation, generation_of,
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
+def here(tmp_path_factory, smollm2):
     """A runtime whose models are in this process, with a store of its own."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('here')}/runs.sqlite")
-    runtime = Runtime(store=store, worker=Worker(patience=600))
+    models = ModelCache()
+    models.put(MODEL, smollm2)
+    runtime = Runtime(store=store, models=models, worker=Worker(patience=600))
     yield runtime
     runtime.close()
 
@@ -52,6 +55,7 @@ def test_a_continuation_and_the_words_of_its_tokens(apart, here):
     assert apart.spell(MODEL, [mine.token_ids], "b").finished
 
 
+@pytest.mark.exhaustive
 def test_speeds_and_plans_are_timed_there(apart):
     speed = result_of(apart.speed(SAMPLE, PruneSet.parse("layer.3,layer.4"), "float32", "a"))
     assert 0.2 < speed.times < 5
@@ -89,6 +93,7 @@ def test_a_model_is_loaded_once_and_known_to_be_there(apart):
     assert not apart.engine.holds("smollm2-360m")
 
 
+@pytest.mark.exhaustive
 def test_hidden_states_are_freed_when_the_server_is_idle(apart):
     """They are the child's, and are most of what it holds besides models."""
     long = TextSample(MODEL, TEXT * 40, windows=16, window_length=256)
