@@ -25,8 +25,8 @@ _MOST_WORKERS = 10_000
 def add(commands: Any) -> None:
     """Add the command to the parser's."""
     purpose = (
-        "Measure models by criteria by budgets by repairs on texts and tasks, as a file describes. What is kept already "
-        "is not measured again, so a sweep that was stopped goes on."
+        "Measure models by criteria by budgets by repairs on texts and tasks, as a file describes. What is kept is not "
+        "measured again, so a sweep that was stopped goes on."
     )
     command = commands.add_parser(
         "sweep", help="measure models by criteria by budgets by repairs", description=purpose
@@ -82,9 +82,7 @@ def run(options: argparse.Namespace) -> None:
         )
 
 
-def _crew(
-    options: argparse.Namespace, config: SweepConfig, store: Store
-) -> AbstractContextManager[Crew]:
+def _crew(options: argparse.Namespace, config: SweepConfig, store: Store) -> AbstractContextManager[Crew]:
     from entviz.sweep.crew import Alone
 
     if options.address is None and options.workers in (None, 1):

@@ -71,7 +71,9 @@ def part_kinds() -> list[str]:
 
 def result_type(kind: str) -> type | None:
     """The class of a kind of stored result; None for unknown kinds. It is imported here, because most need torch."""
-    places = [study.result if study.kind == kind else study.parts.get(kind) for study in stored_studies().values()]
+    places = [
+        study.result if study.kind == kind else study.parts.get(kind) for study in stored_studies().values()
+    ]
     place = next((each for each in [*places, RECORDS.get(kind)] if each is not None), None)
     if place is None:
         return None

@@ -1,9 +1,9 @@
 """The cells of a sweep, and the studies that answer them.
 
-    cells, notes = cells_of(config)
-    asking = Asking(config)
-    asking.choice(cells[0])                          # a Rank: which blocks to drop
-    asking.measurement(cells[0], ranking.drop)       # an Evaluate, EvaluateRepaired or ScoreTask
+cells, notes = cells_of(config)
+asking = Asking(config)
+asking.choice(cells[0])                          # a Rank: which blocks to drop
+asking.measurement(cells[0], ranking.drop)       # an Evaluate, EvaluateRepaired or ScoreTask
 """
 
 from __future__ import annotations
@@ -60,7 +60,13 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in a few words: "cosine, attn 4, refit, on news, smollm2-135m"."""
-        how = [self.criterion, f"{self.level} {self.budget}".strip(), self.repair, f"on {self.on}", self.model]
+        how = [
+            self.criterion,
+            f"{self.level} {self.budget}".strip(),
+            self.repair,
+            f"on {self.on}",
+            self.model,
+        ]
         return ", ".join(word for word in how if word)
 
     def to_json(self) -> dict[str, Any]:
@@ -75,7 +81,9 @@ def cells_of(config: SweepConfig) -> tuple[list[Cell], list[str]]:
     """
     for name in config.criteria:
         if set(parts(name)[2]) & set(REPAIRS):
-            raise OptionError(f"'{name[:60]}' names a repair: list it under repairs, which every criterion gets.")
+            raise OptionError(
+                f"'{name[:60]}' names a repair: list it under repairs, which every criterion gets."
+            )
     for budget in config.budgets:
         if Budget.parse(budget).amount <= 0:
             raise OptionError(f"A budget of {budget} drops nothing: start from 1.")
@@ -146,9 +154,7 @@ class Asking:
         return EvaluateRepaired(sample, drop, config.dtype, repair)
 
     def _sample(self, model: str, text: str, windows: int | None) -> TextSample:
-        return TextSample(
-            model, text, windows, self.config.window_length, self.config.begin, self._loading
-        )
+        return TextSample(model, text, windows, self.config.window_length, self.config.begin, self._loading)
 
 
 def ranking_options(cell: Cell) -> RankingOptions:

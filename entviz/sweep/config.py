@@ -97,7 +97,9 @@ class SweepConfig:
         return plain | {
             "texts": {each.name: _hash(each.text) for each in self.texts},
             "calibration": {self.calibration.name: _hash(self.calibration.text)},
-            "tasks": [task if isinstance(task, str) else [task.name, task.fingerprint] for task in self.tasks],
+            "tasks": [
+                task if isinstance(task, str) else [task.name, task.fingerprint] for task in self.tasks
+            ],
         }
 
 
@@ -208,7 +210,9 @@ def _distinct(texts: tuple[NamedText, ...]) -> tuple[NamedText, ...]:
     seen = [text.name for text in texts]
     twice = next((name for name in seen if seen.count(name) > 1), None)
     if twice is not None:
-        raise OptionError(f"Two texts are called {twice}: give one of them another name, {{file: F, name: N}}.")
+        raise OptionError(
+            f"Two texts are called {twice}: give one of them another name, {{file: F, name: N}}."
+        )
     return texts
 
 

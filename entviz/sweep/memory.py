@@ -26,10 +26,12 @@ def model_need(name: str, weights: str) -> Need | None:
     from entviz.models.checks import check_directory
     from entviz.models.loaded import parse_dtype
     from entviz.models.loading import locate
+    from entviz.models.quiet import quiet
 
     dtype = parse_dtype(weights)
     if is_here(name):
-        checked = check_directory(locate(name, dtype.itemsize), name, dtype)
+        with quiet():
+            checked = check_directory(locate(name, dtype.itemsize), name, dtype)
         plan, each = checked.plan, dtype.itemsize
         return estimate(
             plan.parameters,

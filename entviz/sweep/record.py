@@ -1,7 +1,7 @@
 """The record of a sweep in the store: its rows so far, for a page and for whoever asks later.
 
-    Record(config, store).write(table)
-    records(store)[0].rows                # of the sweep that was written last
+Record(config, store).write(table)
+records(store)[0].rows                # of the sweep that was written last
 """
 
 from __future__ import annotations

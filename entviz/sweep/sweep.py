@@ -57,9 +57,7 @@ def sweep(
     return table
 
 
-def begun(
-    config: SweepConfig, store: Store | None, *, told: Callable[[str], None] = _ignored
-) -> SweepTable:
+def begun(config: SweepConfig, store: Store | None, *, told: Callable[[str], None] = _ignored) -> SweepTable:
     """The table with what is stored already; loads no model. Raises as :func:`sweep` does."""
     cells, notes = cells_of(config)
     for sentence in notes:

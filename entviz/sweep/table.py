@@ -1,8 +1,8 @@
 """The table of a sweep: a row for each cell, with its numbers, or why it has none.
 
-    table = SweepTable.of(cells)
-    table.put(Row(cell, DONE, {"perplexity": 25.1}))
-    table.frame()                           # a pandas table
+table = SweepTable.of(cells)
+table.put(Row(cell, DONE, {"perplexity": 25.1}))
+table.frame()                           # a pandas table
 """
 
 from __future__ import annotations
@@ -90,7 +90,5 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     found = pd.DataFrame(list(rows))
-    columns = [
-        name for name in (*NUMBERS, "reason") if name in found.columns and found[name].notna().any()
-    ]
+    columns = [name for name in (*NUMBERS, "reason") if name in found.columns and found[name].notna().any()]
     return found.reindex(columns=[*_NAMES, *columns])

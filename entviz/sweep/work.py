@@ -1,8 +1,8 @@
 """What a worker does: choose blocks, measure cells, and store each result before it says that it is done.
 
-    worker = CellWorker(config, open_store())
-    worker.run(task)                      # Outcome("done", {"perplexity": 25.1, ...})
-    known(asking, cell, store)            # the same numbers, if they are stored; loads no model
+worker = CellWorker(config, open_store())
+worker.run(task)                      # Outcome("done", {"perplexity": 25.1, ...})
+known(asking, cell, store)            # the same numbers, if they are stored; loads no model
 """
 
 from __future__ import annotations
