@@ -58,6 +58,12 @@ class Queue:
         """How many tasks of each model can be taken now; models with none are left out."""
         return {model: len(ready) for model, ready in self._ready.items() if ready}
 
+    def expects(self, model: str) -> bool:
+        """Whether a model has tasks that can be taken now or later: cells that wait for a choice."""
+        return bool(self._ready.get(model)) or any(
+            cell.model == model for cells in self._waiting.values() for cell in cells[:1]
+        )
+
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do or under way."""

@@ -157,7 +157,8 @@ class RayCrew:
         """Give a place its next task, with a new worker if its model has none left."""
         takeable = queue.takeable()
         if place.model not in takeable or place.actor is None:
-            # Its processors and memory are free for a worker elsewhere, also if there is nothing for this one now.
+            if not takeable and queue.expects(place.model):
+                return  # its model stays loaded for the cells that wait for a choice
             self._dismiss(place)
             open_to = [model for model in takeable if self._has_room(model)]
             if not open_to:

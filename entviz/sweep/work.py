@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from entviz import kernels
 from entviz.blocks import PruneSet
 from entviz.errors import Cancelled, EntvizError, StoreError
 from entviz.failure import in_a_sentence
@@ -67,6 +68,9 @@ class CellWorker:
             Cancelled: if ``progress`` raises it.
         """
         if task.cell.model != self._model:
+            # Compiled loops and plain torch round differently; without this, the first cells would depend on what the
+            # worker has done before.
+            kernels.load()
             self._runner.forget_states()
             self._model = task.cell.model
         try:

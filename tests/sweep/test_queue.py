@@ -45,6 +45,17 @@ def test_it_is_done_when_nothing_is_left_or_under_way(cells):
     assert Queue([], key).is_done
 
 
+def test_more_is_expected_of_a_model_while_its_cells_wait_for_a_choice(cells):
+    queue = Queue(cells, key)
+    (task,) = drained(queue, "n")
+    assert queue.expects("n")
+    queue.finish(task)
+    drained(queue, "n")
+    assert not queue.expects("n")
+    assert queue.expects("m")
+    assert not queue.expects("nobody")
+
+
 def test_models_are_apart(cells):
     queue = Queue(cells, key)
     assert queue.takeable() == {"m": 3, "n": 1}
