@@ -27,6 +27,7 @@ from entviz.sweep.queue import Queue, Task
 from entviz.sweep.work import BROKEN, CellWorker, Outcome
 
 PATIENCE = 60.0  # seconds for which no machine may have room for a worker before the sweep gives up
+STARTING = 600.0  # seconds for which nothing may happen while workers start
 _LOOK = 0.5  # seconds between two looks at the workers
 
 
@@ -58,6 +59,10 @@ class ModelActor:
         torch.set_num_threads(config.cpus)
         self._worker = CellWorker(config, open_store(database))
 
+    def started(self) -> bool:
+        """True, once it has started."""
+        return True
+
     def run(self, task: Task) -> Outcome:
         """Do a task; its result is in the store when this returns."""
         return self._worker.run(task)
@@ -65,7 +70,14 @@ class ModelActor:
 
 @dataclass
 class _Place:
-    """A place for one worker: the worker, its model, and the task that it is doing."""
+    """A place for one worker.
+
+    Attributes:
+        model: the worker's model.
+        actor: the worker; None if the place is empty.
+        task: the task that it is doing; None while it starts or waits.
+        answer: what Ray will answer: that it has started, or how the task ended; None while it waits.
+    """
 
     model: str = ""
     actor: Any = None
@@ -137,57 +149,61 @@ class RayCrew:
 
     def work(self, queue: Queue, report: Report) -> None:
         """Do every task. Raises ``StoreError`` if results cannot be stored, ``OptionError`` if no machine has room."""
-        stuck = time.monotonic()
+        moved = time.monotonic()
         while not queue.is_done:
             for place in self._places:
-                if place.task is None:
+                if place.answer is None:
                     self._employ(place, queue)
             answers = {place.answer: place for place in self._places if place.answer is not None}
+            ready: list[Any] = []
             if answers:
-                stuck = time.monotonic()
                 ready, _ = self._ray.wait(list(answers), num_returns=1, timeout=_LOOK)
                 for answer in ready:
                     self._take(answers[answer], queue, report)
             else:
-                self._check_room(queue, stuck)
                 time.sleep(_LOOK)
+            if ready or any(place.task is not None for place in self._places):
+                moved = time.monotonic()
+            self._check_room(queue, time.monotonic() - moved, starting=bool(answers))
             report.alive()
 
     def _employ(self, place: _Place, queue: Queue) -> None:
-        """Give a place its next task, with a new worker if its model has none left."""
+        """Give a place its next task, or a new worker if its model has none left."""
         takeable = queue.takeable()
-        if place.model not in takeable or place.actor is None:
-            if not takeable and queue.expects(place.model):
-                return  # its model stays loaded for the cells that wait for a choice
-            self._dismiss(place)
-            open_to = [model for model in takeable if self._has_room(model)]
-            if not open_to:
-                return
-            staff = {model: sum(other.model == model for other in self._places) for model in open_to}
-            place.model = max(open_to, key=lambda model: takeable[model] / (1 + staff[model]))
-            place.actor = self._remote.options(**self._needs(place.model)).remote(
-                self._config, self._database
-            )
-        place.task = queue.take(place.model)
-        place.answer = place.actor.run.remote(place.task)
+        if place.actor is not None and place.model in takeable:
+            place.task = queue.take(place.model)
+            place.answer = place.actor.run.remote(place.task)
+            return
+        if not takeable and queue.expects(place.model):
+            return  # its model stays loaded for the cells that wait for a choice
+        self._dismiss(place)
+        open_to = [model for model in takeable if self._has_room(model)]
+        if not open_to:
+            return
+        staff = {model: sum(other.model == model for other in self._places) for model in open_to}
+        place.model = max(open_to, key=lambda model: takeable[model] / (1 + staff[model]))
+        place.actor = self._remote.options(**self._needs(place.model)).remote(self._config, self._database)
+        # It takes a task only when it has started: until then, others may do what there is.
+        place.answer = place.actor.started.remote()
 
     def _take(self, place: _Place, queue: Queue, report: Report) -> None:
         """Take a worker's answer, or note that it died."""
         errors = self._ray.exceptions
         task, answer = place.task, place.answer
         place.task = place.answer = None
-        if task is None:
-            return
         try:
-            outcome: Outcome = self._ray.get(answer)
+            outcome: Outcome | bool = self._ray.get(answer)
         except errors.RayTaskError as error:
             if isinstance(error.cause, StoreError):
                 raise StoreError(str(error.cause)) from None
             outcome = Outcome(BROKEN, reason=f"Its worker failed ({type(error.cause).__name__}).")
         except errors.RayError as error:  # an actor, a node or an object that is gone
+            # A worker that did not start counts for one task, so that there is an end of trying.
+            task = task or queue.take(place.model)
             self._dismiss(place)
             outcome = Outcome(BROKEN, reason=f"Its worker died ({type(error).__name__}).")
-        ended(queue, report, task, outcome)
+        if task is not None and isinstance(outcome, Outcome):
+            ended(queue, report, task, outcome)
 
     def _dismiss(self, place: _Place) -> None:
         if place.actor is not None:
@@ -214,16 +230,17 @@ class RayCrew:
         free = [dict(node["Resources"]) for node in self._ray.nodes() if node["Alive"]]
         if not any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in free):
             return False
-        left = self._ray.cluster_resources()
+        left = {name: sum(node.get(name, 0) for node in free) for name in wanted}
         for place in self._places:
             if place.actor is not None:
                 used = self._needs(place.model)
                 for name, key in (("CPU", "num_cpus"), ("GPU", "num_gpus"), ("memory", "memory")):
-                    left[name] = left.get(name, 0) - used[key]
-        return all(left.get(name, 0) >= amount for name, amount in wanted.items())
+                    left[name] -= used[key]
+        return all(left[name] >= amount for name, amount in wanted.items())
 
-    def _check_room(self, queue: Queue, since: float) -> None:
-        if time.monotonic() - since < PATIENCE:
+    def _check_room(self, queue: Queue, seconds: float, *, starting: bool) -> None:
+        """Give up where nothing has happened for so long."""
+        if seconds < (STARTING if starting else PATIENCE) or queue.is_done:
             return
         model = next(iter(queue.takeable()), "")
         needs = self._needs(model)
