@@ -14,6 +14,7 @@ task that was lost twice fails by name.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,6 +29,7 @@ from entviz.sweep.work import BROKEN, CellWorker, Outcome
 
 PATIENCE = 60.0  # seconds for which no machine may have room for a worker before the sweep gives up
 STARTING = 600.0  # seconds for which nothing may happen while workers start
+KNOCKING = 10.0  # seconds for a cluster's address to answer
 _LOOK = 0.5  # seconds between two looks at the workers
 
 
@@ -40,6 +42,13 @@ def ray_or_error() -> Any:
             'Several workers need Ray, which is not installed: pip install "entviz[ray]", or use one worker.'
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise an ``OSError`` or a ``ValueError`` at once where nobody answers; Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCKING).close()
 
 
 class ModelActor:
@@ -123,8 +132,9 @@ class RayCrew:
             )
         else:
             try:
+                _knock(self._address)
                 ray.init(address=self._address, **quiet)
-            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            except (OSError, ValueError, RuntimeError) as error:  # a refused connection is an OSError
                 line = str(error).partition("\n")[0][:200]
                 raise OptionError(
                     f"There is no Ray cluster at {self._address} ({line}). Start one with ray start --head, or leave "
