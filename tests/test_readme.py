@@ -10,6 +10,8 @@ import pytest
 from entviz.cli import COMMANDS as CLI
 from entviz.cli import _parser, main
 from entviz.criteria import CRITERIA
+from entviz.sweep.cells import cells_of
+from entviz.sweep.config import read_config
 
 ROOT: Final = Path(__file__).parents[1]
 DOCUMENTS: Final = {
@@ -31,7 +33,7 @@ SERVER: Final = "dashboard"  # does not end by itself; tests/cli/test_dashboard.
 
 def test_every_block_is_of_a_kind_that_is_tried():
     kinds = {language for name, language, _ in BLOCKS if name != "ARCHITECTURE.md"}
-    assert kinds == {"sh", "python", "bibtex"}
+    assert kinds == {"sh", "python", "bibtex", "yaml"}
     assert {name for name, _ in EXAMPLES} == {"docs/python.md"}
     assert len(COMMANDS) > 10
 
@@ -64,6 +66,17 @@ def test_commands_run(command, tmp_path, monkeypatch, capsys):
     assert main(arguments) == 0, capsys.readouterr().err
     said = capsys.readouterr()
     assert said.out or arguments[0] == "runs"
+
+
+def test_files_of_sweeps_are_read(tmp_path):
+    blocks = [block for _, language, block in BLOCKS if language == "yaml"]
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block, encoding="utf-8")
+        cells, notes = cells_of(read_config(path))
+        assert cells
+        assert notes == []
+    assert blocks
 
 
 def test_every_command_is_shown():

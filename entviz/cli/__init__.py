@@ -25,6 +25,7 @@ from entviz.cli import (
     interactions,
     rank,
     runs,
+    sweep,
     trust,
 )
 from entviz.errors import EntvizError
@@ -33,6 +34,7 @@ from entviz.version import __version__
 
 COMMANDS = (
     *(dashboard, analyze, rank, evaluate, damages, generate, compare, trust, interactions, export, runs),
+    sweep,
 )
 
 

@@ -3,6 +3,7 @@
 runner = Runner(open_store(), ModelCache())
 runner.answer(study, turn)                    # in a job: a stored result is reused
 runner.run_now(study, progress).result        # in a shell: always computed, then stored
+runner.resume(study, progress)                # in a sweep: a stored result is reused, outside a job
 """
 
 from __future__ import annotations
@@ -84,6 +85,25 @@ class Runner:
         result = self._result(begun, results, turn, self._states.cache, turn.aside)
         if request is not None and isinstance(begun.study, StoredStudy) and self._store is not None:
             self._store.link(request, results.key(begun.study, begun.windows.fingerprint))
+        return result
+
+    def resume(self, study: Study[T], progress: Progress = silent) -> T:
+        """A study's result outside a job, stored or computed. A later request finds it before its model is loaded."""
+        if (basis := study.basis) is not None:
+            derived: T = basis.derive(self.resume(basis.study, progress))
+            return derived
+        if not isinstance(study, StoredStudy) or self._store is None:
+            begun = self._begin(study, progress, nullcontext)
+            return self._result(begun, StudyResults(None, begun.loaded), progress, self.states, nullcontext)
+        key, identity = asked_key(study)
+        known: T | None = self._store.answer(key) if identity is not None else None
+        if known is not None:
+            return known
+        begun = self._begin(study, progress, nullcontext)
+        results = StudyResults(self._store, begun.loaded)
+        result = self._result(begun, results, progress, self.states, nullcontext)
+        if identity is not None and identity == begun.identity and isinstance(begun.study, StoredStudy):
+            self._store.link(key, results.key(begun.study, begun.windows.fingerprint))
         return result
 
     def begin(self, study: Study[T]) -> Begun[T]:

@@ -44,6 +44,10 @@ STUDIES: Final[Registry[type[Study[Any]]]] = Registry(
     attribute="kind",
 )
 
+SWEEP = "sweep"
+# What is stored beside the results of studies, by kind, as ``module:name``.
+RECORDS: Final[dict[str, str]] = {SWEEP: "entviz.studies.sweep_record:SweepRecord"}
+
 
 def stored_studies() -> dict[str, type[StoredStudy[Any]]]:
     """The studies whose results are stored, by kind."""
@@ -61,19 +65,21 @@ def title_of(kind: str) -> str:
 
 
 def part_kinds() -> list[str]:
-    """The kinds of stored parts of results, which lists of runs do not show."""
-    return [part for study in stored_studies().values() for part in study.parts]
+    """The kinds of stored parts of results, and of records of sweeps, which lists of runs do not show."""
+    return [*(part for study in stored_studies().values() for part in study.parts), *RECORDS]
 
 
 def result_type(kind: str) -> type | None:
     """The class of a kind of stored result; None for unknown kinds. It is imported here, because most need torch."""
-    for study in stored_studies().values():
-        place = study.result if study.kind == kind else study.parts.get(kind)
-        if place is not None:
-            module, _, name = place.partition(":")
-            found: type = getattr(import_module(module), name)
-            return found
-    return None
+    places = [
+        study.result if study.kind == kind else study.parts.get(kind) for study in stored_studies().values()
+    ]
+    place = next((each for each in [*places, RECORDS.get(kind)] if each is not None), None)
+    if place is None:
+        return None
+    module, _, name = place.partition(":")
+    found: type = getattr(import_module(module), name)
+    return found
 
 
 def open_store(url: str | None = None, **options: Any) -> Store:

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import PATIENCE, linked
 
 pytestmark = pytest.mark.browser
-PAGES = ("", "explore", "prune", "compare", "export", "runs", "learn")
+PAGES = ("", "explore", "prune", "compare", "sweep", "export", "runs", "learn")
 HEADING = "Entropy across depth"
 
 

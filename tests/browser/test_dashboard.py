@@ -15,7 +15,7 @@ from tests.browser.conftest import PATIENCE, ROOT, SMALL, number_in
 
 pytestmark = pytest.mark.browser
 DENSE = "Nothing dropped: the dense model"
-PAGES = ("explore", "prune", "compare", "export", "runs", "learn")
+PAGES = ("explore", "prune", "compare", "sweep", "export", "runs", "learn")
 
 
 def click_cell(page: Page, block: str) -> None:

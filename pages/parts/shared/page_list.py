@@ -37,6 +37,7 @@ PAGES: Final[Registry[PageEntry]] = Registry(
         PageEntry("explore", "Explore", ":material/show_chart:"),
         PageEntry("prune", "Prune", ":material/content_cut:"),
         PageEntry("compare", "Compare", ":material/balance:"),
+        PageEntry("sweep", "Sweep", ":material/grid_on:"),
         PageEntry("export", "Export", ":material/download:"),
         PageEntry("runs", "Runs", ":material/history:"),
         PageEntry("learn", "Learn", ":material/school:"),
