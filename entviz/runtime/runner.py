@@ -94,14 +94,16 @@ class Runner:
             return derived
         if not isinstance(study, StoredStudy) or self._store is None:
             begun = self._begin(study, progress, nullcontext)
-            return self._result(begun, StudyResults(None, begun.loaded), progress, self.states, nullcontext)
+            return self._result(
+                begun, StudyResults(None, begun.loaded), progress, self._states.cache, nullcontext
+            )
         key, identity = asked_key(study)
         known: T | None = self._store.answer(key) if identity is not None else None
         if known is not None:
             return known
         begun = self._begin(study, progress, nullcontext)
         results = StudyResults(self._store, begun.loaded)
-        result = self._result(begun, results, progress, self.states, nullcontext)
+        result = self._result(begun, results, progress, self._states.cache, nullcontext)
         if identity is not None and identity == begun.identity and isinstance(begun.study, StoredStudy):
             self._store.link(key, results.key(begun.study, begun.windows.fingerprint))
         return result

@@ -17,6 +17,7 @@ from entviz.blocks import PruneSet
 from entviz.errors import Cancelled, EntvizError, StoreError
 from entviz.failure import in_a_sentence
 from entviz.progress import Progress, silent
+from entviz.runtime.kept_states import KeptStates
 from entviz.runtime.keys import asked_key
 from entviz.runtime.model_cache import ModelCache
 from entviz.runtime.runner import Runner
@@ -57,7 +58,8 @@ class CellWorker:
 
     def __init__(self, config: SweepConfig, store: Store) -> None:
         self._asking, self._store = Asking(config), store
-        self._runner = Runner(store, ModelCache(1))
+        self._states = KeptStates()
+        self._runner = Runner(store, ModelCache(1), self._states)
         self._model = ""
 
     def run(self, task: Task, progress: Progress = silent) -> Outcome:
@@ -71,7 +73,7 @@ class CellWorker:
             # Compiled loops and plain torch round differently; without this, the first cells would depend on what the
             # worker has done before.
             kernels.load()
-            self._runner.forget_states()
+            self._states.forget()
             self._model = task.cell.model
         try:
             ranking = self._asking.choice(task.cell)

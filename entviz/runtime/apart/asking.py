@@ -75,6 +75,10 @@ class ServersStore:
         self.last = self._ask(CallStore("get", (key,)))
         return self.last
 
+    def answer(self, request: str, /) -> Any:
+        self.last = self._ask(CallStore("answer", (request,)))
+        return self.last
+
     def put(self, key: str, run: Run, result: Any, /, *, text: str | None = None) -> None:
         self.last = result
         self._ask(CallStore("put", (key, run, result), {"text": text}))
