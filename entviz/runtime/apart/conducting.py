@@ -101,7 +101,7 @@ class Conductor:
 
     def _call_store(self, method: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         found = getattr(self._store, method)(*arguments, **options)
-        if method == "get":
+        if method in ("get", "answer"):
             self._last = found
         elif method == "put":
             self._last = arguments[2]

@@ -66,6 +66,7 @@ def test_a_request_that_aborts_once(apart, tmp_path, note):
     assert result_of(ask(apart, Aborts(tmp_path / "tries", 1))) == 2
 
 
+@pytest.mark.exhaustive
 def test_who_only_waits_for_a_turn_is_not_blamed(apart, tmp_path, until, note):
     """A request that is paused each time the child dies begins again each time."""
     waiting = ask(apart, Steps(tmp_path / "waiting", "waiting", count=150), "a")
