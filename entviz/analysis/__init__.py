@@ -5,10 +5,11 @@
     analysis.blocks       # one row per block and metric: entropy increase, or importance for cosine
     analyze(loaded, windows, drop=PruneSet.parse("attn.7"), dense=analysis)   # the curves of the pruned model
 
-Hidden states are measured during the forward pass and then freed, so memory does not grow with the text.
+Hidden states are measured during the forward pass and then freed, so memory does not grow with the text. Reading a
+result imports no torch; measuring does.
 """
 
-from entviz.analysis.measuring import analyze, measurable
-from entviz.analysis.result import Analysis
+import lazy_loader
 
-__all__ = ["Analysis", "analyze", "measurable"]
+# Each name is imported when it is first used; ``__init__.pyi`` lists the modules.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
