@@ -43,7 +43,7 @@ def test_a_second_death_is_a_sentence_and_who_waits_is_served(apart, tmp_path, u
             if pid is not None and pid not in dead:
                 dead.append(pid)
                 os.kill(pid, signal.SIGKILL)
-    assert len(dead) == 2
+    assert len(dead) in (2, 3), "one of them may have come while the other computed, who is then to blame"
     assert type(job.error) is ProcessEndedError
     assert str(job.error) == (
         "The process that computes was ended by the system (signal 9), most likely for want of memory. Choose fewer or "
@@ -51,7 +51,7 @@ def test_a_second_death_is_a_sentence_and_who_waits_is_served(apart, tmp_path, u
     )
     result_of(other)
     assert result_of(ask(apart, Steps(files["other"], count=3), "c")) == apart.engine.pid
-    assert not apart.worker._threads
+    until(lambda: not apart.worker._threads)
 
 
 @pytest.mark.exhaustive
