@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from entviz.analysis import measuring
+from entviz.analysis.values import Values
 from entviz.blocks import Block, PruneSet, all_blocks, sites_of
 from entviz.criteria import CRITERIA, ByAnalysis, rank, rank_by_analysis
 from entviz.criteria.ranking import kinds_of
@@ -119,9 +119,9 @@ def test_an_order_serves_smaller_budgets_and_holds_every_block():
 def test_a_step_runs_only_the_layers_from_the_last_drop_on(monkeypatch):
     loaded = LoadedModel.of(build("llama", LAYERS))
     analyses = []
-    real = measuring._Values.site
+    real = Values.site
     monkeypatch.setattr(
-        measuring._Values,
+        Values,
         "site",
         lambda self, ids, site, states: (analyses.append(site), real(self, ids, site, states)),
     )
