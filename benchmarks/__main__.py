@@ -4,6 +4,7 @@ python -m benchmarks                     # about half an hour on two cores
 python -m benchmarks analysis live       # some of: analysis memory live apart many precision generation busy
                                          # estimates damages repairs
 python -m benchmarks startup clicks      # in a browser, so these need what `make test` installs and must be named
+python -m benchmarks workers             # with Ray, so it too must be named
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from benchmarks.reference import analyze_plainly
 from benchmarks.repairs import repairs
 from benchmarks.startup import startup
 from benchmarks.timing import Figure, paired, seconds
+from benchmarks.workers import workers
 from entviz import kernels
 from entviz.analysis import analyze
 from entviz.blocks import Block, PruneSet, all_blocks
@@ -56,7 +58,7 @@ def main(names: list[str]) -> None:
     body_pass(loaded, windows(loaded, 1))()  # what is found out about a model once, no figure shall pay for
     figures: list[Figure] = []
     print(f"{'':<58}{'measured':>12}{'baseline':>12}{'ratio':>8}{'bound':>8}", flush=True)
-    for name in names or [name for name in SECTIONS if name not in IN_A_BROWSER]:
+    for name in names or [name for name in SECTIONS if name not in IN_A_BROWSER + WITH_RAY]:
         for figure in SECTIONS[name](loaded):
             figures.append(figure)
             bound = "" if figure.bound is None else f"{figure.bound:.2f}"
@@ -315,8 +317,10 @@ SECTIONS: dict[str, Callable[[LoadedModel], list[Figure]]] = {
     "startup": startup,
     "clicks": clicks,
     "damages-on-the-page": damages_on_the_page,
+    "workers": workers,
 }
 IN_A_BROWSER = ("startup", "clicks", "damages-on-the-page")
+WITH_RAY = ("workers",)
 
 if __name__ == "__main__":
     main(sys.argv[1:])

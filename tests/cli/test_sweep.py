@@ -2,6 +2,10 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -102,3 +106,25 @@ def test_without_ray_it_says_what_ray_is_for(file, capsys, monkeypatch):
     status, _, errors = told(capsys, file(), "--workers", "2")
     assert status == 2
     assert 'Several workers need Ray, which is not installed: pip install "entviz[ray]"' in errors
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_command_that_is_ended_midway_leaves_what_it_had_finished(file, capsys, store, how, status):
+    path = file(criteria=["random"], seeds=40, budgets=[1, 2], levels=["attn", "mlp"])
+    command = [sys.executable, "-m", "entviz", "sweep", path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while len(store.runs(kind="evaluation")) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    before = {run.key: run.created for run in store.runs(kind="evaluation", limit=1000)}
+    table = json.loads(told(capsys, path, "--json")[1])
+    assert table["cells"] == {"done": 160, "failed": 0, "missing": 0}
+    after = {run.key: run.created for run in store.runs(kind="evaluation", limit=1000)}
+    assert before.items() < after.items()
+    assert len(after) == len({row["drop"] for row in table["rows"]})
