@@ -12,7 +12,7 @@ from entviz.comparison.grid.plan import GridPlan, plan_of
 from entviz.decoder.precision import resolved
 from entviz.decoder.states import StateCache
 from entviz.evaluation.pace import Pace, pace
-from entviz.evaluation.work import NOTHING
+from entviz.evaluation.work import NOTHING, Work
 from entviz.models.loaded import LoadedModel
 from entviz.part_cache import NoPartCache
 from entviz.sweep.cells import TASK, TEXT, Cell
@@ -51,7 +51,7 @@ def seconds_of(config: SweepConfig, model: str, missing: Sequence[Cell]) -> Seco
     counting = _Counting(config, loaded)
     plan = counting.plan(None)
     found = counting.pace()
-    measuring = sum(found.seconds(piece.measuring) for piece in plan.pieces)
+    measuring = sum(found.seconds(_untimed(piece.measuring)) for piece in plan.pieces)
     dense = found.seconds(plan.dense)
     choosing = found.seconds(sum((piece.choosing for piece in plan.pieces), start=plan.analysis))
     on_texts = {cell.on for cell in missing if cell.kind == TEXT}
@@ -118,7 +118,12 @@ class _Counting:
         items = read_task(task) if isinstance(task, str) else task
         with_task = self.plan(items.first(self.config.task_limit))
         both = [sum((piece.measuring for piece in each.pieces), start=NOTHING) for each in (with_task, plan)]
-        return found.seconds(both[0]) - found.seconds(both[1])
+        return found.seconds(_untimed(both[0])) - found.seconds(_untimed(both[1]))
+
+
+def _untimed(work: Work) -> Work:
+    """A comparison times how fast each prune set reads; a sweep does not."""
+    return replace(work, alone=0.0)
 
 
 def _name(task: Task | str) -> str:
