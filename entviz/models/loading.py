@@ -103,7 +103,9 @@ def _read_placed(
     """Read a model's weights, where there is room for them."""
     if where.device_map is None:
         if where.device is None:
-            check_memory(_need(checked, dtype), name, _remedy(checked, dtype))
+            need = _need(checked, dtype)
+            if need.peak > available_bytes():
+                check_memory(need, name, _remedy(checked, dtype))
         return _read_model(checked, name, dtype, where.device, progress)
     placement = place(
         checked.config,
