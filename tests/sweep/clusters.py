@@ -45,10 +45,17 @@ def kill_machine(raylet: int) -> None:
 
 def wait_for(condition: Any, seconds: float = 90.0) -> None:
     """Wait until something is so."""
+    assert comes_to_be(condition, seconds), "it did not come to that"
+
+
+def comes_to_be(condition: Any, seconds: float) -> bool:
+    """Whether something is so within some time."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to that"
+        if time.monotonic() > end:
+            return False
         time.sleep(0.02)
+    return True
 
 
 def _title(process: psutil.Process) -> str:

@@ -10,6 +10,7 @@ from entviz.sweep.crew import Alone
 from entviz.sweep.sweep import sweep
 from tests.store import postgres
 from tests.sweep.clusters import (
+    comes_to_be,
     is_at_work,
     kill_machine,
     raylet_of,
@@ -96,12 +97,16 @@ def test_a_machine_that_is_killed_midway_takes_nothing_along(configured, undistu
         config, store, told, finished = configured(**MANY), open_store(), [], {}
 
         def kill(done, total, partial=None, /):
-            if done >= 3 and not finished:
-                raylet = raylet_of(other)
-                wait_for(lambda: any(map(is_at_work, workers_below(raylet))))
-                kill_machine(raylet)
-                kinds = ["evaluation", "repaired evaluation"]
-                finished.update({run.key: run.created for run in store.runs(kind=kinds, limit=1000)})
+            """Kill the other machine in the middle of a task, once it has taken part."""
+            if done < 3 or finished:
+                return
+            raylet = raylet_of(other)
+            wait_for(lambda: workers_below(raylet))  # nobody gets a new task meanwhile
+            if not comes_to_be(lambda: any(map(is_at_work, workers_below(raylet))), 0.3):
+                return  # it waits for its next task, which it gets after this
+            kill_machine(raylet)
+            kinds = ["evaluation", "repaired evaluation"]
+            finished.update({run.key: run.created for run in store.runs(kind=kinds, limit=1000)})
 
         try:
             with RayCrew(config, workers=2, address=cluster.address) as crew:
