@@ -122,6 +122,26 @@ def test_a_machine_that_is_killed_midway_takes_nothing_along(configured, undistu
         store.close()
 
 
+def test_workers_are_placed_by_what_they_need(configured, store):
+    """A GPU that is only counted: each worker takes half of it, so two of the four that were asked for find room."""
+    from ray.cluster_utils import Cluster
+
+    from entviz.sweep.rays import RayCrew
+
+    arguments = {"num_cpus": 4, "num_gpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=arguments)
+    config, at_once = configured(**MANY, gpus=0.5), []
+    raylet = raylet_of(cluster.head_node)
+
+    try:
+        with RayCrew(config, workers=4, address=cluster.address) as crew:
+            table = sweep(config, store, crew, progress=lambda *_: at_once.append(len(workers_below(raylet))))
+    finally:
+        cluster.shutdown()
+    assert table.counts()["done"] == len(table.rows)
+    assert max(at_once) == 2
+
+
 def test_a_cluster_that_is_not_there_is_a_sentence(configured):
     from entviz.sweep.rays import RayCrew
 
