@@ -21,8 +21,8 @@ from entviz.decoder.batching import batches, windows_per_batch
 from entviz.decoder.offloading import resident
 from entviz.models.loaded import LoadedModel
 from entviz.progress import Progress
-from entviz.store.source import digest
 from entviz.text.windows import Windows
+from entviz.version import __version__
 
 
 def stream_name(
@@ -37,7 +37,7 @@ def stream_name(
     """The name under which an analysis that was stopped is found again: a hash of all that its values depend on."""
     parts = (
         *(loaded.fingerprint, str(loaded.dtype), windows.fingerprint, *metrics, "|", *levels),
-        *(str(drop), str(first), "" if kept is None else repr(kept.places), digest([__name__])),
+        *(str(drop), str(first), "" if kept is None else repr(kept.places), __version__),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
