@@ -21,11 +21,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from entviz.errors import OptionError, StoreError
+from entviz.limits import limit
 from entviz.sweep.config import SweepConfig
 from entviz.sweep.crew import Report, ended
 from entviz.sweep.memory import worker_bytes
+from entviz.sweep.model_actor import ModelActor
 from entviz.sweep.queue import Queue, Task
-from entviz.sweep.work import BROKEN, CellWorker, Outcome
+from entviz.sweep.work import BROKEN, Outcome
 
 PATIENCE = 60.0  # seconds for which no machine may have room for a worker before the sweep gives up
 STARTING = 600.0  # seconds for which nothing may happen while workers start
@@ -49,32 +51,6 @@ def _knock(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon:
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCKING).close()
-
-
-class ModelActor:
-    """A worker with one model, in a process of its own; made by Ray.
-
-    Args:
-        database: the URL of the database; None for this machine's own.
-    """
-
-    def __init__(self, config: SweepConfig, database: str | None) -> None:
-        import torch
-
-        from entviz import logs
-        from entviz.studies.registry import open_store
-
-        logs.start(tracebacks=False)
-        torch.set_num_threads(config.cpus)
-        self._worker = CellWorker(config, open_store(database))
-
-    def started(self) -> bool:
-        """True, once it has started."""
-        return True
-
-    def run(self, task: Task) -> Outcome:
-        """Do a task; its result is in the store when this returns."""
-        return self._worker.run(task)
 
 
 @dataclass
@@ -116,6 +92,7 @@ class RayCrew:
         self._config, self._ray = config, ray_or_error()
         self._database = database or os.environ.get("ENTVIZ_DATABASE")
         self._address, self._wanted = address, workers
+        self._disk_bytes = limit("ENTVIZ_STORE_MB", 500) * 10**6
         self._places: list[_Place] = []
         self._remote: Any = None
 
@@ -192,7 +169,9 @@ class RayCrew:
             return
         staff = {model: sum(other.model == model for other in self._places) for model in open_to}
         place.model = max(open_to, key=lambda model: takeable[model] / (1 + staff[model]))
-        place.actor = self._remote.options(**self._needs(place.model)).remote(self._config, self._database)
+        place.actor = self._remote.options(**self._needs(place.model)).remote(
+            self._config, self._database, self._disk_bytes
+        )
         # It takes a task only when it has started: until then, others may do what there is.
         place.answer = place.actor.started.remote()
 

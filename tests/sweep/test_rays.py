@@ -122,6 +122,18 @@ def test_a_machine_that_is_killed_midway_takes_nothing_along(configured, undistu
         store.close()
 
 
+def test_workers_keep_what_the_command_keeps(configured, store, monkeypatch):
+    """With their machine's usual bound instead of the command's, workers would remove what others have found."""
+    from entviz.sweep.rays import RayCrew
+
+    config = configured(criteria=["random"], seeds=2)
+    with RayCrew(config, workers=1) as crew:
+        monkeypatch.setattr(crew, "_disk_bytes", 1000)
+        table = sweep(config, store, crew)
+    assert table.counts()["done"] == len(table.rows) == 8
+    assert sum(run.bytes for run in store.runs(kind="evaluation")) <= 1000
+
+
 def test_workers_are_placed_by_what_they_need(configured, store):
     """A GPU that is only counted: each worker takes half of it, so two of the four that were asked for find room."""
     from ray.cluster_utils import Cluster
