@@ -103,7 +103,7 @@ def _read_placed(
     """Read a model's weights, where there is room for them."""
     if where.device_map is None:
         if where.device is None:
-            need = _need(checked, dtype)
+            need = memory_need(checked, dtype)
             if need.peak > available_bytes():
                 check_memory(need, name, _remedy(checked, dtype))
         return _read_model(checked, name, dtype, where.device, progress)
@@ -112,10 +112,10 @@ def _read_placed(
         dtype,
         where.device_map,
         parse_memory(where.max_memory),
-        reserved=_need(checked, dtype, Placement()).peak,
+        reserved=memory_need(checked, dtype, Placement()).peak,
         progress=progress,
     )
-    check_memory(_need(checked, dtype, placement), name, "Choose a smaller model, or bfloat16 weights")
+    check_memory(memory_need(checked, dtype, placement), name, "Choose a smaller model, or bfloat16 weights")
     if placement.device_map is None:
         return _read_model(checked, name, dtype, None, progress)
     folder = rewritten_weights()
@@ -132,7 +132,7 @@ def _remedy(checked: CheckedDirectory, dtype: torch.dtype) -> str:
     """What to do about a model that is too large for the memory."""
     usual = "Choose a smaller model, or bfloat16 weights"
     on_disk = place(checked.config, dtype, DISK)
-    if _need(checked, dtype, on_disk).peak > available_bytes():
+    if memory_need(checked, dtype, on_disk).peak > available_bytes():
         return usual
     return f"{usual}, or leave its layers on disk with the device map disk"
 
@@ -256,7 +256,7 @@ def _placement(device: str | None) -> Any:
     return {"": wanted}
 
 
-def _need(checked: CheckedDirectory, dtype: torch.dtype, placement: Placement | None = None) -> Need:
+def memory_need(checked: CheckedDirectory, dtype: torch.dtype, placement: Placement | None = None) -> Need:
     """The processor's memory that a model takes, wholly there or where a placement puts its parts."""
     plan, each = checked.plan, dtype.itemsize
     return estimate(

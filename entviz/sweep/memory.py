@@ -25,21 +25,14 @@ def model_need(name: str, weights: str) -> Need | None:
     """
     from entviz.models.checks import check_directory
     from entviz.models.loaded import parse_dtype
-    from entviz.models.loading import locate
+    from entviz.models.loading import locate, memory_need
     from entviz.models.quiet import quiet
 
     dtype = parse_dtype(weights)
     if is_here(name):
         with quiet():
             checked = check_directory(locate(name, dtype.itemsize), name, dtype)
-        plan, each = checked.plan, dtype.itemsize
-        return estimate(
-            plan.parameters,
-            each,
-            loading=plan.twice * each,
-            buffers=plan.buffer_bytes,
-            config=checked.config,
-        )
+        return memory_need(checked, dtype)
     entry = CATALOG.get(name)
     return None if entry is None else estimate(entry.parameters, dtype.itemsize)
 

@@ -254,7 +254,7 @@ def test_the_memory_of_a_model_on_disk_stays_below_the_estimate(directory):
     before, highest = json.loads(answer.stdout)
     checked = loading.check_directory(loading.locate(name), name)
     placement = loading.place(checked.config, torch.float32, "disk")
-    need = loading._need(checked, torch.float32, placement)
+    need = loading.memory_need(checked, torch.float32, placement)
     assert highest - before <= need.peak
     assert need.peak < 0.8 * checked.plan.parameters * 4
 

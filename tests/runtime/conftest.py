@@ -8,6 +8,7 @@ from entviz.runtime import Runtime
 from entviz.runtime.model_cache import ModelCache
 from entviz.studies.registry import open_store
 from entviz.text.windows import windows_from_text
+from tests.counting import counted
 from tests.runtime.asking import MODEL, TEXT
 
 
@@ -42,21 +43,7 @@ def here(make):
 @pytest.fixture
 def runs(monkeypatch):
     """Counts the real computations by kind; they run as always."""
-    counts = {"evaluate": 0, "analyze": 0, "generate": 0}
-
-    def counted(module, name):
-        function = getattr(module, name)
-
-        def call(*arguments, **options):
-            counts[name] += 1
-            return function(*arguments, **options)
-
-        monkeypatch.setattr(module, name, call)
-
-    counted(loss, "evaluate")
-    counted(entviz.analysis, "analyze")
-    counted(generation, "generate")
-    return counts
+    return counted(monkeypatch, (loss, "evaluate"), (entviz.analysis, "analyze"), (generation, "generate"))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import yaml
 
 from entviz.studies.registry import open_store
 from entviz.sweep.config import read_config
+from tests.counting import counted
 from tests.models.files import saved
 
 MEASURED = "It was late, and the road went on between the fields without a light or a house. " * 6
@@ -76,22 +77,10 @@ def computed(monkeypatch):
     import entviz.analysis
     from entviz.evaluation import loss, repaired, tasks
 
-    counts = {"evaluate": 0, "evaluate_repaired": 0, "evaluate_task": 0, "analyze": 0}
-
-    def counted(module, name):
-        function = getattr(module, name)
-
-        def call(*arguments, **options):
-            counts[name] += 1
-            return function(*arguments, **options)
-
-        monkeypatch.setattr(module, name, call)
-
-    for module, name in (
+    return counted(
+        monkeypatch,
         (loss, "evaluate"),
         (repaired, "evaluate_repaired"),
         (tasks, "evaluate_task"),
         (entviz.analysis, "analyze"),
-    ):
-        counted(module, name)
-    return counts
+    )
