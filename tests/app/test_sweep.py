@@ -6,7 +6,8 @@ from entviz.runtime import runtime
 from entviz.sweep.cells import cells_of
 from entviz.sweep.config import config_of
 from entviz.sweep.record import Record, records
-from entviz.sweep.table import DONE, FAILED, Row, SweepTable
+from entviz.sweep.table import DONE, FAILED, NUMBERS, Row, SweepTable
+from pages.parts.sweep.table import headings
 from tests.app.conftest import settle, words
 
 VALUES = {
@@ -43,6 +44,12 @@ def test_it_shows_what_is_done_missing_and_failed(table, open_app):
     assert shown["perplexity"].iloc[0] == 65.5
     assert "1 cell failed. Its worker died, \\*twice\\*\\." in words(app)
     assert app.selectbox(key="sweep.chosen").options[0].startswith("mine, 4 cells, ")
+
+
+def test_every_column_has_a_heading_for_people(table):
+    made, _ = table
+    assert set(headings()) == {*made.frame().columns, *NUMBERS, "reason"}
+    assert not [title for title in headings().values() if "_" in title]
 
 
 def test_what_is_finished_meanwhile_is_shown_at_the_next_look(table, open_app):
