@@ -11,7 +11,7 @@ from torch import Tensor
 from entviz.analysis.massive import Kept, MassiveCount, joined, parts_of
 from entviz.analysis.result import Analysis
 from entviz.blocks import Block, PruneSet, site_names
-from entviz.decoder.anatomy import Call, SplitLayer
+from entviz.decoder.splitting import Call, SplitLayer
 from entviz.errors import OptionError
 from entviz.estimators import Entropy, Importance, Metric
 from entviz.finite import all_finite, cause

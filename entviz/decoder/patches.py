@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from entviz.blocks import Block
-from entviz.decoder.anatomy import Anatomy, Call, SplitLayer
+from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.offloading import running_device
+from entviz.decoder.splitting import Call, SplitLayer
 from entviz.decoder.views import replaced
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable, Sequence
 from torch import Tensor
 
 from entviz.blocks import PruneSet
-from entviz.decoder.anatomy import Anatomy, Call
+from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.splitting import Call
 from entviz.decoder.states import StateCache, prefix_key
 
 

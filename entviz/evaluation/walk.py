@@ -16,7 +16,8 @@ from typing import Protocol
 from torch import Tensor
 
 from entviz.blocks import PruneSet
-from entviz.decoder.anatomy import Anatomy, Call
+from entviz.decoder.anatomy import Anatomy
+from entviz.decoder.splitting import Call
 from entviz.decoder.states import StateCache, prefix_key
 
 Kept = tuple[bool, bool]  # whether the attention of a layer is kept, and whether its MLP is

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from entviz.decoder.anatomy import Anatomy, Call, SplitLayer
+from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.offloading import resident, running_device
+from entviz.decoder.splitting import Call, SplitLayer
 from entviz.decoder.views import replaced
 from entviz.errors import ExportError
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from entviz.blocks import Block
-from entviz.decoder.anatomy import Anatomy, SplitLayer
+from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.offloading import resident, running_device
+from entviz.decoder.splitting import SplitLayer
 from entviz.decoder.stand_in import StandIn
 from entviz.decoder.views import replaced
 from entviz.repair.method import Projected

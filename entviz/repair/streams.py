@@ -19,8 +19,9 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from entviz.decoder.anatomy import Anatomy, Call
+from entviz.decoder.anatomy import Anatomy
 from entviz.decoder.offloading import running_device
+from entviz.decoder.splitting import Call
 from entviz.decoder.states import StateCache, prefix_key
 from entviz.repair.places import Way
 

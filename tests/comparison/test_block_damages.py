@@ -13,7 +13,7 @@ from entviz.comparison.damages import block_damages as module
 from entviz.comparison.damages.agreement import agreement
 from entviz.comparison.damages.block_damages import block_damages, further_blocks
 from entviz.criteria import rank
-from entviz.decoder.anatomy import SplitLayer
+from entviz.decoder.splitting import SplitLayer
 from entviz.decoder.states import StateCache
 from entviz.errors import BlockError, Cancelled
 from entviz.evaluation.loss import evaluate

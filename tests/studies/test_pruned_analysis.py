@@ -3,7 +3,7 @@
 import pytest
 
 from entviz.blocks import PruneSet
-from entviz.decoder.anatomy import SplitLayer
+from entviz.decoder.splitting import SplitLayer
 from entviz.runtime import Runtime
 from entviz.studies import Analyze, AnalyzePruned, TextSample
 from entviz.studies.registry import open_store
